@@ -1,0 +1,1 @@
+//! Decode, resample, front ends, voice activity.

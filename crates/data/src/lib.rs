@@ -1,0 +1,1 @@
+//! Manifests, corpus readers, the doctor, batch plans and the loader.

@@ -1,0 +1,1 @@
+//! CTC decoding, timestamps, long-form chunking.

@@ -1,0 +1,1 @@
+//! Layers: convolution modules, Transformer blocks, heads, EMA.

@@ -1,0 +1,1 @@
+//! The shared tensor backend: devices and fused operations.

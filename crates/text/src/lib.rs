@@ -1,0 +1,1 @@
+//! Normalisation, tokenizers, alignment and scores.

@@ -1,0 +1,1 @@
+//! Recipes, the trainer, schedules, checkpoints, logs and reports.

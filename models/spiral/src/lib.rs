@@ -1,0 +1,1 @@
+//! SPIRAL: perturbation-invariant self-supervised speech pre-training.
