@@ -1,1 +1,14 @@
 //! The shared tensor backend: devices and fused operations.
+//!
+//! Every layer of auricle calls [`ops`]; this crate decides how the arithmetic is done.
+//! Single-precision tensors on the CPU take fused kernels with their own backward passes,
+//! everything else the plain compositions of [`reference`](mod@reference), which also say what each operation means.
+//!
+//! Results on the CPU do not depend on the number of threads: work is divided by the size of the
+//! data, and partial sums are added in a fixed order.
+
+mod device;
+pub mod ops;
+pub mod reference;
+
+pub use device::{DeviceError, device};

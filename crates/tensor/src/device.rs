@@ -1,0 +1,90 @@
+//! Devices by name.
+
+use burn::tensor::Device;
+
+/// A device name that cannot be used.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum DeviceError {
+    /// The name follows no known pattern.
+    #[error("unknown device {name:?}: use \"cpu\", \"cuda:0\", \"rocm:0\" or \"wgpu\"")]
+    Unknown {
+        /// What was asked for.
+        name: String,
+    },
+    /// The name is understood, but this program was built without that backend.
+    #[error("device {name:?} is not in this build: build with `--features {feature}`, or use \"cpu\"")]
+    NotBuilt {
+        /// What was asked for.
+        name: String,
+        /// The cargo feature that adds it.
+        feature: &'static str,
+    },
+}
+
+/// The device called `name`, without automatic differentiation (see [`Device::autodiff`]).
+///
+/// Names: `cpu`; with the cargo feature of that name `cuda[:index]`, `rocm[:index]`, `wgpu`.
+///
+/// # Errors
+/// [`DeviceError`] where the name is unknown or its backend is not in this build.
+pub fn device(name: &str) -> Result<Device, DeviceError> {
+    let unknown = || DeviceError::Unknown { name: name.to_owned() };
+    let (kind, index) = match name.split_once(':') {
+        Some((kind, index)) => (kind, Some(index.parse::<usize>().map_err(|_| unknown())?)),
+        None => (name, None),
+    };
+    match (kind, index) {
+        ("cpu", None) => Ok(Device::flex()),
+        ("cuda", index) => cuda(name, index.unwrap_or(0)),
+        ("rocm", index) => rocm(name, index.unwrap_or(0)),
+        ("wgpu", None) => wgpu(name),
+        _ => Err(unknown()),
+    }
+}
+
+#[cfg(feature = "cuda")]
+fn cuda(_name: &str, index: usize) -> Result<Device, DeviceError> {
+    Ok(Device::cuda(index))
+}
+
+#[cfg(not(feature = "cuda"))]
+fn cuda(name: &str, _index: usize) -> Result<Device, DeviceError> {
+    Err(DeviceError::NotBuilt { name: name.to_owned(), feature: "cuda" })
+}
+
+#[cfg(feature = "rocm")]
+fn rocm(_name: &str, index: usize) -> Result<Device, DeviceError> {
+    Ok(Device::rocm(index))
+}
+
+#[cfg(not(feature = "rocm"))]
+fn rocm(name: &str, _index: usize) -> Result<Device, DeviceError> {
+    Err(DeviceError::NotBuilt { name: name.to_owned(), feature: "rocm" })
+}
+
+#[cfg(feature = "wgpu")]
+fn wgpu(_name: &str) -> Result<Device, DeviceError> {
+    Ok(Device::wgpu(burn::tensor::DeviceKind::DefaultDevice))
+}
+
+#[cfg(not(feature = "wgpu"))]
+fn wgpu(name: &str) -> Result<Device, DeviceError> {
+    Err(DeviceError::NotBuilt { name: name.to_owned(), feature: "wgpu" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_understood_or_explained() {
+        assert!(device("cpu").is_ok());
+        for wrong in ["", "gpu", "cpu:0", "cuda:", "cuda:x", "cuda:-1", "wgpu:1"] {
+            assert_eq!(device(wrong), Err(DeviceError::Unknown { name: wrong.to_owned() }));
+        }
+        if !cfg!(feature = "cuda") {
+            let message = device("cuda:1").unwrap_err().to_string();
+            assert!(message.contains("cuda:1") && message.contains("--features cuda"), "{message}");
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! Scaled dot-product attention.
+
+use burn::tensor::Tensor;
+
+use super::Dropout;
+use crate::reference;
+
+/// What a query may look at, and what is dropped.
+///
+/// Query `i` of `T_q` stands at key position `i + T_k − T_q`: with cached keys the queries are the newest frames.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct AttentionOptions {
+    /// Number of heads `H`.
+    pub heads: usize,
+    /// Valid keys of each row of the batch; keys beyond get no weight, whatever they hold.
+    pub key_lengths: Option<Vec<usize>>,
+    /// Hides keys after the query's own position.
+    pub causal: bool,
+    /// Hides keys more than this many positions before the query's own.
+    pub left_context: Option<usize>,
+    /// Dropout of the attention probabilities; row `(b·H + h)·T_q + i` is the block, the key is the lane.
+    pub dropout: Option<Dropout>,
+}
+
+impl AttentionOptions {
+    /// Plain attention over all keys.
+    pub fn new(heads: usize) -> Self {
+        Self { heads, ..Self::default() }
+    }
+
+    /// The keys that query `i` of row `b` may look at.
+    pub(crate) fn visible(&self, b: usize, i: usize, queries: usize, keys: usize) -> std::ops::Range<usize> {
+        let valid = self.key_lengths.as_ref().map_or(keys, |lengths| lengths[b].min(keys));
+        // The query's own position plus one, shifted by `queries` to stay unsigned.
+        let next = i + 1 + keys;
+        let end = if self.causal { next.saturating_sub(queries).min(valid) } else { valid };
+        let start = self.left_context.map_or(0, |left| next.saturating_sub(queries + 1 + left));
+        start.min(end)..end
+    }
+}
+
+/// `softmax(q·kᵀ / √Dh) · v` per head. A query that may look at nothing gives zeros.
+///
+/// Heads lie side by side in the last dimension; nothing is transposed or copied.
+///
+/// # Shapes
+/// `q [B, T_q, H·Dh]`, `k`, `v` `[B, T_k, H·Dh]` → `[B, T_q, H·Dh]`
+///
+/// # Panics
+/// Where the shapes disagree, `heads` does not divide the width, or `key_lengths` has not `B` entries.
+pub fn attention(q: Tensor<3>, k: Tensor<3>, v: Tensor<3>, options: AttentionOptions) -> Tensor<3> {
+    let ([batch, _, width], k_dims) = (q.dims(), k.dims());
+    assert!(
+        options.heads > 0
+            && width.is_multiple_of(options.heads)
+            && k_dims == v.dims()
+            && k_dims[0] == batch
+            && k_dims[2] == width
+            && options.key_lengths.as_ref().is_none_or(|lengths| lengths.len() == batch),
+        "attention: q {:?}, k {k_dims:?}, v {:?}, {options:?}",
+        q.dims(),
+        v.dims()
+    );
+    reference::attention(q, k, v, &options)
+}

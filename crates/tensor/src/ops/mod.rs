@@ -1,0 +1,32 @@
+//! The operations of the models.
+//!
+//! Layout: sequences are `[B, T, C]`, the last dimension is contiguous and is what a kernel runs along.
+//! Randomness is a pure function of a seed and an element's position (see [`Dropout`]), never a shared generator.
+//!
+//! # Panics
+//! As in burn, operands whose shapes do not fit each other are a mistake of the caller and panic;
+//! each function says what it expects. Values never panic: infinities, NaN, masked rows and empty
+//! sequences all have a defined result.
+
+mod activation;
+mod attention;
+mod contrastive;
+mod conv;
+mod ctc;
+mod dropout;
+mod linear;
+mod norm;
+mod optimizer;
+mod softmax;
+
+pub use activation::gelu;
+pub use attention::{AttentionOptions, attention};
+pub use contrastive::{ContrastiveOutput, contrastive_loss};
+pub use conv::{Conv1dOptions, conv1d};
+pub use ctc::ctc_loss;
+pub(crate) use dropout::BLOCK as DROPOUT_BLOCK;
+pub use dropout::{Dropout, dropout};
+pub use linear::linear;
+pub use norm::{layer_norm, rms_norm};
+pub use optimizer::{AdamWStep, adamw, ema};
+pub use softmax::{log_softmax, softmax};
