@@ -1,1 +1,78 @@
-fn main() {}
+//! The `auricle` command. One file a subcommand; the work is done by the libraries.
+
+mod data;
+mod decode;
+mod device;
+mod eval;
+mod model;
+mod prepare;
+mod quickstart;
+mod replay;
+mod report;
+mod smoke;
+mod tasks;
+mod tokenizer;
+mod train;
+
+use clap::{Parser, Subcommand};
+
+/// Tensors of a training step are large and short-lived: mimalloc reuses their pages.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+#[derive(Parser)]
+#[command(name = "auricle", version, about, propagate_version = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Train and evaluate every system on the built-in corpus, in minutes.
+    Quickstart(quickstart::Args),
+    /// Train a model by a recipe.
+    Train(train::Args),
+    /// Transcribe audio files, a manifest or a folder.
+    Decode(decode::Args),
+    /// Score hypotheses against references.
+    #[command(subcommand)]
+    Eval(eval::Command),
+    /// Prepare a public corpus: manifests from its official layout.
+    Prepare(prepare::Args),
+    /// Check and convert data.
+    #[command(subcommand)]
+    Data(data::Command),
+    /// Train and inspect tokenizers.
+    #[command(subcommand)]
+    Tokenizer(tokenizer::Command),
+    /// Inspect, import and export models.
+    #[command(subcommand)]
+    Model(model::Command),
+    /// Reproduce a batch whose loss or gradient was not finite.
+    Replay(replay::Args),
+    /// List devices.
+    Device(device::Args),
+}
+
+fn main() -> std::process::ExitCode {
+    let result = match Cli::parse().command {
+        Command::Quickstart(args) => quickstart::run(&args),
+        Command::Train(args) => train::run(&args),
+        Command::Decode(args) => decode::run(&args),
+        Command::Eval(command) => eval::run(&command),
+        Command::Prepare(args) => prepare::run(&args),
+        Command::Data(command) => data::run(&command),
+        Command::Tokenizer(command) => tokenizer::run(&command),
+        Command::Model(command) => model::run(&command),
+        Command::Replay(args) => replay::run(&args),
+        Command::Device(args) => device::run(&args),
+    };
+    match result {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            std::process::ExitCode::FAILURE
+        }
+    }
+}

@@ -1,1 +1,36 @@
-//! Layers: convolution modules, Transformer blocks, heads, EMA.
+//! Layers of the speech models: convolution modules, Transformer blocks, heads, EMA.
+//!
+//! # Nomenclature
+//!
+//! `B` batch, `T` input frames, `T'` encoder frames, `F` mel bins, `C` channels, `D` model width,
+//! `H` heads, `V` vocabulary. Tensors are channels-last, `[B, T, C]`, everywhere.
+//!
+//! A layer never decides how arithmetic is done: it calls [`auricle_tensor::ops`].
+//! A layer never draws random numbers by itself either: dropout and layer drop come from the
+//! [`Context`] that the caller passes, so a training step is a pure function of its key.
+
+mod context;
+mod conv;
+mod ema;
+mod encoder;
+mod heads;
+mod init;
+mod linear;
+mod mask;
+mod norm;
+pub mod params;
+pub mod weights;
+mod positional;
+mod transformer;
+
+pub use context::Context;
+pub use conv::{Conv1d, Conv1dConfig, ConvModule, ConvModuleConfig};
+pub use ema::ema_update;
+pub use encoder::{ConvTransformerEncoder, EncoderConfig, StageConfig};
+pub use heads::{CharacterHead, CtcHead, CtcHeadConfig, SubwordHead};
+pub use init::{Init, Initializer};
+pub use linear::Linear;
+pub use mask::zero_beyond;
+pub use norm::{BatchNorm, BatchStats, LayerNorm};
+pub use positional::{PositionalConv, PositionalConvConfig};
+pub use transformer::{NormScheme, TransformerBlock, TransformerConfig, TransformerLayer};

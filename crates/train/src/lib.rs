@@ -1,1 +1,23 @@
 //! Recipes, the trainer, schedules, checkpoints, logs and reports.
+//!
+//! The trainer knows nothing of any one model: it drives a [`Task`].
+
+mod audio_store;
+mod capsule;
+mod checkpoint;
+mod config;
+mod error;
+mod gradients;
+mod optimizer;
+mod task;
+mod trainer;
+
+pub use audio_store::{AudioStore, NoiseLibrary};
+pub use capsule::Capsule;
+pub use checkpoint::{Checkpoint, Progress};
+pub use config::{DataConfig, Recipe, TrainConfig};
+pub use error::TrainError;
+pub use gradients::GradientSet;
+pub use optimizer::{AdamW, AdamWConfig, Group};
+pub use task::{Draw, Metric, Prepare, StepOutput, Task, Wave};
+pub use trainer::{Outcome, Trainer};

@@ -1,1 +1,26 @@
-//! SPIRAL: perturbation-invariant self-supervised speech pre-training.
+//! SPIRAL: self-supervised perturbation-invariant representation learning (arXiv 2201.10207).
+//!
+//! A student sees a perturbed utterance (masked, perhaps noisy), a teacher sees the clean one,
+//! shifted in position; at every 80 ms position the student must tell the teacher's output from
+//! that of other positions of the same utterance. The teacher is a moving average of the student.
+//!
+//! # Differences from the paper
+//!
+//! Formulas and constants are those of the published program. Three faults of its data loading are
+//! not reproduced: each utterance of each epoch draws its own noise (there, all workers repeat the
+//! same draws every epoch); the front end runs on each utterance by itself, not on the padded row,
+//! so that a batch cannot change an utterance's features; resuming does not advance the teacher
+//! a second time.
+
+mod batch;
+mod config;
+pub mod import;
+mod loss;
+mod model;
+mod task;
+
+pub use batch::{SpiralBatch, SpiralPrepare};
+pub use config::{MomentumSchedule, SpiralAugment, SpiralConfig};
+pub use loss::draw_negatives;
+pub use model::{Predictor, Student, Trunk};
+pub use task::SpiralTask;

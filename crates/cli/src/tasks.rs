@@ -1,0 +1,163 @@
+//! From a recipe to a trainer of its task.
+
+use anyhow::{Context as _, Result, bail};
+use auricle_asr::{CtcAugment, CtcConfig, CtcTask};
+use auricle_augment::NoiseSource;
+use auricle_data::Utterance;
+use auricle_nn::params::NamedTensors;
+use auricle_nn::weights::{self, Metadata};
+use auricle_spiral::{SpiralAugment, SpiralConfig, SpiralTask};
+use auricle_text::Tokenizer;
+use auricle_train::log::RunLog;
+use auricle_train::{Capsule, NoiseLibrary, Outcome, Progress, Recipe, Trainer, Wave, recipe};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+/// A trainer of whichever task the recipe names.
+pub enum AnyTrainer {
+    /// SPIRAL pre-training.
+    Spiral(Box<Trainer<SpiralTask>>),
+    /// CTC fine-tuning.
+    Ctc(Box<Trainer<CtcTask>>),
+}
+
+/// Calls the same method on whichever trainer it is.
+macro_rules! each {
+    ($self:expr, $trainer:ident => $body:expr) => {
+        match $self {
+            AnyTrainer::Spiral($trainer) => $body,
+            AnyTrainer::Ctc($trainer) => $body,
+        }
+    };
+}
+
+impl AnyTrainer {
+    /// Builds the task, reads the manifests.
+    pub fn build(recipe: &Recipe, run: &Path, log: RunLog) -> Result<Self> {
+        let device = auricle_tensor::device(&recipe.train.device)?;
+        let train = manifests(&recipe.data.train)?;
+        let validation = manifests(&recipe.data.validation)?;
+        let noise = noise_library(recipe)?;
+        match recipe.task.as_str() {
+            "spiral" => {
+                let config: SpiralConfig = recipe::parse(&recipe.model, "model")?;
+                let augment: SpiralAugment = recipe::parse(&recipe.augment, "augment")?;
+                let task = SpiralTask::new(recipe, config, augment, noise, &device)?;
+                Ok(Self::Spiral(Box::new(Trainer::new(task, recipe.clone(), run, train, validation, log)?)))
+            }
+            "ctc" => {
+                let config: CtcConfig = recipe::parse(&recipe.model, "model")?;
+                let augment: CtcAugment = recipe::parse(&recipe.augment, "augment")?;
+                let tokenizer = match &config.tokenizer {
+                    Some(path) => Tokenizer::load(path)?,
+                    None => Tokenizer::characters(),
+                };
+                let pretrained = config.init_from.as_deref().map(load_model).transpose()?.map(|(tensors, _)| tensors);
+                let task = CtcTask::new(recipe, config, augment, tokenizer, pretrained, noise, &device)?;
+                Ok(Self::Ctc(Box::new(Trainer::new(task, recipe.clone(), run, train, validation, log)?)))
+            }
+            other => bail!("recipe: unknown task `{other}`; known are `spiral` and `ctc`"),
+        }
+    }
+
+    /// Goes on from a checkpoint.
+    pub fn resume(&mut self, path: &Path) -> Result<()> {
+        Ok(each!(self, trainer => trainer.resume(path))?)
+    }
+
+    /// Trains until done or asked to stop.
+    pub fn run(&mut self, stop: &AtomicBool) -> Result<Outcome> {
+        Ok(each!(self, trainer => trainer.run(stop))?)
+    }
+
+    /// Runs the longest batch once; its loss.
+    pub fn dry_run(&mut self) -> Result<f64> {
+        Ok(each!(self, trainer => trainer.dry_run())?)
+    }
+
+    /// Runs a failure capsule's batch again: loss and parameters with non-finite gradients.
+    pub fn replay(&mut self, capsule: &Capsule, waves: &[Wave]) -> Result<(f64, Vec<String>)> {
+        Ok(each!(self, trainer => trainer.replay(capsule, waves))?)
+    }
+
+    /// Where the run stands.
+    pub fn progress(&self) -> &Progress {
+        each!(self, trainer => trainer.progress())
+    }
+
+    /// The utterances that are trained on.
+    pub fn training_utterances(&self) -> &[Utterance] {
+        each!(self, trainer => trainer.training_utterances())
+    }
+
+    /// The first epoch's batch plan.
+    pub fn plan(&self) -> auricle_data::BatchPlan {
+        each!(self, trainer => trainer.plan(0))
+    }
+
+    /// Number of trained values.
+    pub fn parameters(&self) -> usize {
+        use auricle_train::Task as _;
+        match self {
+            Self::Spiral(trainer) => auricle_nn::params::count(trainer.task().model()),
+            Self::Ctc(trainer) => auricle_nn::params::count(trainer.task().model()),
+        }
+    }
+}
+
+/// All utterances of several manifests (or of anything [`auricle_data::read_any`] reads).
+pub fn manifests(paths: &[PathBuf]) -> Result<Vec<Utterance>> {
+    let mut all = Vec::new();
+    for path in paths {
+        all.extend(auricle_data::read_any(path).with_context(|| format!("manifest {}", path.display()))?);
+    }
+    Ok(all)
+}
+
+/// The recipe's noise files, where it names any.
+pub fn noise_library(recipe: &Recipe) -> Result<Option<Arc<dyn NoiseSource + Send + Sync>>> {
+    if recipe.data.noise.is_empty() {
+        return Ok(None);
+    }
+    Ok(Some(Arc::new(NoiseLibrary::new(manifests(&recipe.data.noise)?, 16_000, recipe.data.cache_mib))))
+}
+
+/// Exported weights named by a file, a folder with `model.safetensors`, or a shipped name.
+pub fn load_model(name: &Path) -> Result<(NamedTensors, Metadata)> {
+    let path = find_model(name)?;
+    let bytes = std::fs::read(&path).with_context(|| path.display().to_string())?;
+    weights::from_bytes(&bytes).with_context(|| path.display().to_string())
+}
+
+/// Where a model's weights are.
+pub fn find_model(name: &Path) -> Result<PathBuf> {
+    let in_folder = |folder: &Path| folder.join("model.safetensors");
+    if name.is_file() {
+        return Ok(name.to_path_buf());
+    }
+    if name.is_dir() && in_folder(name).is_file() {
+        return Ok(in_folder(name));
+    }
+    let mut looked = vec![name.to_path_buf()];
+    for root in model_roots() {
+        let candidate = in_folder(&root.join(name));
+        if candidate.is_file() {
+            return Ok(candidate);
+        }
+        looked.push(candidate);
+    }
+    let looked: Vec<String> = looked.iter().map(|path| path.display().to_string()).collect();
+    bail!("no model `{}`; looked for {}", name.display(), looked.join(", "))
+}
+
+/// Folders that hold shipped models: `$AURICLE_MODELS`, `models/pretrained` below the working
+/// directory and below every folder above the program.
+fn model_roots() -> Vec<PathBuf> {
+    let mut roots: Vec<PathBuf> = std::env::var_os("AURICLE_MODELS").map(PathBuf::from).into_iter().collect();
+    roots.push(PathBuf::from("models/pretrained"));
+    if let Ok(program) = std::env::current_exe() {
+        roots.extend(program.ancestors().skip(1).map(|folder| folder.join("models/pretrained")));
+    }
+    roots
+}

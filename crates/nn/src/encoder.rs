@@ -1,0 +1,135 @@
+//! The convolution–Transformer encoder of SPIRAL.
+
+use crate::{Context, ConvModule, ConvModuleConfig, Initializer, TransformerBlock, TransformerConfig};
+use burn::module::Module;
+use burn::tensor::Tensor;
+use serde::{Deserialize, Serialize};
+
+/// One stage: convolution modules, then a Transformer block of the last module's width.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StageConfig {
+    /// Convolution modules.
+    pub convs: Vec<ConvModuleConfig>,
+    /// Transformer block.
+    pub transformer: TransformerConfig,
+}
+
+/// Configuration of a [`ConvTransformerEncoder`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EncoderConfig {
+    /// Mel bins F. Default: 128.
+    #[serde(default = "default_bins")]
+    pub bins: usize,
+    /// Dropout of the convolution modules. Default: 0.1.
+    #[serde(default = "default_dropout")]
+    pub conv_dropout: f64,
+    /// Stages from input to output.
+    pub stages: Vec<StageConfig>,
+}
+
+fn default_bins() -> usize {
+    128
+}
+
+fn default_dropout() -> f64 {
+    0.1
+}
+
+impl EncoderConfig {
+    /// Width of the output.
+    pub fn output_width(&self) -> usize {
+        self.stages.last().and_then(|stage| stage.convs.last()).map_or(self.bins, |conv| conv.channels)
+    }
+
+    /// Input frames per output frame.
+    pub fn downsampling(&self) -> usize {
+        self.stages.iter().flat_map(|stage| &stage.convs).map(|conv| conv.stride.max(1)).product()
+    }
+
+    /// What is wrong with this configuration, in words, or `Ok`.
+    pub fn validate(&self) -> Result<(), String> {
+        if self.stages.is_empty() || self.bins == 0 {
+            return Err("the encoder needs at least one stage and one mel bin".into());
+        }
+        for (i, stage) in self.stages.iter().enumerate() {
+            let Some(width) = stage.convs.last().map(|conv| conv.channels) else {
+                return Err(format!("stage {i} has no convolution module; it needs one to set its width"));
+            };
+            for conv in &stage.convs {
+                if conv.channels == 0 || conv.kernel % 2 == 0 || !(1..=2).contains(&conv.stride) {
+                    return Err(format!(
+                        "stage {i}: a convolution needs channels > 0, an odd kernel and stride 1 or 2, not {conv:?}"
+                    ));
+                }
+            }
+            let TransformerConfig { heads, positional, .. } = &stage.transformer;
+            if *heads == 0 || width % heads != 0 {
+                return Err(format!("stage {i}: width {width} is not divisible by {heads} heads"));
+            }
+            if positional.groups == 0 || width % positional.groups != 0 || positional.kernel == 0 {
+                return Err(format!(
+                    "stage {i}: width {width} is not divisible by {} positional groups",
+                    positional.groups
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// The encoder with initial values of SPIRAL §2.
+    pub fn init(&self, init: &mut Initializer<'_>) -> ConvTransformerEncoder {
+        let mut channels = self.bins;
+        let stages = self
+            .stages
+            .iter()
+            .map(|stage| {
+                let convs = stage
+                    .convs
+                    .iter()
+                    .map(|config| {
+                        let module = ConvModule::new(channels, config, self.conv_dropout, init);
+                        channels = config.channels;
+                        module
+                    })
+                    .collect();
+                Stage { convs, transformer: TransformerBlock::new(channels, &stage.transformer, init) }
+            })
+            .collect();
+        ConvTransformerEncoder { stages }
+    }
+}
+
+/// A stage of the encoder.
+#[derive(Module, Debug)]
+pub struct Stage {
+    /// Convolution modules.
+    pub convs: Vec<ConvModule>,
+    /// Transformer block.
+    pub transformer: TransformerBlock,
+}
+
+/// Convolutions that halve the frame rate, alternating with Transformer blocks (SPIRAL §2).
+#[derive(Module, Debug)]
+pub struct ConvTransformerEncoder {
+    /// Stages from input to output.
+    pub stages: Vec<Stage>,
+}
+
+impl ConvTransformerEncoder {
+    /// # Shapes
+    /// - input `[B, T, F]`, T a multiple of the down-sampling, and valid lengths
+    /// - output `[B, T', D]` and valid lengths `⌈length/2⌉` per halving; padded frames unspecified
+    pub fn forward(&self, mel: Tensor<3>, lengths: &[usize], context: &mut Context) -> (Tensor<3>, Vec<usize>) {
+        let mut x = mel;
+        let mut lengths = lengths.to_vec();
+        for stage in &self.stages {
+            for conv in &stage.convs {
+                (x, lengths) = conv.forward(x, &lengths, context);
+            }
+            x = stage.transformer.forward(x, &lengths, context);
+        }
+        (x, lengths)
+    }
+}

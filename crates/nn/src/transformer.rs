@@ -1,0 +1,208 @@
+//! Transformer blocks with a convolutional positional embedding.
+
+use crate::{Context, Init, Initializer, LayerNorm, Linear, PositionalConv, PositionalConvConfig, zero_beyond};
+use auricle_tensor::ops::{self, AttentionOptions, Dropout};
+use burn::module::Module;
+use burn::tensor::Tensor;
+use serde::{Deserialize, Serialize};
+
+/// Where normalisation stands around a sub-layer.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NormScheme {
+    /// `x + f(LN(x))`, as SPIRAL.
+    #[default]
+    PreLn,
+    /// `x + LN_post(f(LN(x)))` with post-gains starting at 1.
+    Sandwich,
+    /// The sandwich with post-gains starting at c/√L, L the layers of the block
+    /// (Pangu Ultra, arXiv 2504.07866).
+    DepthScaledSandwich {
+        /// c of the attention sub-layer; the paper's value is 0.283.
+        attention: f64,
+        /// c of the feed-forward sub-layer; the paper's value is 0.432.
+        feed_forward: f64,
+    },
+}
+
+impl NormScheme {
+    /// Initial gains of the post-norms of attention and feed-forward, where there are any.
+    fn post_gains(self, layers: usize) -> Option<(f64, f64)> {
+        match self {
+            Self::PreLn => None,
+            Self::Sandwich => Some((1.0, 1.0)),
+            Self::DepthScaledSandwich { attention, feed_forward } => {
+                let depth = (layers.max(1) as f64).sqrt();
+                Some((attention / depth, feed_forward / depth))
+            }
+        }
+    }
+}
+
+/// Configuration of a [`TransformerBlock`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TransformerConfig {
+    /// Layers L.
+    pub layers: usize,
+    /// Attention heads H; the width must be divisible by it.
+    pub heads: usize,
+    /// Width of the feed-forward layer.
+    pub feed_forward: usize,
+    /// Probability of skipping a layer in training. Default: 0.
+    #[serde(default)]
+    pub layer_drop: f64,
+    /// Dropout after the positional embedding and of the residual branches. Default: 0.1.
+    #[serde(default = "tenth")]
+    pub dropout: f64,
+    /// Dropout of attention weights. Default: 0.1.
+    #[serde(default = "tenth")]
+    pub attention_dropout: f64,
+    /// Dropout after the activation of the feed-forward layer. Default: 0.
+    #[serde(default)]
+    pub activation_dropout: f64,
+    /// Positional embedding.
+    #[serde(default)]
+    pub positional: PositionalConvConfig,
+    /// Where normalisation stands.
+    #[serde(default)]
+    pub norm: NormScheme,
+    /// How linear maps start.
+    #[serde(default)]
+    pub init: Init,
+}
+
+fn tenth() -> f64 {
+    0.1
+}
+
+/// One layer: multi-head self-attention and feed-forward, each on a normalised residual branch.
+#[derive(Module, Debug)]
+pub struct TransformerLayer {
+    /// LN before attention.
+    pub attention_norm: LayerNorm,
+    /// Query map.
+    pub query: Linear,
+    /// Key map.
+    pub key: Linear,
+    /// Value map.
+    pub value: Linear,
+    /// Output map.
+    pub output: Linear,
+    /// LN after attention (sandwich schemes).
+    pub attention_post_norm: Option<LayerNorm>,
+    /// LN before the feed-forward layer.
+    pub feed_forward_norm: LayerNorm,
+    /// First feed-forward map.
+    pub expand: Linear,
+    /// Second feed-forward map.
+    pub contract: Linear,
+    /// LN after the feed-forward layer (sandwich schemes).
+    pub feed_forward_post_norm: Option<LayerNorm>,
+    /// Attention heads.
+    pub heads: usize,
+    /// Dropout of the residual branches.
+    pub dropout: f64,
+    /// Dropout of attention weights.
+    pub attention_dropout: f64,
+    /// Dropout after the activation.
+    pub activation_dropout: f64,
+}
+
+impl TransformerLayer {
+    /// A layer of a block of the given configuration.
+    pub fn new(width: usize, config: &TransformerConfig, init: &mut Initializer<'_>) -> Self {
+        let std = config.init.std(width, config.layers);
+        let post = config.norm.post_gains(config.layers);
+        Self {
+            attention_norm: LayerNorm::new(width, 1.0, init),
+            query: Linear::normal(width, width, std, init),
+            key: Linear::normal(width, width, std, init),
+            value: Linear::normal(width, width, std, init),
+            output: Linear::normal(width, width, std, init),
+            attention_post_norm: post.map(|(gain, _)| LayerNorm::new(width, gain, init)),
+            feed_forward_norm: LayerNorm::new(width, 1.0, init),
+            expand: Linear::normal(width, config.feed_forward, std, init),
+            contract: Linear::normal(config.feed_forward, width, std, init),
+            feed_forward_post_norm: post.map(|(_, gain)| LayerNorm::new(width, gain, init)),
+            heads: config.heads,
+            dropout: config.dropout,
+            attention_dropout: config.attention_dropout,
+            activation_dropout: config.activation_dropout,
+        }
+    }
+
+    /// `x += Drop(MHA(LN₁(x))); x += Drop(W₂·Drop(GELU(W₁·LN₂(x))))`.
+    ///
+    /// Queries are scaled by Dh^−½; keys at and beyond a row's length get no weight.
+    ///
+    /// # Shapes
+    /// `[B, T, D]` → `[B, T, D]`
+    pub fn forward(&self, x: Tensor<3>, lengths: &[usize], context: &mut Context) -> Tensor<3> {
+        let y = self.attention_norm.forward(x.clone());
+        let options = AttentionOptions {
+            heads: self.heads,
+            key_lengths: Some(lengths.to_vec()),
+            causal: false,
+            left_context: None,
+            dropout: context.dropout_seed(self.attention_dropout).map(|seed| Dropout { p: self.attention_dropout, seed }),
+        };
+        let y = ops::attention(self.query.forward(y.clone()), self.key.forward(y.clone()), self.value.forward(y), options);
+        let y = post_norm(&self.attention_post_norm, self.output.forward(y));
+        let x = x + context.dropout(y, self.dropout);
+
+        let y = ops::gelu(self.expand.forward(self.feed_forward_norm.forward(x.clone())));
+        let y = self.contract.forward(context.dropout(y, self.activation_dropout));
+        let y = post_norm(&self.feed_forward_post_norm, y);
+        x + context.dropout(y, self.dropout)
+    }
+}
+
+fn post_norm(norm: &Option<LayerNorm>, y: Tensor<3>) -> Tensor<3> {
+    match norm {
+        Some(norm) => norm.forward(y),
+        None => y,
+    }
+}
+
+/// Positional convolution, L layers, final LN (SPIRAL §2).
+#[derive(Module, Debug)]
+pub struct TransformerBlock {
+    /// Convolutional positional embedding, added to the input.
+    pub positional: PositionalConv,
+    /// The layers.
+    pub layers: Vec<TransformerLayer>,
+    /// Final LN.
+    pub norm: LayerNorm,
+    /// Dropout after the positional embedding.
+    pub dropout: f64,
+    /// Probability of skipping a layer in training.
+    pub layer_drop: f64,
+}
+
+impl TransformerBlock {
+    /// A block of the given width.
+    pub fn new(width: usize, config: &TransformerConfig, init: &mut Initializer<'_>) -> Self {
+        Self {
+            positional: PositionalConv::new(width, &config.positional, init),
+            layers: (0..config.layers).map(|_| TransformerLayer::new(width, config, init)).collect(),
+            norm: LayerNorm::new(width, 1.0, init),
+            dropout: config.dropout,
+            layer_drop: config.layer_drop,
+        }
+    }
+
+    /// # Shapes
+    /// `[B, T, D]` and valid lengths → `[B, T, D]`; values at padded frames are unspecified.
+    pub fn forward(&self, x: Tensor<3>, lengths: &[usize], context: &mut Context) -> Tensor<3> {
+        let x = zero_beyond(x, lengths);
+        let positions = self.positional.forward(x.clone());
+        let mut x = context.dropout(x + positions, self.dropout);
+        for layer in &self.layers {
+            if !context.drops_layer(self.layer_drop) {
+                x = layer.forward(x, lengths, context);
+            }
+        }
+        self.norm.forward(x)
+    }
+}

@@ -1,0 +1,121 @@
+//! Weights as safetensors: named tensors and a string map that says what they are.
+//!
+//! Loading never executes anything and never trusts a size it was not given by the buffer.
+
+use crate::params::NamedTensors;
+use burn::tensor::{DType, TensorData, f16};
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use std::collections::{BTreeMap, HashMap};
+
+/// What stands beside the tensors: configuration, vocabulary, licence, provenance.
+pub type Metadata = BTreeMap<String, String>;
+
+/// Why weights could not be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum WeightsError {
+    /// The bytes are not a safetensors file, or a damaged one.
+    #[error("not a safetensors file, or a damaged one ({0}); copy or download it again")]
+    Format(#[from] safetensors::SafeTensorError),
+    /// A tensor has a type that a model cannot use.
+    #[error("tensor `{name}` has type {dtype}; only f32 and f16 weights are read")]
+    Type {
+        /// Its name.
+        name: String,
+        /// Its type.
+        dtype: String,
+    },
+}
+
+/// How values are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Precision {
+    /// Exactly.
+    F32,
+    /// Rounded to half precision: half the size, about three decimal digits.
+    F16,
+}
+
+/// The safetensors bytes of named tensors, in the order of their names.
+pub fn to_bytes(tensors: &NamedTensors, metadata: &Metadata, precision: Precision) -> Result<Vec<u8>, WeightsError> {
+    let mut buffers: Vec<(&str, Dtype, Vec<usize>, Vec<u8>)> = Vec::with_capacity(tensors.len());
+    for (name, data) in tensors {
+        let values = f32_values(name, data)?;
+        let (dtype, bytes) = match precision {
+            Precision::F32 => (Dtype::F32, values.iter().flat_map(|v| v.to_le_bytes()).collect()),
+            Precision::F16 => (Dtype::F16, values.iter().flat_map(|&v| f16::from_f32(v).to_le_bytes()).collect()),
+        };
+        buffers.push((name, dtype, data.shape().to_vec(), bytes));
+    }
+    let mut views = Vec::with_capacity(buffers.len());
+    for (name, dtype, shape, bytes) in &buffers {
+        views.push((*name, TensorView::new(*dtype, shape.clone(), bytes)?));
+    }
+    // One entry at a time of a sorted map: the header's order must not depend on a hash seed.
+    let metadata: HashMap<String, String> = metadata.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
+    Ok(safetensors::serialize(views, Some(metadata))?)
+}
+
+/// The tensors and the metadata of safetensors bytes; half precision is widened to f32.
+pub fn from_bytes(bytes: &[u8]) -> Result<(NamedTensors, Metadata), WeightsError> {
+    let (_, header) = SafeTensors::read_metadata(bytes)?;
+    let metadata = header.metadata().as_ref().map(|m| m.iter().map(|(k, v)| (k.clone(), v.clone())).collect());
+    let file = SafeTensors::deserialize(bytes)?;
+    let mut tensors = NamedTensors::new();
+    for (name, view) in file.iter() {
+        let values: Vec<f32> = match view.dtype() {
+            Dtype::F32 => view.data().as_chunks::<4>().0.iter().map(|c| f32::from_le_bytes(*c)).collect(),
+            Dtype::F16 => view.data().as_chunks::<2>().0.iter().map(|c| f16::from_le_bytes(*c).to_f32()).collect(),
+            Dtype::F64 => view.data().as_chunks::<8>().0.iter().map(|c| f64::from_le_bytes(*c) as f32).collect(),
+            other => return Err(WeightsError::Type { name: name.to_string(), dtype: format!("{other:?}") }),
+        };
+        tensors.insert(name.to_string(), TensorData::new(values, view.shape().to_vec()));
+    }
+    Ok((tensors, metadata.unwrap_or_default()))
+}
+
+fn f32_values(name: &str, data: &TensorData) -> Result<Vec<f32>, WeightsError> {
+    let fail = || WeightsError::Type { name: name.to_string(), dtype: format!("{:?}", data.dtype()) };
+    match data.dtype() {
+        DType::F32 => data.try_to_vec::<f32>().map_err(|_| fail()),
+        _ => data.clone().convert::<f32>().try_to_vec::<f32>().map_err(|_| fail()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample() -> (NamedTensors, Metadata) {
+        let mut tensors = NamedTensors::new();
+        tensors.insert("b.weight".into(), TensorData::new(vec![1.5f32, -0.25, f32::MIN_POSITIVE], [3, 1]));
+        tensors.insert("a".into(), TensorData::new(vec![0.1f32], [1]));
+        (tensors, Metadata::from([("licence".to_string(), "CC BY 4.0".to_string())]))
+    }
+
+    #[test]
+    fn round_trip_is_bit_exact_in_f32_and_rounded_in_f16() {
+        let (tensors, metadata) = sample();
+        let bytes = to_bytes(&tensors, &metadata, Precision::F32).unwrap();
+        assert_eq!(bytes, to_bytes(&tensors, &metadata, Precision::F32).unwrap());
+        let (back, meta) = from_bytes(&bytes).unwrap();
+        assert_eq!(meta, metadata);
+        for (name, data) in &tensors {
+            assert_eq!(back[name].try_to_vec::<f32>().unwrap(), data.try_to_vec::<f32>().unwrap());
+            assert_eq!(back[name].shape(), data.shape());
+        }
+        let (half, _) = from_bytes(&to_bytes(&tensors, &metadata, Precision::F16).unwrap()).unwrap();
+        assert!((half["a"].try_to_vec::<f32>().unwrap()[0] - 0.1).abs() < 1e-4);
+    }
+
+    #[test]
+    fn damaged_bytes_are_an_error() {
+        let (tensors, metadata) = sample();
+        let bytes = to_bytes(&tensors, &metadata, Precision::F32).unwrap();
+        for cut in 0..bytes.len() {
+            assert!(from_bytes(&bytes[..cut]).is_err(), "cut at {cut}");
+        }
+        let mut lying = bytes.clone();
+        lying[0..8].copy_from_slice(&u64::MAX.to_le_bytes());
+        assert!(from_bytes(&lying).is_err());
+    }
+}

@@ -1,0 +1,167 @@
+//! The recipe: one schema for every task.
+
+use crate::{AdamWConfig, schedule::Schedule};
+use auricle_data::BatchConfig;
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// A recipe, resolved: bases merged, overrides applied.
+///
+/// `model` and `augment` belong to the task, which reads and checks them.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Recipe {
+    /// Which system: `spiral` or `ctc`.
+    pub task: String,
+    /// One sentence on what this recipe is for.
+    #[serde(default)]
+    pub description: String,
+    /// Seed of every random decision. Default: 1.
+    #[serde(default = "default_seed")]
+    pub seed: u64,
+    /// Manifests and limits.
+    pub data: DataConfig,
+    /// Batch plan.
+    #[serde(default)]
+    pub batch: BatchConfig,
+    /// Optimiser.
+    #[serde(default)]
+    pub optimizer: AdamWConfig,
+    /// Learning-rate schedule.
+    pub schedule: Schedule,
+    /// The loop.
+    pub train: TrainConfig,
+    /// The task's model.
+    #[serde(default)]
+    pub model: toml::Table,
+    /// The task's perturbations.
+    #[serde(default)]
+    pub augment: toml::Table,
+}
+
+impl Recipe {
+    /// Hash of everything that changes what a step computes; how often is logged, validated or
+    /// saved, how many threads load, and how many steps are run, may differ between resumed runs.
+    pub fn hash(&self) -> String {
+        let mut same = self.clone();
+        same.description.clear();
+        same.data.workers = 0;
+        same.data.cache_mib = 0;
+        same.train = TrainConfig {
+            steps: 0,
+            accumulate: self.train.accumulate,
+            clip_norm: self.train.clip_norm,
+            log_every: 0,
+            validate_every: 0,
+            checkpoint_every: 0,
+            keep_best: 0,
+            average_best: false,
+            patience: None,
+            device: String::new(),
+        };
+        // Serialising a plain struct of numbers and strings cannot fail; an empty text would only
+        // make every recipe look alike, which the shape checks of loading still catch.
+        let text = toml::to_string(&same).unwrap_or_default();
+        blake3::hash(text.as_bytes()).to_hex().to_string()
+    }
+}
+
+fn default_seed() -> u64 {
+    1
+}
+
+/// Manifests and limits. Paths are relative to the working directory.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DataConfig {
+    /// Training manifests.
+    pub train: Vec<PathBuf>,
+    /// Validation manifests. Default: none.
+    #[serde(default)]
+    pub validation: Vec<PathBuf>,
+    /// Shorter utterances are left out of training. Default: 0.
+    #[serde(default)]
+    pub min_secs: f64,
+    /// Longer utterances are left out of training (SPIRAL crops instead). Default: 30.
+    #[serde(default = "default_max_secs")]
+    pub max_secs: f64,
+    /// Only this many minutes of the training data, chosen by the seed. Default: all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subset_minutes: Option<f64>,
+    /// Noise manifests for multi-condition training. Default: none.
+    #[serde(default)]
+    pub noise: Vec<PathBuf>,
+    /// Decoded audio kept in memory, in MiB. Default: 4096.
+    #[serde(default = "default_cache_mib")]
+    pub cache_mib: usize,
+    /// Loader threads. Default: 1.
+    #[serde(default = "default_workers")]
+    pub workers: usize,
+}
+
+fn default_max_secs() -> f64 {
+    30.0
+}
+
+fn default_cache_mib() -> usize {
+    4096
+}
+
+fn default_workers() -> usize {
+    1
+}
+
+/// The training loop.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrainConfig {
+    /// Optimiser steps.
+    pub steps: u64,
+    /// Batches per optimiser step. Default: 1.
+    #[serde(default = "one")]
+    pub accumulate: u64,
+    /// Global gradient-norm limit. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clip_norm: Option<f64>,
+    /// Steps between log lines. Default: 10.
+    #[serde(default = "ten")]
+    pub log_every: u64,
+    /// Steps between validations. Default: 500.
+    #[serde(default = "five_hundred")]
+    pub validate_every: u64,
+    /// Steps between checkpoints. Default: 500.
+    #[serde(default = "five_hundred")]
+    pub checkpoint_every: u64,
+    /// Best checkpoints kept. Default: 1.
+    #[serde(default = "one_usize")]
+    pub keep_best: usize,
+    /// Average the weights of the best checkpoints at the end. Default: false.
+    #[serde(default)]
+    pub average_best: bool,
+    /// Stop after this many validations without improvement. Default: never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub patience: Option<u64>,
+    /// Device name. Default: `cpu`.
+    #[serde(default = "cpu")]
+    pub device: String,
+}
+
+fn one() -> u64 {
+    1
+}
+
+fn one_usize() -> usize {
+    1
+}
+
+fn ten() -> u64 {
+    10
+}
+
+fn five_hundred() -> u64 {
+    500
+}
+
+fn cpu() -> String {
+    "cpu".into()
+}

@@ -1,0 +1,146 @@
+//! What the trainer drives.
+
+use crate::{Group, TrainError};
+use auricle_data::Utterance;
+use auricle_nn::params::NamedTensors;
+use auricle_rng::Key;
+use burn::module::Module;
+use burn::tensor::Gradients;
+use std::sync::Arc;
+
+/// An utterance with its samples, as the loader hands it to a task.
+#[derive(Debug, Clone)]
+pub struct Wave {
+    /// Manifest entry.
+    pub utterance: Utterance,
+    /// Mono samples at the task's rate.
+    pub samples: Arc<[f32]>,
+}
+
+/// Where a batch's randomness comes from.
+#[derive(Debug, Clone, Copy)]
+pub enum Draw {
+    /// Training: `epoch` is the key of (seed, epoch); `batch` the index in the epoch's plan.
+    Train {
+        /// Key of seed and epoch; per-utterance draws add the utterance's id.
+        epoch: Key,
+        /// Per-batch draws add this number.
+        batch: u64,
+    },
+    /// Validation: always the same draws.
+    Validation,
+}
+
+impl Draw {
+    /// The key for draws that belong to one utterance.
+    pub fn utterance(self, id: &str) -> Key {
+        match self {
+            Self::Train { epoch, .. } => epoch.utterance(id),
+            Self::Validation => Key::new(0).epoch(u64::MAX).utterance(id),
+        }
+    }
+
+    /// The key for draws that belong to the whole batch.
+    pub fn batch(self) -> Key {
+        match self {
+            Self::Train { epoch, batch } => epoch.step(batch),
+            Self::Validation => Key::new(0).epoch(u64::MAX),
+        }
+    }
+
+    /// Whether this is training.
+    pub fn is_training(self) -> bool {
+        matches!(self, Self::Train { .. })
+    }
+}
+
+/// Turns waveforms into a batch; runs on loader threads.
+pub trait Prepare: Send + Sync + 'static {
+    /// A batch in host memory.
+    type Batch: Send + 'static;
+
+    /// Samples per second the task wants.
+    fn sample_rate(&self) -> u32;
+
+    /// Longer utterances are cropped to this many seconds in training, where they are.
+    fn crop_secs(&self) -> Option<f64> {
+        None
+    }
+
+    /// Front end, perturbation, padding: a pure function of its arguments.
+    fn prepare(&self, waves: &[Wave], draw: Draw) -> Result<Self::Batch, TrainError>;
+}
+
+/// The result of one forward and backward pass.
+#[derive(Debug)]
+pub struct StepOutput {
+    /// The loss.
+    pub loss: f64,
+    /// Further scalars for the log.
+    pub metrics: Vec<Metric>,
+    /// Gradients; the trainer collects those of [`Task::model`].
+    pub gradients: Gradients,
+}
+
+/// A named number.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Metric {
+    /// Its name, as in the log.
+    pub name: &'static str,
+    /// Its value.
+    pub value: f64,
+}
+
+/// A training objective: model, loss, validation.
+pub trait Task {
+    /// What is trained.
+    type Model: Module;
+    /// Its loader side.
+    type Prepare: Prepare;
+
+    /// The loader side, shared by the threads.
+    fn preparer(&self) -> Arc<Self::Prepare>;
+
+    /// The trained module.
+    fn model(&self) -> &Self::Model;
+
+    /// Replaces the trained module by a function of itself (by value, so that updates are in place).
+    fn map_model(&mut self, update: &mut dyn FnMut(Self::Model) -> Self::Model);
+
+    /// Called before each optimiser step's first forward pass with the number of steps done.
+    fn begin_step(&mut self, step: u64) {
+        let _ = step;
+    }
+
+    /// Forward and backward on one batch in training mode, at optimiser step `step`.
+    fn forward_backward(
+        &mut self,
+        batch: &<Self::Prepare as Prepare>::Batch,
+        step: u64,
+        draw: Draw,
+    ) -> Result<StepOutput, TrainError>;
+
+    /// The optimiser group of a parameter in step `step`.
+    fn group(&self, name: &str, step: u64) -> Group;
+
+    /// Adds one validation batch to the task's tallies.
+    fn validate(&mut self, batch: &<Self::Prepare as Prepare>::Batch) -> Result<(), TrainError>;
+
+    /// The scores of the validation batches since the last call; the first one selects the best
+    /// checkpoint (lower is better).
+    fn finish_validation(&mut self) -> Vec<Metric>;
+
+    /// State beside the model's parameters that training needs to go on (an EMA teacher).
+    fn state(&self) -> NamedTensors {
+        NamedTensors::new()
+    }
+
+    /// Restores [`Self::state`].
+    fn load_state(&mut self, state: NamedTensors) -> Result<(), TrainError> {
+        let _ = state;
+        Ok(())
+    }
+
+    /// What a consumer of the final weights needs, `(tensors, metadata)`: the exported model.
+    fn export(&self) -> Result<(NamedTensors, auricle_nn::weights::Metadata), TrainError>;
+}

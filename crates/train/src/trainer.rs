@@ -1,0 +1,432 @@
+//! The training loop.
+
+use crate::capsule::weights_hash;
+use crate::log::RunLog;
+use crate::{
+    AdamW, AudioStore, Capsule, Checkpoint, Draw, GradientSet, Metric, Prepare, Progress, Recipe, StepOutput, Task,
+    TrainError,
+};
+use auricle_data::{BatchPlan, Utterance, load_ordered, plan};
+use auricle_nn::params;
+use auricle_rng::{Key, Purpose};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Batches prepared ahead of the one in use.
+const LOOK_AHEAD: usize = 4;
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// All steps done.
+    Finished,
+    /// No improvement for `train.patience` validations.
+    EarlyStopped,
+    /// Asked to stop; a checkpoint was written, `--resume` goes on.
+    Interrupted,
+}
+
+/// Drives a task through its recipe in a run directory.
+pub struct Trainer<T: Task> {
+    task: T,
+    recipe: Recipe,
+    run: PathBuf,
+    train: Arc<Vec<Utterance>>,
+    validation: Arc<Vec<Utterance>>,
+    store: Arc<AudioStore>,
+    optimizer: AdamW,
+    progress: Progress,
+    log: RunLog,
+}
+
+type Loaded<T> = Result<(u64, f64, <<T as Task>::Prepare as Prepare>::Batch), TrainError>;
+
+impl<T: Task> Trainer<T> {
+    /// A trainer at step 0. The utterances are filtered and reduced as the recipe says.
+    pub fn new(
+        task: T,
+        recipe: Recipe,
+        run: &Path,
+        train: Vec<Utterance>,
+        validation: Vec<Utterance>,
+        log: RunLog,
+    ) -> Result<Self, TrainError> {
+        let train = select(train, &recipe);
+        if train.is_empty() {
+            return Err(TrainError::Data("no training utterance is left after data.min_secs and data.max_secs".into()));
+        }
+        let store = Arc::new(AudioStore::new(task.preparer().sample_rate(), recipe.data.cache_mib));
+        let progress = Progress { recipe_hash: recipe.hash(), ..Progress::default() };
+        let optimizer = AdamW::new(recipe.optimizer.clone());
+        let (train, validation) = (Arc::new(train), Arc::new(validation));
+        Ok(Self { task, recipe, run: run.to_path_buf(), train, validation, store, optimizer, progress, log })
+    }
+
+    /// Goes on from a checkpoint of the same recipe.
+    pub fn resume(&mut self, path: &Path) -> Result<(), TrainError> {
+        let checkpoint = Checkpoint::read(path)?;
+        if checkpoint.progress.recipe_hash != self.recipe.hash() {
+            return Err(TrainError::Checkpoint {
+                path: path.to_path_buf(),
+                reason: "was made by another recipe; undo the change or start a new run directory".into(),
+            });
+        }
+        let device = auricle_tensor::device(&self.recipe.train.device).map_err(|e| TrainError::Task(e.to_string()))?;
+        let mut tensors = checkpoint.model;
+        let mut failure = None;
+        self.task.map_model(&mut |model| {
+            let kept = model.clone();
+            params::load(model, "", &mut tensors).unwrap_or_else(|error| {
+                failure = Some(error);
+                kept
+            })
+        });
+        if let Some(error) = failure {
+            return Err(TrainError::Checkpoint { path: path.to_path_buf(), reason: error.to_string() });
+        }
+        self.task.load_state(checkpoint.task)?;
+        self.optimizer.load_state(checkpoint.optimizer, &checkpoint.progress.updates, &device);
+        self.log.resume_from(checkpoint.progress.step).map_err(TrainError::io(&self.run))?;
+        self.progress = checkpoint.progress;
+        Ok(())
+    }
+
+    /// Where the run stands.
+    pub fn progress(&self) -> &Progress {
+        &self.progress
+    }
+
+    /// The task.
+    pub fn task(&self) -> &T {
+        &self.task
+    }
+
+    /// The utterances that are trained on.
+    pub fn training_utterances(&self) -> &[Utterance] {
+        &self.train
+    }
+
+    /// The batch plan of an epoch: a pure function of recipe and epoch.
+    pub fn plan(&self, epoch: u64) -> BatchPlan {
+        let durations: Vec<f64> = self.train.iter().map(|u| self.batch_secs(u)).collect();
+        plan(&durations, &self.recipe.batch, Key::new(self.recipe.seed).epoch(epoch))
+    }
+
+    /// Seconds an utterance takes in a batch: tasks may crop.
+    fn batch_secs(&self, utterance: &Utterance) -> f64 {
+        self.task.preparer().crop_secs().map_or(utterance.duration_secs, |crop| utterance.duration_secs.min(crop))
+    }
+
+    /// Trains to the recipe's last step, to early stopping, or until `stop` is set.
+    pub fn run(&mut self, stop: &AtomicBool) -> Result<Outcome, TrainError> {
+        let mut pending = Pending::default();
+        while self.progress.step < self.recipe.train.steps {
+            let epoch = self.progress.epoch;
+            for loaded in self.batches(epoch, self.progress.batch)? {
+                let (index, secs, batch) = loaded?;
+                self.micro_step(&batch, index, &mut pending)?;
+                self.progress.batch = index + 1;
+                self.progress.audio_secs += secs;
+                if pending.batches < self.recipe.train.accumulate {
+                    continue;
+                }
+                self.optimizer_step(std::mem::take(&mut pending))?;
+                let step = self.progress.step;
+                let last = step >= self.recipe.train.steps;
+                let mut stale = false;
+                if last || step.is_multiple_of(self.recipe.train.validate_every) {
+                    stale = self.validate()?;
+                }
+                let asked = stop.load(Ordering::Relaxed);
+                if last || asked || stale || step.is_multiple_of(self.recipe.train.checkpoint_every) {
+                    self.save(&self.checkpoint_path("last"))?;
+                }
+                match (last, stale, asked) {
+                    (true, _, _) => break,
+                    (_, true, _) => return self.finish(Outcome::EarlyStopped),
+                    (_, _, true) => return Ok(Outcome::Interrupted),
+                    _ => {}
+                }
+            }
+            if self.progress.step < self.recipe.train.steps {
+                self.progress.epoch += 1;
+                self.progress.batch = 0;
+            }
+        }
+        self.finish(Outcome::Finished)
+    }
+
+    /// Prepared batches of an epoch from a position on; O(1) to start anywhere.
+    fn batches(&self, epoch: u64, from: u64) -> Result<impl Iterator<Item = Loaded<T>> + use<T>, TrainError> {
+        let batches = self.plan(epoch).batches;
+        if batches.is_empty() {
+            return Err(TrainError::Data("the batch plan is empty: batch.batch_secs is below every utterance".into()));
+        }
+        let key = Key::new(self.recipe.seed).epoch(epoch);
+        let jobs: Vec<_> = batches.into_iter().enumerate().skip(from as usize).collect();
+        let (preparer, store, train) = (self.task.preparer(), self.store.clone(), self.train.clone());
+        let work = move |(index, batch): (usize, auricle_data::Batch)| -> Loaded<T> {
+            let waves = batch.indices.iter().filter_map(|&i| train.get(i)).map(|u| store.wave(u)).collect::<Result<Vec<_>, _>>()?;
+            let secs = waves.iter().map(|wave| wave.samples.len() as f64).sum::<f64>() / f64::from(preparer.sample_rate());
+            let draw = Draw::Train { epoch: key, batch: index as u64 };
+            Ok((index as u64, secs, preparer.prepare(&waves, draw)?))
+        };
+        let loader = load_ordered(jobs.into_iter(), self.recipe.data.workers.max(1), LOOK_AHEAD, work);
+        Ok(loader.map(|item| item.map_err(|e| TrainError::Data(e.to_string())).and_then(|inner| inner)))
+    }
+
+    fn micro_step(&mut self, batch: &<T::Prepare as Prepare>::Batch, index: u64, pending: &mut Pending) -> Result<(), TrainError> {
+        let step = self.progress.step;
+        if pending.batches == 0 {
+            self.task.begin_step(step);
+        }
+        let draw = Draw::Train { epoch: Key::new(self.recipe.seed).epoch(self.progress.epoch), batch: index };
+        let StepOutput { loss, metrics, mut gradients } = self.task.forward_backward(batch, step, draw)?;
+        if !loss.is_finite() {
+            return Err(self.capsule("loss", index)?);
+        }
+        pending.add(loss, metrics, GradientSet::collect(self.task.model(), &mut gradients));
+        Ok(())
+    }
+
+    fn optimizer_step(&mut self, mut pending: Pending) -> Result<(), TrainError> {
+        let step = self.progress.step;
+        if pending.batches > 1 {
+            pending.gradients.scale(1.0 / pending.batches as f64);
+        }
+        let norm = pending.gradients.norm();
+        if !norm.is_finite() {
+            return Err(self.capsule("gradient", self.progress.batch.saturating_sub(1))?);
+        }
+        if let Some(limit) = self.recipe.train.clip_norm {
+            pending.gradients.clip(norm, limit);
+        }
+        let lr = self.recipe.schedule.lr_at(step, self.recipe.optimizer.lr);
+        let groups: std::collections::BTreeMap<String, crate::Group> =
+            pending.gradients.names().map(|name| (name.to_string(), self.task.group(name, step))).collect();
+        let frozen = crate::Group { lr_scale: 0.0, weight_decay: 0.0, frozen: true };
+        let optimizer = &mut self.optimizer;
+        let mut gradients = Some(std::mem::take(&mut pending.gradients));
+        self.task.map_model(&mut |model| {
+            let gradients = gradients.take().unwrap_or_default();
+            optimizer.step(model, gradients, lr, &|name| groups.get(name).copied().unwrap_or(frozen))
+        });
+        self.progress.step += 1;
+        let step = self.progress.step;
+        self.log.advance(step, self.progress.audio_secs, pending.loss());
+        if step.is_multiple_of(self.recipe.train.log_every) || step == 1 {
+            let epoch = self.progress.epoch as f64;
+            let own = [("train/loss", pending.loss()), ("train/grad_norm", norm), ("train/lr", lr), ("train/epoch", epoch)];
+            let task = pending.metrics();
+            let all = own.into_iter().chain(task.iter().map(|m| (m.name, m.value)));
+            self.log.scalars(step, &all.collect::<Vec<_>>()).map_err(TrainError::io(&self.run))?;
+        }
+        Ok(())
+    }
+
+    /// Validates, keeps the best checkpoints; true where patience is exhausted.
+    fn validate(&mut self) -> Result<bool, TrainError> {
+        if self.validation.is_empty() {
+            return Ok(false);
+        }
+        let metrics = self.validation_metrics()?;
+        let step = self.progress.step;
+        let all: Vec<(&str, f64)> = metrics.iter().map(|m| (m.name, m.value)).collect();
+        self.log.scalars(step, &all).map_err(TrainError::io(&self.run))?;
+        self.log.validation(step, &all);
+        let Some(score) = metrics.first().map(|m| m.value).filter(|value| value.is_finite()) else {
+            return Ok(false);
+        };
+        let improved = self.progress.best.first().is_none_or(|&(best, _)| score < best);
+        self.progress.stale = if improved { 0 } else { self.progress.stale + 1 };
+        let keep = self.recipe.train.keep_best.max(1);
+        let rank = self.progress.best.iter().position(|&(best, _)| score < best).unwrap_or(self.progress.best.len());
+        if rank < keep {
+            self.progress.best.insert(rank, (score, step));
+            self.save(&self.best_path(step))?;
+            for (_, dropped) in self.progress.best.split_off(self.progress.best.len().min(keep)) {
+                let path = self.best_path(dropped);
+                std::fs::remove_file(&path).map_err(TrainError::io(&path))?;
+            }
+        }
+        Ok(self.recipe.train.patience.is_some_and(|patience| self.progress.stale >= patience))
+    }
+
+    /// Validation scores of the model as it is.
+    pub fn validation_metrics(&mut self) -> Result<Vec<Metric>, TrainError> {
+        let durations: Vec<f64> = self.validation.iter().map(|u| self.batch_secs(u)).collect();
+        let batch = auricle_data::BatchConfig { shuffle: false, ..self.recipe.batch.clone() };
+        let batches = plan(&durations, &batch, Key::new(0)).batches;
+        let (preparer, store, utterances) = (self.task.preparer(), self.store.clone(), self.validation.clone());
+        let work = move |batch: auricle_data::Batch| -> Result<<T::Prepare as Prepare>::Batch, TrainError> {
+            let waves =
+                batch.indices.iter().filter_map(|&i| utterances.get(i)).map(|u| store.wave(u)).collect::<Result<Vec<_>, _>>()?;
+            preparer.prepare(&waves, Draw::Validation)
+        };
+        for loaded in load_ordered(batches.into_iter(), self.recipe.data.workers.max(1), LOOK_AHEAD, work) {
+            let batch = loaded.map_err(|e| TrainError::Data(e.to_string()))??;
+            self.task.validate(&batch)?;
+        }
+        Ok(self.task.finish_validation())
+    }
+
+    /// Runs the longest batch once, forward and backward, without updating anything.
+    pub fn dry_run(&mut self) -> Result<f64, TrainError> {
+        let plan = self.plan(0);
+        let longest = plan.longest().ok_or_else(|| TrainError::Data("the batch plan is empty".into()))?;
+        let waves =
+            longest.indices.iter().filter_map(|&i| self.train.get(i)).map(|u| self.store.wave(u)).collect::<Result<Vec<_>, _>>()?;
+        let draw = Draw::Train { epoch: Key::new(self.recipe.seed), batch: 0 };
+        let batch = self.task.preparer().prepare(&waves, draw)?;
+        Ok(self.task.forward_backward(&batch, 0, draw)?.loss)
+    }
+
+    /// Runs a failure capsule's batch again; the trainer must have resumed its checkpoint.
+    pub fn replay(&mut self, capsule: &Capsule, waves: &[crate::Wave]) -> Result<(f64, Vec<String>), TrainError> {
+        crate::capsule::replay(&mut self.task, capsule, waves)
+    }
+
+    /// Ends the run: the best weights (or the average of the best) become `model.safetensors`.
+    fn finish(&mut self, outcome: Outcome) -> Result<Outcome, TrainError> {
+        self.restore_best()?;
+        let (tensors, metadata) = self.task.export()?;
+        let path = self.run.join("model.safetensors");
+        let bytes = auricle_nn::weights::to_bytes(&tensors, &metadata, auricle_nn::weights::Precision::F32)
+            .map_err(|e| TrainError::Checkpoint { path: path.clone(), reason: e.to_string() })?;
+        crate::files::atomic_write(&path, &bytes).map_err(TrainError::io(&path))?;
+        self.log.finish().map_err(TrainError::io(&self.run))?;
+        Ok(outcome)
+    }
+
+    fn restore_best(&mut self) -> Result<(), TrainError> {
+        let best: Vec<u64> = self.progress.best.iter().map(|&(_, step)| step).collect();
+        let used = if self.recipe.train.average_best { best.len() } else { best.len().min(1) };
+        let mut sum: Option<params::NamedTensors> = None;
+        for &step in best.iter().take(used) {
+            let model = Checkpoint::read(&self.best_path(step))?.model;
+            sum = Some(match sum {
+                None => model,
+                Some(sum) => average::add(sum, &model),
+            });
+        }
+        let Some(mut tensors) = sum.map(|sum| average::scale(sum, 1.0 / used as f32)) else { return Ok(()) };
+        let mut failure = None;
+        self.task.map_model(&mut |model| {
+            let kept = model.clone();
+            params::load(model, "", &mut tensors).unwrap_or_else(|error| {
+                failure = Some(error);
+                kept
+            })
+        });
+        failure.map_or(Ok(()), |error| Err(TrainError::Task(error.to_string())))
+    }
+
+    fn capsule(&self, what: &str, batch: u64) -> Result<TrainError, TrainError> {
+        let state = self.checkpoint();
+        let plan = self.plan(self.progress.epoch);
+        let indices = plan.batches.get(batch as usize).map(|b| b.indices.clone()).unwrap_or_default();
+        let capsule = Capsule {
+            what: what.to_string(),
+            step: self.progress.step,
+            epoch: self.progress.epoch,
+            batch,
+            seed: self.recipe.seed,
+            weights_hash: weights_hash(&state.model),
+            utterances: indices.iter().filter_map(|&i| self.train.get(i).cloned()).collect(),
+        };
+        let folder = capsule.write(&self.run, &self.recipe, &state)?;
+        Ok(TrainError::NonFinite { step: self.progress.step, what: what.to_string(), capsule: folder })
+    }
+
+    fn checkpoint(&self) -> Checkpoint {
+        let (optimizer, updates) = self.optimizer.state();
+        let progress = Progress { updates, ..self.progress.clone() };
+        Checkpoint { progress, model: params::collect(self.task.model()), optimizer, task: self.task.state() }
+    }
+
+    fn save(&self, path: &Path) -> Result<(), TrainError> {
+        self.checkpoint().write(path)
+    }
+
+    fn checkpoint_path(&self, name: &str) -> PathBuf {
+        self.run.join("checkpoints").join(format!("{name}.safetensors"))
+    }
+
+    fn best_path(&self, step: u64) -> PathBuf {
+        self.checkpoint_path(&format!("best-step-{step:08}"))
+    }
+}
+
+/// Filters by duration and takes the recipe's share of minutes, in an order set by the seed.
+fn select(mut utterances: Vec<Utterance>, recipe: &Recipe) -> Vec<Utterance> {
+    let data = &recipe.data;
+    utterances.retain(|u| u.duration_secs >= data.min_secs && u.duration_secs <= data.max_secs);
+    if let Some(minutes) = data.subset_minutes {
+        Key::new(recipe.seed).stream(Purpose::Subset).shuffle(&mut utterances);
+        let mut secs = 0.0;
+        utterances.retain(|u| {
+            let take = secs + u.duration_secs <= minutes * 60.0;
+            secs += if take { u.duration_secs } else { 0.0 };
+            take
+        });
+        utterances.sort_by(|a, b| a.id.cmp(&b.id));
+    }
+    utterances
+}
+
+/// What the batches of one optimiser step have added up so far.
+#[derive(Default)]
+struct Pending {
+    batches: u64,
+    loss: f64,
+    metrics: Vec<Metric>,
+    gradients: GradientSet,
+}
+
+impl Pending {
+    fn add(&mut self, loss: f64, metrics: Vec<Metric>, gradients: GradientSet) {
+        self.batches += 1;
+        self.loss += loss;
+        for metric in metrics {
+            match self.metrics.iter_mut().find(|own| own.name == metric.name) {
+                Some(own) => own.value += metric.value,
+                None => self.metrics.push(metric),
+            }
+        }
+        self.gradients.add(gradients);
+    }
+
+    fn loss(&self) -> f64 {
+        self.loss / self.batches.max(1) as f64
+    }
+
+    fn metrics(&self) -> Vec<Metric> {
+        let count = self.batches.max(1) as f64;
+        self.metrics.iter().map(|m| Metric { name: m.name, value: m.value / count }).collect()
+    }
+}
+
+/// Arithmetic on named host tensors.
+mod average {
+    use auricle_nn::params::NamedTensors;
+    use burn::tensor::TensorData;
+
+    pub fn add(mut sum: NamedTensors, other: &NamedTensors) -> NamedTensors {
+        for (name, data) in &mut sum {
+            if let (Ok(a), Some(Ok(b))) = (data.try_to_vec::<f32>(), other.get(name).map(|o| o.try_to_vec::<f32>())) {
+                *data = TensorData::new(a.iter().zip(&b).map(|(a, b)| a + b).collect::<Vec<_>>(), data.shape().to_vec());
+            }
+        }
+        sum
+    }
+
+    pub fn scale(mut tensors: NamedTensors, factor: f32) -> NamedTensors {
+        for data in tensors.values_mut() {
+            if let Ok(values) = data.try_to_vec::<f32>() {
+                *data = TensorData::new(values.iter().map(|v| v * factor).collect::<Vec<_>>(), data.shape().to_vec());
+            }
+        }
+        tensors
+    }
+}

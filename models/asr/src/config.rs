@@ -1,0 +1,53 @@
+//! Configuration of CTC fine-tuning.
+
+use auricle_audio::MelConfig;
+use auricle_augment::{NoiseConfig, SpecAugmentConfig};
+use auricle_nn::{CtcHeadConfig, EncoderConfig};
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// The `[model]` table of a CTC recipe.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CtcConfig {
+    /// Front end. Default: SPIRAL §1.
+    #[serde(default)]
+    pub front_end: MelConfig,
+    /// Encoder; must be the pre-trained one's where `init_from` is given.
+    pub encoder: EncoderConfig,
+    /// Head.
+    pub head: CtcHeadConfig,
+    /// A tokenizer file of `auricle tokenizer train`, or a SentencePiece `.model`.
+    /// Default: characters (SPIRAL §9).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokenizer: Option<PathBuf>,
+    /// Pre-trained weights to start from: a run directory's `model.safetensors`, a folder or a
+    /// shipped name. Default: random weights.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub init_from: Option<PathBuf>,
+    /// Updates during which the encoder stays as it is (it still runs in training mode).
+    /// Default: 0.
+    #[serde(default)]
+    pub freeze_encoder_steps: u64,
+}
+
+/// The `[augment]` table of a CTC recipe.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CtcAugment {
+    /// Masks on the features. Default: those of Base on 100 hours.
+    #[serde(default = "SpecAugmentConfig::finetune_base")]
+    pub spec: SpecAugmentConfig,
+    /// Multi-condition noise on the waveform. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub noise: Option<NoiseConfig>,
+    /// Speed factors, one drawn per utterance and epoch. Default: none.
+    #[serde(default)]
+    pub speed: Vec<f64>,
+}
+
+impl Default for CtcAugment {
+    fn default() -> Self {
+        Self { spec: SpecAugmentConfig::finetune_base(), noise: None, speed: Vec::new() }
+    }
+}

@@ -1,0 +1,110 @@
+//! A trained recogniser: samples in, words out.
+
+use crate::{CtcConfig, CtcModel};
+use auricle_audio::{Features, MelFrontEnd};
+use auricle_decode::{TimedToken, greedy};
+use auricle_nn::params::{self, NamedTensors};
+use auricle_nn::weights::Metadata;
+use auricle_nn::{Context, Initializer};
+use auricle_rng::{Key, Purpose};
+use auricle_text::Tokenizer;
+use auricle_train::TrainError;
+use burn::tensor::{Device, Tensor, TensorData};
+
+/// A model with its front end and tokenizer.
+pub struct Recogniser {
+    config: CtcConfig,
+    model: CtcModel,
+    front_end: MelFrontEnd,
+    tokenizer: Tokenizer,
+    device: Device,
+}
+
+/// The result for one utterance.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Recognition {
+    /// Transcript.
+    pub text: String,
+    /// Tokens with their frames (output frames of [`Recogniser::frame_secs`]).
+    pub tokens: Vec<TimedToken>,
+}
+
+impl Recogniser {
+    /// A recogniser from exported weights.
+    pub fn from_weights(mut tensors: NamedTensors, metadata: &Metadata, device: &Device) -> Result<Self, TrainError> {
+        let fail = |what: String| TrainError::Task(what);
+        let field = |name: &str| {
+            metadata.get(name).ok_or_else(|| fail(format!("these weights carry no `{name}`: not a recogniser of auricle")))
+        };
+        let kind = field("kind")?;
+        if kind != "ctc" {
+            return Err(fail(format!("these weights are a `{kind}` model; a recogniser is of kind `ctc`: fine-tune it first")));
+        }
+        let config: CtcConfig = serde_json::from_str(field("config")?).map_err(|e| fail(format!("config: {e}")))?;
+        config.encoder.validate().map_err(fail)?;
+        let tokenizer = Tokenizer::from_json(field("tokenizer")?).map_err(|e| fail(format!("tokenizer: {e}")))?;
+        let mut stream = Key::new(0).stream(Purpose::Init);
+        let model = CtcModel::new(&config, tokenizer.vocab_size(), &mut Initializer::new(&mut stream, device));
+        let model = params::load(model, "", &mut tensors).map_err(|e| fail(e.to_string()))?;
+        let front_end = MelFrontEnd::new(config.front_end.clone()).map_err(|e| fail(e.to_string()))?;
+        Ok(Self { config, model, front_end, tokenizer, device: device.clone() })
+    }
+
+    /// Samples per second of the input.
+    pub fn sample_rate(&self) -> u32 {
+        self.config.front_end.sample_rate
+    }
+
+    /// Seconds per output frame.
+    pub fn frame_secs(&self) -> f64 {
+        let hop = f64::from(self.config.front_end.hop_samples as u32) / f64::from(self.sample_rate());
+        hop * self.config.encoder.downsampling() as f64 / self.config.head.upsampling() as f64
+    }
+
+    /// The tokenizer.
+    pub fn tokenizer(&self) -> &Tokenizer {
+        &self.tokenizer
+    }
+
+    /// Features of one utterance.
+    pub fn features(&self, samples: &[f32]) -> Result<Features, TrainError> {
+        self.front_end.compute(samples, samples.len(), None).map_err(|e| TrainError::Data(e.to_string()))
+    }
+
+    /// Logits of a batch: one `[T', V]` matrix, row-major, per utterance, without padding.
+    ///
+    /// The result for an utterance does not depend on the others of its batch.
+    pub fn logits(&self, batch: &[Features]) -> Result<Vec<Vec<f32>>, TrainError> {
+        let bins = self.config.encoder.bins;
+        let multiple = 16usize.max(self.config.encoder.downsampling());
+        let lengths: Vec<usize> = batch.iter().map(|f| f.num_frames).collect();
+        let frames = lengths.iter().copied().max().unwrap_or(0).next_multiple_of(multiple);
+        if frames == 0 {
+            return Ok(batch.iter().map(|_| Vec::new()).collect());
+        }
+        let mut values = Vec::with_capacity(batch.len() * frames * bins);
+        for features in batch {
+            values.extend_from_slice(&features.data);
+            values.resize(values.len() + (frames - features.num_frames) * bins, 0.0);
+        }
+        let mel = Tensor::from_data(TensorData::new(values, [batch.len(), frames, bins]), &self.device);
+        let (logits, lengths) = self.model.forward(mel, &lengths, false, &mut Context::eval());
+        let [_, frames, classes] = logits.dims();
+        let values = logits.into_data().try_to_vec::<f32>().map_err(|e| TrainError::Task(format!("{e:?}")))?;
+        let rows = values.chunks(frames * classes).zip(lengths);
+        Ok(rows.map(|(row, length)| row.get(..length * classes).unwrap_or(row).to_vec()).collect())
+    }
+
+    /// Greedy decoding of a batch of utterances at the model's sample rate.
+    pub fn recognise(&self, batch: &[&[f32]]) -> Result<Vec<Recognition>, TrainError> {
+        let features = batch.iter().map(|samples| self.features(samples)).collect::<Result<Vec<_>, _>>()?;
+        let logits = self.logits(&features)?;
+        let classes = self.tokenizer.vocab_size();
+        let decode = |row: Vec<f32>| {
+            let tokens = greedy(&row, classes, self.tokenizer.blank_id());
+            let text = self.tokenizer.decode(&tokens.iter().map(|t| t.id).collect::<Vec<_>>());
+            Recognition { text, tokens }
+        };
+        Ok(logits.into_iter().map(decode).collect())
+    }
+}

@@ -1,0 +1,169 @@
+//! CTC fine-tuning as a training task.
+
+use crate::{CtcAugment, CtcBatch, CtcConfig, CtcModel, CtcPrepare};
+use auricle_augment::NoiseSource;
+use auricle_decode::greedy;
+use auricle_nn::params::{self, NamedTensors};
+use auricle_nn::weights::Metadata;
+use auricle_nn::{Context, Initializer};
+use auricle_rng::{Key, Purpose};
+use auricle_tensor::ops;
+use auricle_text::{ErrorCounts, Tokenizer, cer, wer};
+use auricle_train::{AdamWConfig, Draw, Group, Metric, Recipe, StepOutput, Task, TrainError};
+use burn::module::Module;
+use burn::tensor::{Device, Tensor, TensorData};
+use std::sync::Arc;
+
+/// Training of a [`CtcModel`].
+pub struct CtcTask {
+    config: CtcConfig,
+    optimizer: AdamWConfig,
+    model: Option<CtcModel>,
+    tokenizer: Arc<Tokenizer>,
+    mask_vector: Vec<f32>,
+    prepare: Arc<CtcPrepare>,
+    device: Device,
+    tally: Tally,
+}
+
+#[derive(Default)]
+struct Tally {
+    loss: f64,
+    utterances: f64,
+    words: ErrorCounts,
+    characters: ErrorCounts,
+}
+
+/// Pre-trained weights: an encoder's parameters, named `encoder.…`, and the mask vector.
+pub type Pretrained = NamedTensors;
+
+impl CtcTask {
+    /// The task of a recipe on a device; `pretrained` replaces the encoder's random start.
+    pub fn new(
+        recipe: &Recipe,
+        config: CtcConfig,
+        augment: CtcAugment,
+        tokenizer: Tokenizer,
+        pretrained: Option<Pretrained>,
+        noise: Option<Arc<dyn NoiseSource + Send + Sync>>,
+        device: &Device,
+    ) -> Result<Self, TrainError> {
+        config.encoder.validate().map_err(TrainError::Recipe)?;
+        let device = device.clone().autodiff();
+        let mut stream = Key::new(recipe.seed).stream(Purpose::Init);
+        let mut mask_vector: Vec<f32> = (0..config.encoder.bins).map(|_| (0.01 * stream.normal()) as f32).collect();
+        let mut model = CtcModel::new(&config, tokenizer.vocab_size(), &mut Initializer::new(&mut stream, &device));
+        if let Some(mut pretrained) = pretrained {
+            let encoder = params::load(model.encoder, "encoder", &mut pretrained)
+                .map_err(|e| TrainError::Recipe(format!("model.init_from: {e}")))?;
+            model = CtcModel { encoder, head: model.head };
+            let brought = pretrained.remove("mask_vector").and_then(|d| d.try_to_vec::<f32>().ok());
+            mask_vector = brought.filter(|v| v.len() == config.encoder.bins).unwrap_or(mask_vector);
+        }
+        let tokenizer = Arc::new(tokenizer);
+        let prepare = CtcPrepare::new(config.clone(), augment, tokenizer.clone(), mask_vector.clone(), noise)?;
+        Ok(Self {
+            config,
+            optimizer: recipe.optimizer.clone(),
+            model: Some(model),
+            tokenizer,
+            mask_vector,
+            prepare: Arc::new(prepare),
+            device,
+            tally: Tally::default(),
+        })
+    }
+
+    fn input(&self, batch: &CtcBatch, device: &Device) -> Tensor<3> {
+        let shape = [batch.lengths.len(), batch.frames, self.config.encoder.bins];
+        Tensor::from_data(TensorData::new(batch.features.clone(), shape), device)
+    }
+}
+
+impl Task for CtcTask {
+    type Model = CtcModel;
+    type Prepare = CtcPrepare;
+
+    fn preparer(&self) -> Arc<CtcPrepare> {
+        self.prepare.clone()
+    }
+
+    #[allow(clippy::expect_used)]
+    fn model(&self) -> &CtcModel {
+        self.model.as_ref().expect("the model is only away inside map_model")
+    }
+
+    fn map_model(&mut self, update: &mut dyn FnMut(CtcModel) -> CtcModel) {
+        self.model = self.model.take().map(update);
+    }
+
+    /// CTC per utterance (not divided by target length), infinite losses zeroed, mean over the
+    /// batch (SPIRAL §9).
+    fn forward_backward(&mut self, batch: &CtcBatch, step: u64, draw: Draw) -> Result<StepOutput, TrainError> {
+        let key = draw.batch();
+        let mut context = Context::train(key.stream(Purpose::Dropout), key.stream(Purpose::LayerDrop));
+        let frozen = step < self.config.freeze_encoder_steps;
+        let mel = self.input(batch, &self.device);
+        let (logits, lengths) = self.model().forward(mel, &batch.lengths, frozen, &mut context);
+        let losses = ops::ctc_loss(logits, &batch.targets, &lengths, self.tokenizer.blank_id());
+        let loss = losses.mean();
+        let value = f64::from(loss.clone().into_scalar::<f32>());
+        let tokens = batch.targets.iter().map(Vec::len).sum::<usize>().max(1) as f64;
+        let per_token = value * batch.targets.len() as f64 / tokens;
+        let metrics = vec![Metric { name: "train/loss_per_token", value: per_token }];
+        Ok(StepOutput { loss: value, metrics, gradients: loss.backward() })
+    }
+
+    fn group(&self, name: &str, step: u64) -> Group {
+        let encoder = name.starts_with("encoder.");
+        let AdamWConfig { weight_decay, encoder_weight_decay, .. } = self.optimizer;
+        Group {
+            lr_scale: 1.0,
+            weight_decay: if encoder { encoder_weight_decay.unwrap_or(weight_decay) } else { weight_decay },
+            frozen: encoder && step < self.config.freeze_encoder_steps,
+        }
+    }
+
+    fn validate(&mut self, batch: &CtcBatch) -> Result<(), TrainError> {
+        let device = self.device.clone().without_autodiff();
+        let mel = self.input(batch, &device);
+        let (logits, lengths) = self.model().valid().forward(mel, &batch.lengths, false, &mut Context::eval());
+        let losses = ops::ctc_loss(logits.clone(), &batch.targets, &lengths, self.tokenizer.blank_id());
+        self.tally.loss += f64::from(losses.sum().into_scalar::<f32>());
+        self.tally.utterances += batch.ids.len() as f64;
+        let [_, frames, classes] = logits.dims();
+        let values = logits.into_data().try_to_vec::<f32>().map_err(|e| TrainError::Task(format!("{e:?}")))?;
+        for (row, (length, text)) in values.chunks(frames * classes).zip(lengths.iter().zip(&batch.texts)) {
+            let frames = row.get(..length * classes).unwrap_or(row);
+            let tokens = greedy(frames, classes, self.tokenizer.blank_id());
+            let hypothesis = self.tokenizer.decode(&tokens.iter().map(|t| t.id).collect::<Vec<_>>());
+            self.tally.words += wer(text, &hypothesis);
+            self.tally.characters += cer(text, &hypothesis);
+        }
+        Ok(())
+    }
+
+    fn finish_validation(&mut self) -> Vec<Metric> {
+        let Tally { loss, utterances, words, characters } = std::mem::take(&mut self.tally);
+        vec![
+            Metric { name: "validation/wer", value: words.rate() },
+            Metric { name: "validation/cer", value: characters.rate() },
+            Metric { name: "validation/loss", value: loss / utterances.max(1.0) },
+        ]
+    }
+
+    fn export(&self) -> Result<(NamedTensors, Metadata), TrainError> {
+        let mut tensors = params::collect(self.model());
+        tensors.insert("mask_vector".into(), TensorData::new(self.mask_vector.clone(), [self.mask_vector.len()]));
+        let fail = |e: &dyn std::fmt::Display| TrainError::Task(e.to_string());
+        let config = serde_json::to_string(&self.config).map_err(|e| fail(&e))?;
+        let tokenizer = self.tokenizer.to_json().map_err(|e| fail(&e))?;
+        let metadata = Metadata::from([
+            ("format".to_string(), "auricle-model-1".to_string()),
+            ("kind".to_string(), "ctc".to_string()),
+            ("config".to_string(), config),
+            ("tokenizer".to_string(), tokenizer),
+        ]);
+        Ok((tensors, metadata))
+    }
+}

@@ -1,0 +1,142 @@
+//! From waveforms to the two views of a batch.
+
+use crate::{SpiralAugment, SpiralConfig, draw_negatives};
+use auricle_audio::{Features, MelFrontEnd};
+use auricle_augment::{NoiseSource, PositionShift, add_noise, frequency_band_count, frequency_bands, spec_augment, time_spans};
+use auricle_rng::Purpose;
+use auricle_train::{Draw, Prepare, TrainError, Wave};
+use std::sync::Arc;
+
+/// Student and teacher views of a batch, in host memory, frames first.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SpiralBatch {
+    /// Perturbed features, `[B, T, F]`.
+    pub student: Vec<f32>,
+    /// Clean, shifted features, `[B, T + shift, F]`.
+    pub teacher: Vec<f32>,
+    /// Valid student frames per row.
+    pub lengths: Vec<usize>,
+    /// T.
+    pub frames: usize,
+    /// Frames put before and after the teacher's input.
+    pub shift: (usize, usize),
+    /// Valid encoder positions per row.
+    pub positions: Vec<usize>,
+    /// Negatives, one row of `count` per valid position.
+    pub negatives: Vec<u32>,
+}
+
+/// The loader side of SPIRAL.
+pub struct SpiralPrepare {
+    config: SpiralConfig,
+    augment: SpiralAugment,
+    front_end: MelFrontEnd,
+    mask_vector: Vec<f32>,
+    noise: Option<Arc<dyn NoiseSource + Send + Sync>>,
+}
+
+impl SpiralPrepare {
+    /// `mask_vector` has one value per mel bin; `noise` must be given where the recipe asks for it.
+    pub fn new(
+        config: SpiralConfig,
+        augment: SpiralAugment,
+        mask_vector: Vec<f32>,
+        noise: Option<Arc<dyn NoiseSource + Send + Sync>>,
+    ) -> Result<Self, TrainError> {
+        if augment.noise.is_some() && noise.is_none() {
+            return Err(TrainError::Recipe("augment.noise needs noise manifests in data.noise".into()));
+        }
+        let front_end = MelFrontEnd::new(config.front_end.clone()).map_err(|e| TrainError::Recipe(e.to_string()))?;
+        Ok(Self { config, augment, front_end, mask_vector, noise })
+    }
+
+    /// Clean and student features of one utterance.
+    fn views(&self, wave: &Wave, draw: Draw) -> Result<(Features, Features), TrainError> {
+        let id = &wave.utterance.id;
+        let key = draw.utterance(id);
+        let crop = (self.config.crop_secs * f64::from(self.sample_rate())) as usize;
+        let samples = match wave.samples.len() {
+            n if n > crop => {
+                let start = if draw.is_training() { key.stream(Purpose::Crop).below(n - crop + 1) } else { 0 };
+                &wave.samples[start..start + crop]
+            }
+            _ => &wave.samples[..],
+        };
+        let fail = |error: &dyn std::fmt::Display| TrainError::Data(format!("utterance {id}: {error}"));
+        let features = |samples: &[f32], dither: Option<&mut auricle_rng::Stream>| {
+            self.front_end.compute(samples, samples.len(), dither).map_err(|e| fail(&e))
+        };
+        let mut dither = key.stream(Purpose::Dither);
+        let clean = features(samples, draw.is_training().then_some(&mut dither))?;
+        let noisy = match (&self.augment.noise, &self.noise) {
+            (Some(config), Some(source)) if draw.is_training() => {
+                let noisy = add_noise(samples, config, &**source, key).map_err(|e| fail(&e))?;
+                Some(noisy).filter(|noisy| noisy[..] != *samples)
+            }
+            _ => None,
+        };
+        let student = match noisy {
+            Some(noisy) => features(&noisy, draw.is_training().then_some(&mut dither))?,
+            None => clean.clone(),
+        };
+        Ok((clean, student))
+    }
+}
+
+impl Prepare for SpiralPrepare {
+    type Batch = SpiralBatch;
+
+    fn sample_rate(&self) -> u32 {
+        self.config.front_end.sample_rate
+    }
+
+    fn crop_secs(&self) -> Option<f64> {
+        Some(self.config.crop_secs)
+    }
+
+    fn prepare(&self, waves: &[Wave], draw: Draw) -> Result<SpiralBatch, TrainError> {
+        let bins = self.config.encoder.bins;
+        let unit = self.config.encoder.downsampling();
+        let views = waves.iter().map(|wave| self.views(wave, draw)).collect::<Result<Vec<_>, _>>()?;
+        let lengths: Vec<usize> = views.iter().map(|(clean, _)| clean.num_frames).collect();
+        // The reference pads to 16 frames; any multiple of the down-sampling keeps every stride even.
+        let multiple = 16usize.max(unit);
+        let frames = lengths.iter().copied().max().unwrap_or(0).next_multiple_of(multiple);
+
+        let batch_key = draw.batch();
+        let spec = &self.augment.spec;
+        let band_count = frequency_band_count(bins, &spec.frequency, &mut batch_key.stream(Purpose::FrequencyMask));
+        let shift = if draw.is_training() && self.augment.max_shift > 0 {
+            PositionShift::draw(self.augment.max_shift, unit, &mut batch_key.stream(Purpose::Shift))
+        } else {
+            PositionShift { left_frames: 0, right_frames: 0 }
+        };
+        let teacher_frames = frames + shift.left_frames + shift.right_frames;
+
+        let mut student = Vec::with_capacity(waves.len() * frames * bins);
+        let mut teacher = Vec::with_capacity(waves.len() * teacher_frames * bins);
+        for (wave, (clean, noisy)) in waves.iter().zip(views) {
+            let key = draw.utterance(&wave.utterance.id);
+            let spans = time_spans(noisy.num_frames, &spec.time, &mut key.stream(Purpose::TimeMask));
+            let bands =
+                frequency_bands(bins, band_count, spec.frequency.length, &mut key.stream(Purpose::FrequencyMask));
+            let mut masked = noisy.data;
+            spec_augment(&mut masked, bins, &spans, &self.mask_vector, &bands);
+            masked.resize(frames * bins, 0.0);
+            student.append(&mut masked);
+            let mut shifted = shift.apply(&clean.data, bins, &self.mask_vector);
+            shifted.resize(teacher_frames * bins, 0.0);
+            teacher.append(&mut shifted);
+        }
+        let positions: Vec<usize> = lengths.iter().map(|length| length.div_ceil(unit)).collect();
+        if let Some(short) = positions.iter().position(|&p| p < 2) {
+            let id = waves.get(short).map_or("?", |wave| wave.utterance.id.as_str());
+            return Err(TrainError::Data(format!(
+                "utterance {id} has fewer than 2 encoder frames: raise data.min_secs"
+            )));
+        }
+        let negatives = draw_negatives(&positions, self.config.negatives, &mut batch_key.stream(Purpose::Negatives));
+        let shift = (shift.left_frames, shift.right_frames);
+        Ok(SpiralBatch { student, teacher, lengths, frames, shift, positions, negatives })
+    }
+}

@@ -1,0 +1,124 @@
+//! Configuration of SPIRAL pre-training.
+
+use auricle_audio::MelConfig;
+use auricle_augment::{NoiseConfig, SpecAugmentConfig};
+use auricle_nn::EncoderConfig;
+use serde::{Deserialize, Serialize};
+
+/// The `[model]` table of a SPIRAL recipe.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SpiralConfig {
+    /// Front end. Default: SPIRAL §1.
+    #[serde(default)]
+    pub front_end: MelConfig,
+    /// Encoder of student and teacher.
+    pub encoder: EncoderConfig,
+    /// Width P of projector and predictor. Published: 256 (Base), 512 (Large).
+    pub projection: usize,
+    /// Negatives per position. Default: 100.
+    #[serde(default = "default_negatives")]
+    pub negatives: usize,
+    /// Temperature of the cosine similarity. Default: 0.3.
+    #[serde(default = "default_temperature")]
+    pub temperature: f64,
+    /// Momentum of the teacher.
+    #[serde(default)]
+    pub momentum: MomentumSchedule,
+    /// Longer utterances are cropped to this, at a random offset. Default: 15.625 s.
+    #[serde(default = "default_crop_secs")]
+    pub crop_secs: f64,
+}
+
+fn default_negatives() -> usize {
+    100
+}
+
+fn default_temperature() -> f64 {
+    0.3
+}
+
+fn default_crop_secs() -> f64 {
+    15.625
+}
+
+/// Momentum of the teacher at step s:
+/// `m(s) = end + ½·(start − end)·(1 + cos(π·s/steps))`, `end` after `steps` (SPIRAL §4).
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MomentumSchedule {
+    /// Momentum at step 0.
+    pub start: f64,
+    /// Momentum from `steps` on.
+    pub end: f64,
+    /// Steps of the cosine.
+    pub steps: u64,
+}
+
+impl Default for MomentumSchedule {
+    /// The values of Base.
+    fn default() -> Self {
+        Self { start: 0.995, end: 1.0, steps: 200_000 }
+    }
+}
+
+impl MomentumSchedule {
+    /// m(s).
+    pub fn at(&self, step: u64) -> f64 {
+        if step > self.steps {
+            return self.end;
+        }
+        let phase = std::f64::consts::PI * step as f64 / self.steps.max(1) as f64;
+        self.end + 0.5 * (self.start - self.end) * (1.0 + phase.cos())
+    }
+}
+
+/// The `[augment]` table of a SPIRAL recipe.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SpiralAugment {
+    /// Masks on the student's features. Default: the published ones.
+    #[serde(default = "SpecAugmentConfig::pretrain")]
+    pub spec: SpecAugmentConfig,
+    /// Position randomisation: up to this many encoder frames on either side of the teacher's
+    /// input; 0 switches it off. Default: 16.
+    #[serde(default = "default_max_shift")]
+    pub max_shift: usize,
+    /// Multi-condition noise on the student's waveform. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub noise: Option<NoiseConfig>,
+}
+
+fn default_max_shift() -> usize {
+    16
+}
+
+impl Default for SpiralAugment {
+    fn default() -> Self {
+        Self { spec: SpecAugmentConfig::pretrain(), max_shift: default_max_shift(), noise: None }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn momentum_follows_the_published_program() {
+        let base = MomentumSchedule::default();
+        let large = MomentumSchedule { start: 0.99, end: 0.999, steps: 500_000 };
+        // Values of the published program.
+        for (schedule, step, expected) in [
+            (base, 0, 0.995),
+            (base, 1, 0.9950000000003084),
+            (base, 50_000, 0.9957322330470336),
+            (base, 150_000, 0.9992677669529664),
+            (base, 200_001, 1.0),
+            (large, 1, 0.9900000000000888),
+            (large, 250_000, 0.9944999999999999),
+            (large, 600_000, 0.999),
+        ] {
+            assert!((schedule.at(step) - expected).abs() < 1e-12, "step {step}: {}", schedule.at(step));
+        }
+    }
+}
