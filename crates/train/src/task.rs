@@ -72,7 +72,6 @@ pub trait Prepare: Send + Sync + 'static {
 }
 
 /// The result of one forward and backward pass.
-#[derive(Debug)]
 pub struct StepOutput {
     /// The loss.
     pub loss: f64,
