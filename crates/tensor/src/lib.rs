@@ -7,7 +7,9 @@
 //! Results on the CPU do not depend on the number of threads: work is divided by the size of the
 //! data, and partial sums are added in a fixed order.
 
+mod cpu;
 mod device;
+mod fused;
 pub mod ops;
 pub mod reference;
 

@@ -68,6 +68,17 @@ pub fn conv1d(x: Tensor<3>, weight: Tensor<3>, bias: Option<Tensor<1>>, options:
     if batch == 0 || options.output_frames(frames, kernel) == 0 {
         return Tensor::zeros([batch, options.output_frames(frames, kernel), outputs], (&x.device(), x.dtype()));
     }
+    if options.groups > 1 && options.stride > 1 {
+        // burn 0.22.1 gives wrong weight gradients here where the stride leaves frames over.
+        let one = Conv1dOptions { groups: 1, ..options };
+        let (inputs, filters) = (x.chunk(options.groups, 2), weight.chunk(options.groups, 2));
+        let groups = inputs.into_iter().zip(filters).map(|(x, weight)| conv1d(x, weight, None, one)).collect();
+        let y = Tensor::cat(groups, 2);
+        return match bias {
+            Some(bias) => y + bias.unsqueeze(),
+            None => y,
+        };
+    }
     let x = x.pad([(0, 0), (options.pad_left, options.pad_right), (0, 0)], PadMode::Constant(0.0));
     let plain = ConvOptions::new([options.stride], [0], [1], options.groups);
     burn::tensor::module::conv1d(x.swap_dims(1, 2), weight.permute([2, 1, 0]), bias, plain).swap_dims(1, 2)
@@ -141,8 +152,10 @@ pub fn ctc_loss(logits: Tensor<3>, targets: &[Vec<u32>], input_lens: &[usize], b
     let mut alpha = emitted.clone().narrow(1, 0, 1).reshape([batch, states]).mask_fill(later, LOG_ZERO);
     for t in 1..frames {
         let from = |steps: usize| {
-            let steps = steps.min(states);
-            let padding = Tensor::full([batch, steps], LOG_ZERO, (&device, alpha.dtype()));
+            let padding = Tensor::full([batch, steps.min(states)], LOG_ZERO, (&device, alpha.dtype()));
+            if steps >= states {
+                return padding;
+            }
             Tensor::cat(vec![padding, alpha.clone().narrow(1, 0, states - steps)], 1)
         };
         let arriving = log_add(log_add(alpha.clone(), from(1)), from(2).mask_fill(no_skip.clone(), LOG_ZERO));

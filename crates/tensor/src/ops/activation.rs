@@ -1,10 +1,36 @@
 //! Activations.
 
+use burn::backend::flex::FlexTensor;
 use burn::tensor::Tensor;
 
+use crate::cpu::{self, elementwise};
+use crate::fused::{self, Kernel, dense, elements, owned};
 use crate::reference;
 
 /// Exact GELU, `x/2 · (1 + erf(x/√2))` (not the tanh approximation).
 pub fn gelu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
-    reference::gelu(x)
+    if !fused::applies(&x) {
+        return reference::gelu(x);
+    }
+    fused::apply1(Gelu, x)
+}
+
+#[derive(Debug, Clone)]
+struct Gelu;
+
+impl Kernel<1> for Gelu {
+    type Saved = FlexTensor;
+
+    fn forward(&self, [x]: [FlexTensor; 1], tracked: bool) -> (FlexTensor, Option<FlexTensor>) {
+        let x = dense(x);
+        let mut y = fused::zeros(x.layout().shape().clone());
+        cpu::map_pieces(y.storage_mut(), elements(&x), cpu::PIECE, |_, y, x| elementwise::gelu(y, x));
+        (y, tracked.then_some(x))
+    }
+
+    fn backward(&self, x: FlexTensor, grad: FlexTensor, _: [bool; 1]) -> [Option<FlexTensor>; 1] {
+        let mut grad = owned(grad);
+        cpu::map_pieces(grad.storage_mut(), elements(&x), cpu::PIECE, |_, g, x| elementwise::gelu_backward(g, x));
+        [Some(grad)]
+    }
 }

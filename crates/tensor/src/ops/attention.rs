@@ -1,8 +1,11 @@
 //! Scaled dot-product attention.
 
+use burn::backend::flex::FlexTensor;
 use burn::tensor::Tensor;
 
 use super::Dropout;
+use crate::cpu::attention::{self as kernel, Sizes};
+use crate::fused::{self, Kernel, dense, elements};
 use crate::reference;
 
 /// What a query may look at, and what is dropped.
@@ -49,7 +52,7 @@ impl AttentionOptions {
 /// # Panics
 /// Where the shapes disagree, `heads` does not divide the width, or `key_lengths` has not `B` entries.
 pub fn attention(q: Tensor<3>, k: Tensor<3>, v: Tensor<3>, options: AttentionOptions) -> Tensor<3> {
-    let ([batch, _, width], k_dims) = (q.dims(), k.dims());
+    let ([batch, queries, width], k_dims) = (q.dims(), k.dims());
     assert!(
         options.heads > 0
             && width.is_multiple_of(options.heads)
@@ -61,5 +64,40 @@ pub fn attention(q: Tensor<3>, k: Tensor<3>, v: Tensor<3>, options: AttentionOpt
         q.dims(),
         v.dims()
     );
-    reference::attention(q, k, v, &options)
+    let empty = batch * queries * k_dims[1] * width == 0;
+    if empty || ![&q, &k, &v].into_iter().all(fused::applies) {
+        return reference::attention(q, k, v, &options);
+    }
+    let sizes = Sizes { batch, queries, keys: k_dims[1], width };
+    fused::apply3(Attention { sizes, options }, q, k, v)
+}
+
+#[derive(Debug, Clone)]
+struct Attention {
+    sizes: Sizes,
+    options: AttentionOptions,
+}
+
+impl Kernel<3> for Attention {
+    /// The inputs, and the logarithmic sum of every query's exponentials.
+    type Saved = ([FlexTensor; 3], FlexTensor);
+
+    fn forward(&self, inputs: [FlexTensor; 3], tracked: bool) -> (FlexTensor, Option<Self::Saved>) {
+        let inputs = inputs.map(dense);
+        let Sizes { batch, queries, width, .. } = self.sizes;
+        let mut out = fused::zeros([batch, queries, width]);
+        let mut sums = tracked.then(|| fused::zeros([batch, self.options.heads, queries]));
+        let into = sums.as_mut().map(|sums| sums.storage_mut());
+        kernel::forward(out.storage_mut(), into, inputs.each_ref().map(elements), self.sizes, &self.options);
+        (out, sums.map(|sums| (inputs, sums)))
+    }
+
+    fn backward(&self, (inputs, sums): Self::Saved, grad: FlexTensor, _: [bool; 3]) -> [Option<FlexTensor>; 3] {
+        let grad = dense(grad);
+        let mut grads = inputs.each_ref().map(|x| fused::zeros(x.layout().shape().clone()));
+        let into = grads.each_mut().map(|grad| grad.storage_mut());
+        let inputs = inputs.each_ref().map(elements);
+        kernel::backward(into, elements(&grad), elements(&sums), inputs, self.sizes, &self.options);
+        grads.map(Some)
+    }
 }

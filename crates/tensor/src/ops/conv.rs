@@ -1,7 +1,11 @@
 //! One-dimensional convolution, channels last.
 
+use burn::backend::flex::FlexTensor;
 use burn::tensor::Tensor;
 
+use crate::cpu::conv::{self as kernel, Sizes};
+use crate::cpu::reduce::column_sums;
+use crate::fused::{self, Kernel, dense, elements};
 use crate::reference;
 
 /// How [`conv1d`] moves over its input.
@@ -42,12 +46,89 @@ impl Conv1dOptions {
 /// # Panics
 /// Where a stride or group count is 0, the groups divide neither channel count, or shapes disagree.
 pub fn conv1d(x: Tensor<3>, weight: Tensor<3>, bias: Option<Tensor<1>>, options: Conv1dOptions) -> Tensor<3> {
-    let ([_, _, inputs], [_, inputs_per_group, outputs]) = (x.dims(), weight.dims());
+    let ([batch, frames, inputs], [kernel, inputs_per_group, outputs]) = (x.dims(), weight.dims());
     let groups = options.groups;
     assert!(
-        options.stride > 0 && groups > 0 && inputs == inputs_per_group * groups && outputs.is_multiple_of(groups),
+        options.stride > 0 && groups > 0 && inputs == inputs_per_group * groups && outputs.is_multiple_of(groups)
+            && bias.as_ref().is_none_or(|bias| bias.dims() == [outputs]),
         "conv1d: {inputs} input channels, weight {:?}, {options:?}",
         weight.dims()
     );
-    reference::conv1d(x, weight, bias, options)
+    let sizes = Sizes {
+        batch,
+        frames,
+        outputs: options.output_frames(frames, kernel),
+        kernel,
+        input: inputs,
+        output: outputs,
+        options,
+    };
+    let empty = batch * sizes.outputs * kernel * inputs * outputs == 0;
+    if empty || !fused::applies(&x) || !fused::applies(&weight) || bias.as_ref().is_some_and(|b| !fused::applies(b)) {
+        return reference::conv1d(x, weight, bias, options);
+    }
+    match bias {
+        Some(bias) => fused::apply3(Conv1d(sizes), x, weight, bias),
+        None => fused::apply2(Conv1d(sizes), x, weight),
+    }
+}
+
+#[derive(Debug, Clone)]
+struct Conv1d(Sizes);
+
+impl Conv1d {
+    fn product(&self, x: FlexTensor, weight: FlexTensor, bias: Option<FlexTensor>) -> (FlexTensor, (FlexTensor, FlexTensor)) {
+        let (x, weight, bias) = (dense(x), dense(weight), bias.map(dense));
+        let mut y = fused::zeros([self.0.batch, self.0.outputs, self.0.output]);
+        kernel::forward(y.storage_mut(), elements(&x), elements(&weight), bias.as_ref().map(elements), self.0);
+        (y, (x, weight))
+    }
+
+    fn gradients(&self, (x, weight): (FlexTensor, FlexTensor), grad: FlexTensor, wanted: &[bool]) -> [Option<FlexTensor>; 3] {
+        let grad = dense(grad);
+        let wants = |i: usize| wanted.get(i).is_some_and(|wanted| *wanted);
+        let dx = wants(0).then(|| {
+            let mut dx = fused::zeros(x.layout().shape().clone());
+            kernel::input_gradient(dx.storage_mut(), elements(&grad), elements(&weight), self.0);
+            dx
+        });
+        let dw = wants(1).then(|| {
+            let mut dw = fused::zeros(weight.layout().shape().clone());
+            kernel::weight_gradient(dw.storage_mut(), elements(&x), elements(&grad), self.0);
+            dw
+        });
+        let db = wants(2).then(|| {
+            let mut db = fused::zeros([self.0.output]);
+            column_sums(elements(&grad), self.0.output, db.storage_mut());
+            db
+        });
+        [dx, dw, db]
+    }
+}
+
+impl Kernel<3> for Conv1d {
+    type Saved = (FlexTensor, FlexTensor);
+
+    fn forward(&self, [x, weight, bias]: [FlexTensor; 3], tracked: bool) -> (FlexTensor, Option<Self::Saved>) {
+        let (y, saved) = self.product(x, weight, Some(bias));
+        (y, tracked.then_some(saved))
+    }
+
+    fn backward(&self, saved: Self::Saved, grad: FlexTensor, wanted: [bool; 3]) -> [Option<FlexTensor>; 3] {
+        self.gradients(saved, grad, &wanted)
+    }
+}
+
+impl Kernel<2> for Conv1d {
+    type Saved = (FlexTensor, FlexTensor);
+
+    fn forward(&self, [x, weight]: [FlexTensor; 2], tracked: bool) -> (FlexTensor, Option<Self::Saved>) {
+        let (y, saved) = self.product(x, weight, None);
+        (y, tracked.then_some(saved))
+    }
+
+    fn backward(&self, saved: Self::Saved, grad: FlexTensor, wanted: [bool; 2]) -> [Option<FlexTensor>; 2] {
+        let [dx, dw, _] = self.gradients(saved, grad, &wanted);
+        [dx, dw]
+    }
 }

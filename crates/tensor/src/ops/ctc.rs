@@ -1,7 +1,13 @@
 //! Connectionist temporal classification (Graves et al. 2006).
 
-use burn::tensor::Tensor;
+use std::sync::Arc;
 
+use burn::backend::flex::FlexTensor;
+use burn::tensor::Tensor;
+use rayon::prelude::*;
+
+use crate::cpu::ctc::{self as kernel, Utterance};
+use crate::fused::{self, Kernel, dense, elements, owned};
 use crate::reference;
 
 /// `−ln p(target | logits)` of each utterance, with the log-softmax inside.
@@ -29,5 +35,51 @@ pub fn ctc_loss(logits: Tensor<3>, targets: &[Vec<u32>], input_lens: &[usize], b
             panic!("ctc_loss: target {utterance} holds token {token}; vocabulary {vocabulary}, blank {blank}");
         }
     }
-    reference::ctc_loss(logits, targets, input_lens, blank)
+    if !fused::applies(&logits) {
+        return reference::ctc_loss(logits, targets, input_lens, blank);
+    }
+    let kernel = Ctc { targets: targets.into(), input_lens: input_lens.into(), blank };
+    // The kernel gives [B, 1, 1]: an operation keeps the rank of its input.
+    fused::apply1(kernel, logits).reshape([batch])
+}
+
+#[derive(Debug, Clone)]
+struct Ctc {
+    targets: Arc<[Vec<u32>]>,
+    input_lens: Arc<[usize]>,
+    blank: u32,
+}
+
+impl Kernel<1> for Ctc {
+    /// The gradient of the sum of the losses.
+    type Saved = FlexTensor;
+
+    fn forward(&self, [logits]: [FlexTensor; 1], tracked: bool) -> (FlexTensor, Option<FlexTensor>) {
+        let logits = dense(logits);
+        let [batch, frames, vocabulary]: [usize; 3] = logits.layout().shape().dims();
+        let row = frames * vocabulary;
+        let mut grad = tracked.then(|| fused::zeros([batch, frames, vocabulary]));
+        let mut losses = fused::zeros([batch, 1, 1]);
+        let run = |b: usize, grad: Option<&mut [f32]>| {
+            let valid = self.input_lens[b].min(frames) * vocabulary;
+            let logits = &elements(&logits)[b * row..][..valid];
+            let utterance = Utterance { logits, vocabulary, target: &self.targets[b], blank: self.blank };
+            kernel::loss(utterance, grad.map(|grad| &mut grad[..valid])).unwrap_or(0.0) as f32
+        };
+        let into = losses.storage_mut::<f32>().par_iter_mut().enumerate();
+        match &mut grad {
+            Some(grad) if row > 0 => {
+                let grads = grad.storage_mut::<f32>().par_chunks_exact_mut(row);
+                into.zip(grads).for_each(|((b, loss), grad)| *loss = run(b, Some(grad)));
+            }
+            _ => into.for_each(|(b, loss)| *loss = run(b, None)),
+        }
+        (losses, grad)
+    }
+
+    fn backward(&self, saved: FlexTensor, grad: FlexTensor, _: [bool; 1]) -> [Option<FlexTensor>; 1] {
+        let (mut saved, grad) = (owned(saved), dense(grad));
+        kernel::scale_rows(saved.storage_mut(), elements(&grad));
+        [Some(saved)]
+    }
 }

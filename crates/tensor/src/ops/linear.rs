@@ -1,13 +1,125 @@
 //! Linear maps.
 
-use burn::tensor::Tensor;
+use burn::backend::flex::FlexTensor;
+use burn::tensor::{Shape, Tensor};
+use rayon::prelude::*;
 
+use crate::cpu::gemm::{Threads, View, ViewMut, gemm};
+use crate::cpu::reduce::column_sums;
+use crate::fused::{self, Kernel, dense, elements, rows_of};
 use crate::reference;
 
 /// `x · weight + bias`.
 ///
 /// # Shapes
 /// `x [.., d_in]`, `weight [d_in, d_out]`, `bias [d_out]` → `[.., d_out]`
+///
+/// # Panics
+/// Where the shapes disagree.
 pub fn linear<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<D> {
-    reference::linear(x, weight, bias)
+    if !fused::applies(&x) || !fused::applies(&weight) || bias.as_ref().is_some_and(|bias| !fused::applies(bias)) {
+        return reference::linear(x, weight, bias);
+    }
+    let [inputs, outputs] = weight.dims();
+    assert!(
+        x.dims().last() == Some(&inputs) && bias.as_ref().is_none_or(|bias| bias.dims() == [outputs]),
+        "linear: x {:?}, weight {:?}, bias {:?}",
+        x.dims(),
+        weight.dims(),
+        bias.as_ref().map(|bias| bias.dims())
+    );
+    match bias {
+        Some(bias) => fused::apply3(Linear, x, weight, bias),
+        None => fused::apply2(Linear, x, weight),
+    }
+}
+
+#[derive(Debug, Clone)]
+struct Linear;
+
+impl Linear {
+    fn product(x: FlexTensor, weight: FlexTensor, bias: Option<FlexTensor>) -> (FlexTensor, (FlexTensor, FlexTensor)) {
+        let (x, weight) = (dense(x), dense(weight));
+        let [inputs, outputs]: [usize; 2] = weight.layout().shape().dims();
+        let rows = rows(&x, inputs);
+        let mut shape: Vec<usize> = x.layout().shape().iter().copied().collect();
+        if let Some(last) = shape.last_mut() {
+            *last = outputs;
+        }
+        let mut y = fused::zeros(Shape::from(shape));
+        let bias = bias.map(dense);
+        if let Some(bias) = bias.as_ref().filter(|_| outputs > 0) {
+            let bias = elements(bias);
+            y.storage_mut::<f32>().par_chunks_mut(outputs * 16).for_each(|rows| {
+                rows.chunks_exact_mut(outputs).for_each(|row| row.copy_from_slice(bias));
+            });
+        }
+        gemm(
+            ViewMut::new(y.storage_mut(), rows, outputs, outputs),
+            bias.is_some(),
+            1.0,
+            View::new(elements(&x), rows, inputs, inputs),
+            View::new(elements(&weight), inputs, outputs, outputs),
+            Threads::All,
+        );
+        (y, (x, weight))
+    }
+
+    fn gradients((x, weight): (FlexTensor, FlexTensor), grad: FlexTensor, wanted: &[bool]) -> [Option<FlexTensor>; 3] {
+        let grad = dense(grad);
+        let [inputs, outputs]: [usize; 2] = weight.layout().shape().dims();
+        let rows = rows(&x, inputs);
+        let g = View::new(elements(&grad), rows, outputs, outputs);
+        let wants = |i: usize| wanted.get(i).is_some_and(|wanted| *wanted);
+        let dx = wants(0).then(|| {
+            let mut dx = fused::zeros(x.layout().shape().clone());
+            let out = ViewMut::new(dx.storage_mut(), rows, inputs, inputs);
+            gemm(out, false, 1.0, g, View::new(elements(&weight), inputs, outputs, outputs).t(), Threads::All);
+            dx
+        });
+        let dw = wants(1).then(|| {
+            let mut dw = fused::zeros([inputs, outputs]);
+            let out = ViewMut::new(dw.storage_mut(), inputs, outputs, outputs);
+            gemm(out, false, 1.0, View::new(elements(&x), rows, inputs, inputs).t(), g, Threads::All);
+            dw
+        });
+        let db = wants(2).then(|| {
+            let mut db = fused::zeros([outputs]);
+            column_sums(elements(&grad), outputs, db.storage_mut());
+            db
+        });
+        [dx, dw, db]
+    }
+}
+
+/// Rows of a matrix whose last dimension may be 0.
+fn rows(x: &FlexTensor, inputs: usize) -> usize {
+    if inputs > 0 { rows_of(x).0 } else { x.layout().shape().iter().rev().skip(1).product() }
+}
+
+impl Kernel<3> for Linear {
+    type Saved = (FlexTensor, FlexTensor);
+
+    fn forward(&self, [x, weight, bias]: [FlexTensor; 3], tracked: bool) -> (FlexTensor, Option<Self::Saved>) {
+        let (y, saved) = Self::product(x, weight, Some(bias));
+        (y, tracked.then_some(saved))
+    }
+
+    fn backward(&self, saved: Self::Saved, grad: FlexTensor, wanted: [bool; 3]) -> [Option<FlexTensor>; 3] {
+        Self::gradients(saved, grad, &wanted)
+    }
+}
+
+impl Kernel<2> for Linear {
+    type Saved = (FlexTensor, FlexTensor);
+
+    fn forward(&self, [x, weight]: [FlexTensor; 2], tracked: bool) -> (FlexTensor, Option<Self::Saved>) {
+        let (y, saved) = Self::product(x, weight, None);
+        (y, tracked.then_some(saved))
+    }
+
+    fn backward(&self, saved: Self::Saved, grad: FlexTensor, wanted: [bool; 2]) -> [Option<FlexTensor>; 2] {
+        let [dx, dw, _] = Self::gradients(saved, grad, &wanted);
+        [dx, dw]
+    }
 }

@@ -24,7 +24,7 @@ pub use attention::{AttentionOptions, attention};
 pub use contrastive::{ContrastiveOutput, contrastive_loss};
 pub use conv::{Conv1dOptions, conv1d};
 pub use ctc::ctc_loss;
-pub(crate) use dropout::BLOCK as DROPOUT_BLOCK;
+pub(crate) use dropout::{BLOCK as DROPOUT_BLOCK, bits as dropout_bits, block_key as dropout_key};
 pub use dropout::{Dropout, dropout};
 pub use linear::linear;
 pub use norm::{layer_norm, rms_norm};

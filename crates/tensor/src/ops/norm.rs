@@ -1,7 +1,11 @@
 //! Normalisation over the last dimension.
 
+use burn::backend::flex::FlexTensor;
 use burn::tensor::Tensor;
+use rayon::prelude::*;
 
+use crate::cpu::{self, elementwise, norm as kernel};
+use crate::fused::{self, Kernel, dense, elements, owned};
 use crate::reference;
 
 /// Layer norm: `(x − mean) / √(var + epsilon) · gamma + beta`, with the biased variance.
@@ -9,7 +13,12 @@ use crate::reference;
 /// # Shapes
 /// `[.., C]` → `[.., C]`; `gamma`, `beta` `[C]`
 pub fn layer_norm<const D: usize>(x: Tensor<D>, gamma: Tensor<1>, beta: Tensor<1>, epsilon: f64) -> Tensor<D> {
-    reference::layer_norm(x, gamma, beta, epsilon)
+    if !fused::applies(&x) || !fused::applies(&gamma) || !fused::applies(&beta) || gamma.dims() == [0] {
+        return reference::layer_norm(x, gamma, beta, epsilon);
+    }
+    assert_width(&x, &gamma);
+    assert_width(&x, &beta);
+    fused::apply3(LayerNorm { epsilon: epsilon as f32 }, x, gamma, beta)
 }
 
 /// RMS norm: `x / √(mean(x²) + epsilon) · gamma`.
@@ -17,5 +26,102 @@ pub fn layer_norm<const D: usize>(x: Tensor<D>, gamma: Tensor<1>, beta: Tensor<1
 /// # Shapes
 /// `[.., C]` → `[.., C]`; `gamma` `[C]`
 pub fn rms_norm<const D: usize>(x: Tensor<D>, gamma: Tensor<1>, epsilon: f64) -> Tensor<D> {
-    reference::rms_norm(x, gamma, epsilon)
+    if !fused::applies(&x) || !fused::applies(&gamma) || gamma.dims() == [0] {
+        return reference::rms_norm(x, gamma, epsilon);
+    }
+    assert_width(&x, &gamma);
+    fused::apply2(RmsNorm { epsilon: epsilon as f32 }, x, gamma)
+}
+
+fn assert_width<const D: usize>(x: &Tensor<D>, scale: &Tensor<1>) {
+    assert!(x.dims().last() == scale.dims().last(), "norm of {:?} with scales or shifts {:?}", x.dims(), scale.dims());
+}
+
+/// Elements of the rows of `width` that one task normalises.
+fn piece(width: usize) -> usize {
+    width * (2 * cpu::PIECE / width).max(1)
+}
+
+#[derive(Debug, Clone)]
+struct LayerNorm {
+    epsilon: f32,
+}
+
+impl Kernel<3> for LayerNorm {
+    type Saved = (FlexTensor, FlexTensor);
+
+    fn forward(&self, [x, gamma, beta]: [FlexTensor; 3], tracked: bool) -> (FlexTensor, Option<Self::Saved>) {
+        let (x, gamma, beta) = (dense(x), dense(gamma), dense(beta));
+        let mut y = fused::zeros(x.layout().shape().clone());
+        let (scale, shift) = (elements(&gamma), elements(&beta));
+        cpu::map_pieces(y.storage_mut(), elements(&x), piece(scale.len()), |_, y, x| {
+            kernel::layer_norm(y, x, scale, shift, self.epsilon);
+        });
+        (y, tracked.then_some((x, gamma)))
+    }
+
+    fn backward(&self, (x, gamma): Self::Saved, grad: FlexTensor, _: [bool; 3]) -> [Option<FlexTensor>; 3] {
+        let mut grad = owned(grad);
+        let scale = elements(&gamma);
+        let width = scale.len();
+        let [dg, db] = backward_pieces(&mut grad, &x, width, |g, x, [dg, db]| {
+            kernel::layer_norm_backward(g, x, scale, dg, db, self.epsilon);
+        });
+        [Some(grad), Some(dg), Some(db)]
+    }
+}
+
+#[derive(Debug, Clone)]
+struct RmsNorm {
+    epsilon: f32,
+}
+
+impl Kernel<2> for RmsNorm {
+    type Saved = (FlexTensor, FlexTensor);
+
+    fn forward(&self, [x, gamma]: [FlexTensor; 2], tracked: bool) -> (FlexTensor, Option<Self::Saved>) {
+        let (x, gamma) = (dense(x), dense(gamma));
+        let mut y = fused::zeros(x.layout().shape().clone());
+        let scale = elements(&gamma);
+        cpu::map_pieces(y.storage_mut(), elements(&x), piece(scale.len()), |_, y, x| {
+            kernel::rms_norm(y, x, scale, self.epsilon);
+        });
+        (y, tracked.then_some((x, gamma)))
+    }
+
+    fn backward(&self, (x, gamma): Self::Saved, grad: FlexTensor, _: [bool; 2]) -> [Option<FlexTensor>; 2] {
+        let mut grad = owned(grad);
+        let scale = elements(&gamma);
+        let [dg] = backward_pieces(&mut grad, &x, scale.len(), |g, x, [dg]| {
+            kernel::rms_norm_backward(g, x, scale, dg, self.epsilon);
+        });
+        [Some(grad), Some(dg)]
+    }
+}
+
+/// Runs `f` over pieces of whole rows; gives the sums over the pieces, in their order, of what `f` adds to its last argument.
+fn backward_pieces<const N: usize>(
+    grad: &mut FlexTensor,
+    x: &FlexTensor,
+    width: usize,
+    f: impl Fn(&mut [f32], &[f32], [&mut [f32]; N]) + Sync,
+) -> [FlexTensor; N] {
+    let piece = piece(width);
+    let partials: Vec<[Vec<f32>; N]> = grad
+        .storage_mut::<f32>()
+        .par_chunks_mut(piece)
+        .zip(elements(x).par_chunks(piece))
+        .map(|(g, x)| {
+            let mut sums = std::array::from_fn(|_| vec![0.0; width]);
+            f(g, x, sums.each_mut().map(|sum| sum.as_mut_slice()));
+            sums
+        })
+        .collect();
+    let mut totals = std::array::from_fn(|_| fused::zeros([width]));
+    for partial in &partials {
+        for (total, partial) in totals.iter_mut().zip(partial) {
+            elementwise::add(total.storage_mut(), partial);
+        }
+    }
+    totals
 }

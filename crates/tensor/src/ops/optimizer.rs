@@ -1,7 +1,12 @@
 //! Parameter updates.
 
-use burn::tensor::Tensor;
+use burn::backend::Flex;
+use burn::backend::flex::FlexTensor;
+use burn::tensor::{Float, Tensor};
+use rayon::prelude::*;
 
+use crate::cpu::{self, optimizer as kernel};
+use crate::fused::{self, dense, elements, owned};
 use crate::reference;
 
 /// The scalars of one AdamW update.
@@ -34,7 +39,7 @@ impl AdamWStep {
 /// `m ← β₁m + (1−β₁)g`, `v ← β₂v + (1−β₂)g²`,
 /// `θ ← θ(1 − lr·decay) − lr · m/(1−β₁ᵗ) / (√(v/(1−β₂ᵗ)) + ε)`.
 ///
-/// Tensors are updated in place where nobody else holds them. The result carries no graph.
+/// Tensors are updated in place where nobody else holds them. The result is outside of any graph ([`Tensor::inner`]).
 ///
 /// # Panics
 /// Where the four shapes differ.
@@ -53,16 +58,54 @@ pub fn adamw<const D: usize>(
         m.dims(),
         v.dims()
     );
-    reference::adamw(param, grad, m, v, step)
+    let (param, grad, m, v) = (param.inner(), grad.inner(), m.inner(), v.inner());
+    if ![&param, &grad, &m, &v].into_iter().all(fused::applies) {
+        return reference::adamw(param, grad, m, v, step);
+    }
+    let (correction1, correction2) = step.bias_corrections();
+    let scalars = kernel::AdamW {
+        beta1: step.beta1 as f32,
+        rest1: (1.0 - step.beta1) as f32,
+        beta2: step.beta2 as f32,
+        rest2: (1.0 - step.beta2) as f32,
+        decay: (1.0 - step.lr * step.weight_decay) as f32,
+        rate: (step.lr / correction1) as f32,
+        root_scale: (1.0 / correction2.sqrt()) as f32,
+        eps: step.eps as f32,
+    };
+    let (mut param, mut m, mut v) = (owned(primitive(param)), owned(primitive(m)), owned(primitive(v)));
+    let grad = dense(primitive(grad));
+    let pieces = param.storage_mut::<f32>().par_chunks_mut(cpu::PIECE).zip(elements(&grad).par_chunks(cpu::PIECE));
+    let moments = m.storage_mut::<f32>().par_chunks_mut(cpu::PIECE).zip(v.storage_mut::<f32>().par_chunks_mut(cpu::PIECE));
+    pieces.zip(moments).for_each(|((p, g), (m, v))| kernel::adamw(p, g, m, v, scalars));
+    (tensor(param), tensor(m), tensor(v))
+}
+
+fn primitive<const D: usize>(x: Tensor<D>) -> FlexTensor {
+    match x.try_into_primitive::<Flex>() {
+        Ok(x) => x,
+        Err(error) => unreachable!("checked to be a CPU tensor: {error:?}"),
+    }
+}
+
+fn tensor<const D: usize>(x: FlexTensor) -> Tensor<D> {
+    Tensor::<D, Float>::from_primitive::<Flex>(x)
 }
 
 /// Exponential moving average: `teacher ← momentum·teacher + (1 − momentum)·student`.
 ///
-/// In place where nobody else holds the teacher. The result carries no graph.
+/// In place where nobody else holds the teacher. The result is outside of any graph ([`Tensor::inner`]).
 ///
 /// # Panics
 /// Where the two shapes differ.
 pub fn ema<const D: usize>(teacher: Tensor<D>, student: Tensor<D>, momentum: f64) -> Tensor<D> {
     assert!(teacher.dims() == student.dims(), "ema: teacher {:?}, student {:?}", teacher.dims(), student.dims());
-    reference::ema(teacher, student, momentum)
+    let (teacher, student) = (teacher.inner(), student.inner());
+    if !fused::applies(&teacher) || !fused::applies(&student) {
+        return reference::ema(teacher, student, momentum);
+    }
+    let (mut teacher, student) = (owned(primitive(teacher)), dense(primitive(student)));
+    let (momentum, rest) = (momentum as f32, (1.0 - momentum) as f32);
+    cpu::map_pieces(teacher.storage_mut(), elements(&student), cpu::PIECE, |_, t, s| kernel::ema(t, s, momentum, rest));
+    tensor(teacher)
 }

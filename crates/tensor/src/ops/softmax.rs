@@ -1,7 +1,10 @@
 //! Softmax and its logarithm.
 
+use burn::backend::flex::FlexTensor;
 use burn::tensor::Tensor;
 
+use crate::cpu::{self, softmax as kernel};
+use crate::fused::{self, Kernel, dense, elements, owned, rows_of};
 use crate::reference;
 
 /// `exp(x) / Σ exp(x)` along `dim`. A row of −∞ gives zeros.
@@ -9,7 +12,10 @@ use crate::reference;
 /// # Panics
 /// Where `dim ≥ D`.
 pub fn softmax<const D: usize>(x: Tensor<D>, dim: usize) -> Tensor<D> {
-    reference::softmax(x, dim)
+    if !fused::applies(&x) || dim + 1 != D {
+        return reference::softmax(x, dim);
+    }
+    fused::apply1(Softmax, x)
 }
 
 /// `x − ln Σ exp(x)` along `dim`.
@@ -17,5 +23,62 @@ pub fn softmax<const D: usize>(x: Tensor<D>, dim: usize) -> Tensor<D> {
 /// # Panics
 /// Where `dim ≥ D`.
 pub fn log_softmax<const D: usize>(x: Tensor<D>, dim: usize) -> Tensor<D> {
-    reference::log_softmax(x, dim)
+    if !fused::applies(&x) || dim + 1 != D {
+        return reference::log_softmax(x, dim);
+    }
+    fused::apply1(LogSoftmax, x)
+}
+
+/// Applies `f` to corresponding rows of `out` and `input`.
+fn map_rows(out: &mut FlexTensor, input: &FlexTensor, f: impl Fn(&mut [f32], &[f32]) + Sync) {
+    let (_, width) = rows_of(out);
+    if width == 0 {
+        return;
+    }
+    cpu::map_pieces(out.storage_mut(), elements(input), width * (cpu::PIECE / width).max(1), |_, out, input| {
+        out.chunks_exact_mut(width).zip(input.chunks_exact(width)).for_each(|(out, input)| f(out, input));
+    });
+}
+
+#[derive(Debug, Clone)]
+struct Softmax;
+
+impl Kernel<1> for Softmax {
+    type Saved = FlexTensor;
+
+    fn forward(&self, [x]: [FlexTensor; 1], tracked: bool) -> (FlexTensor, Option<FlexTensor>) {
+        let x = dense(x);
+        let mut y = fused::zeros(x.layout().shape().clone());
+        map_rows(&mut y, &x, |y, x| {
+            y.copy_from_slice(x);
+            kernel::softmax(y);
+        });
+        (y.clone(), tracked.then_some(y))
+    }
+
+    fn backward(&self, y: FlexTensor, grad: FlexTensor, _: [bool; 1]) -> [Option<FlexTensor>; 1] {
+        let mut grad = owned(grad);
+        map_rows(&mut grad, &y, |grad, y| kernel::softmax_backward(grad, y, 1.0));
+        [Some(grad)]
+    }
+}
+
+#[derive(Debug, Clone)]
+struct LogSoftmax;
+
+impl Kernel<1> for LogSoftmax {
+    type Saved = FlexTensor;
+
+    fn forward(&self, [x]: [FlexTensor; 1], tracked: bool) -> (FlexTensor, Option<FlexTensor>) {
+        let x = dense(x);
+        let mut y = fused::zeros(x.layout().shape().clone());
+        map_rows(&mut y, &x, |y, x| kernel::log_softmax(y, x, kernel::log_sum_exp(x)));
+        (y.clone(), tracked.then_some(y))
+    }
+
+    fn backward(&self, y: FlexTensor, grad: FlexTensor, _: [bool; 1]) -> [Option<FlexTensor>; 1] {
+        let mut grad = owned(grad);
+        map_rows(&mut grad, &y, kernel::log_softmax_backward);
+        [Some(grad)]
+    }
 }

@@ -1,0 +1,219 @@
+//! Scaled dot-product attention over blocks of queries.
+//!
+//! The scores of a block of queries live in a cache-sized buffer and are made again in the backward pass: memory grows
+//! with the number of frames, not with its square. One task is one head of one row of the batch;
+//! heads are read and written in place, side by side in the last dimension.
+
+use std::ops::Range;
+
+use rayon::prelude::*;
+
+use super::elementwise;
+use super::gemm::{Shared, Threads, View, ViewMut, gemm};
+use super::softmax;
+use crate::ops::{AttentionOptions, dropout_key};
+
+/// Elements of a block of scores: 512 KiB.
+const BLOCK: usize = 128 * 1024;
+
+/// Below this many multiplications a single thread is faster.
+const SMALL: usize = 1 << 18;
+
+/// Sizes of one attention.
+#[derive(Debug, Clone, Copy)]
+pub struct Sizes {
+    /// Rows of the batch.
+    pub batch: usize,
+    /// Queries `T_q` of a row.
+    pub queries: usize,
+    /// Keys `T_k` of a row.
+    pub keys: usize,
+    /// Elements `H·Dh` of a frame.
+    pub width: usize,
+}
+
+/// One head of one row: where its parts lie.
+#[derive(Clone, Copy)]
+struct Head<'a> {
+    sizes: Sizes,
+    options: &'a AttentionOptions,
+    row: usize,
+    head: usize,
+}
+
+/// A block of queries and the keys any of them may look at.
+struct Block {
+    queries: Range<usize>,
+    keys: Range<usize>,
+}
+
+impl<'a> Head<'a> {
+    fn new(sizes: Sizes, options: &'a AttentionOptions, index: usize) -> Self {
+        Self { sizes, options, row: index / options.heads, head: index % options.heads }
+    }
+
+    fn dim(&self) -> usize {
+        self.sizes.width / self.options.heads
+    }
+
+    fn scale(&self) -> f32 {
+        1.0 / (self.dim() as f32).sqrt()
+    }
+
+    /// Where frame `t` of this head begins in a tensor of `frames` frames a row.
+    fn at(&self, frames: usize, t: usize) -> usize {
+        (self.row * frames + t) * self.sizes.width + self.head * self.dim()
+    }
+
+    fn view<'b>(&self, x: &'b [f32], frames: usize, range: &Range<usize>) -> View<'b> {
+        View::new(&x[self.at(frames, range.start)..], range.len(), self.dim(), self.sizes.width)
+    }
+
+    fn query_view<'b>(&self, x: &'b [f32], block: &Block) -> View<'b> {
+        self.view(x, self.sizes.queries, &block.queries)
+    }
+
+    fn key_view<'b>(&self, x: &'b [f32], block: &Block) -> View<'b> {
+        self.view(x, self.sizes.keys, &block.keys)
+    }
+
+    fn visible(&self, query: usize) -> Range<usize> {
+        self.options.visible(self.row, query, self.sizes.queries, self.sizes.keys)
+    }
+
+    /// The keys a query may look at, counted from the block's first.
+    fn visible_in(&self, block: &Block, query: usize) -> Range<usize> {
+        let visible = self.visible(query);
+        if visible.is_empty() { 0..0 } else { visible.start - block.keys.start..visible.end - block.keys.start }
+    }
+
+    /// Cuts the queries into blocks; `alone` gives every query its own.
+    fn blocks(self, alone: bool) -> impl Iterator<Item = Block> {
+        let rows = if alone { 1 } else { (BLOCK / self.sizes.keys.max(1)).clamp(16, 256) };
+        (0..self.sizes.queries).step_by(rows).map(move |start| {
+            let queries = start..(start + rows).min(self.sizes.queries);
+            let seen = queries.clone().map(|i| self.visible(i)).filter(|keys| !keys.is_empty());
+            let keys = seen.reduce(|a, b| a.start.min(b.start)..a.end.max(b.end)).unwrap_or(0..0);
+            Block { queries, keys }
+        })
+    }
+
+    /// Scaled scores of a block, `[queries, keys]`.
+    fn scores(&self, scores: &mut Vec<f32>, q: &[f32], k: &[f32], block: &Block) {
+        let (rows, cols) = (block.queries.len(), block.keys.len());
+        scores.resize(rows * cols, 0.0);
+        let out = ViewMut::new(scores, rows, cols, cols.max(1));
+        gemm(out, false, self.scale(), self.query_view(q, block), self.key_view(k, block).t(), Threads::One);
+    }
+
+    /// Applies the dropout mask to row `query` of a block.
+    fn drop(&self, row: &mut [f32], block: &Block, query: usize) {
+        if let Some(mask) = self.options.dropout {
+            let index = (self.row * self.options.heads + self.head) * self.sizes.queries + query;
+            let key = dropout_key(mask.seed, index as u64);
+            elementwise::dropout(row, key, block.keys.start as u32, mask.threshold(), mask.scale() as f32);
+        }
+    }
+
+    /// Where this head's logarithmic sum of a query lies.
+    fn sum_index(&self, query: usize) -> usize {
+        (self.row * self.options.heads + self.head) * self.sizes.queries + query
+    }
+}
+
+fn for_each_head(sizes: Sizes, heads: usize, f: impl Fn(usize) + Sync + Send) {
+    let tasks = sizes.batch * heads;
+    if sizes.batch * sizes.queries * sizes.keys * sizes.width < SMALL {
+        (0..tasks).for_each(f);
+    } else {
+        (0..tasks).into_par_iter().for_each(f);
+    }
+}
+
+/// Writes the result to `out`, and `ln Σ exp(score)` of every query to `sums` (`[B, H, T_q]`) where it is given.
+pub fn forward(
+    out: &mut [f32],
+    sums: Option<&mut [f32]>,
+    [q, k, v]: [&[f32]; 3],
+    sizes: Sizes,
+    options: &AttentionOptions,
+) {
+    let out = Shared::new(out);
+    let sums = sums.map(Shared::new);
+    // In a block, hidden keys have weight 0; where their values are not finite, 0 is not enough.
+    let windowed = options.causal || options.left_context.is_some();
+    let alone = windowed && !v.iter().all(|x| x.is_finite());
+    for_each_head(sizes, options.heads, |index| {
+        let head = Head::new(sizes, options, index);
+        let mut scores = Vec::new();
+        for block in head.blocks(alone) {
+            head.scores(&mut scores, q, k, &block);
+            let cols = block.keys.len();
+            for (i, query) in block.queries.clone().enumerate() {
+                let row = &mut scores[i * cols..][..cols];
+                let visible = head.visible_in(&block, query);
+                row[..visible.start].fill(0.0);
+                row[visible.end..].fill(0.0);
+                let sum = softmax::softmax(&mut row[visible]);
+                head.drop(row, &block, query);
+                if let Some(sums) = sums {
+                    // SAFETY: the element belongs to this head and this query alone.
+                    unsafe { sums.rows(head.sum_index(query), 1, 1, 1) }.row(0)[0] = sum;
+                }
+            }
+            let offset = head.at(sizes.queries, block.queries.start);
+            // SAFETY: columns of one head of one row of the batch, which this task alone writes.
+            let out = unsafe { out.rows(offset, block.queries.len(), head.dim(), sizes.width) };
+            let weights = View::new(&scores, block.queries.len(), cols, cols);
+            gemm(out, false, 1.0, weights, head.key_view(v, &block), Threads::One);
+        }
+    });
+}
+
+/// Gradients of `q`, `k` and `v`, written to zeroed `grads`, from that of the result.
+pub fn backward(
+    grads: [&mut [f32]; 3],
+    grad: &[f32],
+    sums: &[f32],
+    [q, k, v]: [&[f32]; 3],
+    sizes: Sizes,
+    options: &AttentionOptions,
+) {
+    let [dq, dk, dv] = grads.map(Shared::new);
+    for_each_head(sizes, options.heads, |index| {
+        let head = Head::new(sizes, options, index);
+        let (mut weights, mut inner) = (Vec::new(), Vec::new());
+        for block in head.blocks(false) {
+            let (rows, cols) = (block.queries.len(), block.keys.len());
+            if cols == 0 {
+                continue;
+            }
+            head.scores(&mut weights, q, k, &block);
+            inner.resize(rows * cols, 0.0);
+            let grad = head.query_view(grad, &block);
+            gemm(ViewMut::new(&mut inner, rows, cols, cols), false, 1.0, grad, head.key_view(v, &block).t(), Threads::One);
+            for (i, query) in block.queries.clone().enumerate() {
+                let (p, g) = (&mut weights[i * cols..][..cols], &mut inner[i * cols..][..cols]);
+                let visible = head.visible_in(&block, query);
+                p[..visible.start].fill(0.0);
+                p[visible.end..].fill(0.0);
+                softmax::exp_shifted(&mut p[visible], sums[head.sum_index(query)]);
+                head.drop(g, &block, query);
+                softmax::softmax_backward(g, p, head.scale());
+                head.drop(p, &block, query);
+            }
+            let (p, g) = (View::new(&weights, rows, cols, cols), View::new(&inner, rows, cols, cols));
+            let keys_at = head.at(sizes.keys, block.keys.start);
+            let queries_at = head.at(sizes.queries, block.queries.start);
+            // SAFETY: columns of one head of one row of the batch, which this task alone writes; likewise below.
+            let dv = unsafe { dv.rows(keys_at, cols, head.dim(), sizes.width) };
+            gemm(dv, true, 1.0, p.t(), grad, Threads::One);
+            // SAFETY: as above.
+            let dq = unsafe { dq.rows(queries_at, rows, head.dim(), sizes.width) };
+            gemm(dq, false, 1.0, g, head.key_view(k, &block), Threads::One);
+            // SAFETY: as above.
+            let dk = unsafe { dk.rows(keys_at, cols, head.dim(), sizes.width) };
+            gemm(dk, true, 1.0, g.t(), head.query_view(q, &block), Threads::One);
+        }
+    });
+}

@@ -1,0 +1,54 @@
+//! Element-wise kernels.
+
+use super::math::{fma, normal_cdf};
+use super::simd;
+use crate::ops::dropout_bits;
+
+simd! {
+    /// `y = x·Φ(x)`.
+    pub fn gelu(y: &mut [f32], x: &[f32]) {
+        for (y, &x) in y.iter_mut().zip(x) {
+            *y = x * normal_cdf::<FMA>(x).0;
+        }
+    }
+
+    /// `g ← g·(Φ(x) + x·φ(x))`.
+    pub fn gelu_backward(g: &mut [f32], x: &[f32]) {
+        // 1/√(2π)
+        const DENSITY_AT_ZERO: f32 = 0.398_942_3;
+        for (g, &x) in g.iter_mut().zip(x) {
+            let (cdf, density) = normal_cdf::<FMA>(x);
+            *g *= fma::<FMA>(x * DENSITY_AT_ZERO, density, cdf);
+        }
+    }
+
+    /// Keeps `x·scale` where the random word of a lane reaches `threshold`, else 0.
+    ///
+    /// `first` is the lane of the first element.
+    pub fn dropout(x: &mut [f32], key: u64, first: u32, threshold: u32, scale: f32) {
+        for (lane, x) in (first..).zip(x.iter_mut()) {
+            *x = if dropout_bits(key, lane) >= threshold { *x * scale } else { 0.0 };
+        }
+    }
+
+    /// `y ← y + x`.
+    pub fn add(y: &mut [f32], x: &[f32]) {
+        for (y, &x) in y.iter_mut().zip(x) {
+            *y += x;
+        }
+    }
+
+    /// `y ← y + a·x`.
+    pub fn add_scaled(y: &mut [f32], a: f32, x: &[f32]) {
+        for (y, &x) in y.iter_mut().zip(x) {
+            *y = fma::<FMA>(a, x, *y);
+        }
+    }
+
+    /// `y ← a·y`.
+    pub fn scale(y: &mut [f32], a: f32) {
+        for y in y {
+            *y *= a;
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! Matrix products on strided views.
+
+use gemm::Parallelism;
+
+/// A matrix to read: element `(i, j)` is `data[i·row_stride + j·col_stride]`.
+#[derive(Clone, Copy)]
+pub struct View<'a> {
+    data: &'a [f32],
+    rows: usize,
+    cols: usize,
+    row_stride: usize,
+    col_stride: usize,
+}
+
+impl<'a> View<'a> {
+    /// Rows of `cols` neighbouring elements, `row_stride` apart; they may overlap.
+    pub fn new(data: &'a [f32], rows: usize, cols: usize, row_stride: usize) -> Self {
+        assert!(last(rows, cols, row_stride, 1) <= data.len(), "the view ends beyond its data");
+        Self { data, rows, cols, row_stride, col_stride: 1 }
+    }
+
+    /// The transpose.
+    pub fn t(self) -> Self {
+        Self { rows: self.cols, cols: self.rows, row_stride: self.col_stride, col_stride: self.row_stride, ..self }
+    }
+}
+
+/// Elements up to and including the last of a strided matrix.
+fn last(rows: usize, cols: usize, row_stride: usize, col_stride: usize) -> usize {
+    if rows == 0 || cols == 0 { 0 } else { (rows - 1) * row_stride + (cols - 1) * col_stride + 1 }
+}
+
+/// Memory that several threads write disjoint parts of.
+#[derive(Clone, Copy)]
+pub struct Shared {
+    start: *mut f32,
+    len: usize,
+}
+
+// SAFETY: every access goes through `Shared::rows`, whose caller answers for disjointness.
+unsafe impl Send for Shared {}
+// SAFETY: as above.
+unsafe impl Sync for Shared {}
+
+impl Shared {
+    /// Shares `data`, which must outlive every view made from the result.
+    pub fn new(data: &mut [f32]) -> Self {
+        Self { start: data.as_mut_ptr(), len: data.len() }
+    }
+
+    /// Rows of `cols` neighbouring elements, `row_stride` apart, the first at `offset`.
+    ///
+    /// # Safety
+    /// The memory must still be there, and nobody else may use these elements as long as the view is in use.
+    pub unsafe fn rows<'a>(self, offset: usize, rows: usize, cols: usize, row_stride: usize) -> ViewMut<'a> {
+        assert!(
+            cols <= row_stride && (rows * cols == 0 || offset + last(rows, cols, row_stride, 1) <= self.len),
+            "the view ends beyond its data"
+        );
+        // SAFETY: the offset is inside of (or, for an empty view, wrapped and never used).
+        ViewMut { start: self.start.wrapping_add(offset), rows, cols, row_stride, life: std::marker::PhantomData }
+    }
+}
+
+/// A matrix to write: rows of `cols` neighbouring elements, `row_stride` apart.
+pub struct ViewMut<'a> {
+    start: *mut f32,
+    rows: usize,
+    cols: usize,
+    row_stride: usize,
+    life: std::marker::PhantomData<&'a mut f32>,
+}
+
+impl<'a> ViewMut<'a> {
+    /// Rows of `cols` neighbouring elements, `row_stride` apart.
+    pub fn new(data: &'a mut [f32], rows: usize, cols: usize, row_stride: usize) -> Self {
+        // SAFETY: the view borrows the data mutably for its whole life.
+        unsafe { Shared::new(data).rows(0, rows, cols, row_stride) }
+    }
+
+    /// One row.
+    pub fn row(&mut self, i: usize) -> &mut [f32] {
+        assert!(i < self.rows, "row {i} of {}", self.rows);
+        // SAFETY: rows lie inside the memory of the view (checked when it was made), which `self` borrows mutably.
+        unsafe { std::slice::from_raw_parts_mut(self.start.add(i * self.row_stride), self.cols) }
+    }
+}
+
+/// How a product is spread over threads; its bits are the same either way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Threads {
+    /// The calling thread only.
+    One,
+    /// All threads of the pool.
+    All,
+}
+
+/// `out ← alpha·a·b`, or `out ← out + alpha·a·b` where `accumulate`.
+pub fn gemm(mut out: ViewMut<'_>, accumulate: bool, alpha: f32, a: View<'_>, b: View<'_>, threads: Threads) {
+    assert!(
+        out.rows == a.rows && out.cols == b.cols && a.cols == b.rows,
+        "gemm: [{}, {}] from [{}, {}] × [{}, {}]",
+        out.rows,
+        out.cols,
+        a.rows,
+        a.cols,
+        b.rows,
+        b.cols
+    );
+    if out.rows == 0 || out.cols == 0 {
+        return;
+    }
+    if a.cols == 0 {
+        if !accumulate {
+            (0..out.rows).for_each(|i| out.row(i).fill(0.0));
+        }
+        return;
+    }
+    let parallelism = match threads {
+        Threads::One => Parallelism::None,
+        Threads::All => Parallelism::Rayon(0),
+    };
+    // SAFETY: the constructors of the views checked that every element lies in their memory; `out` is borrowed
+    // mutably, so it overlaps neither `a` nor `b`, and its rows do not overlap (cols ≤ row_stride).
+    unsafe {
+        gemm::gemm(
+            out.rows,
+            out.cols,
+            a.cols,
+            out.start,
+            1,
+            out.row_stride as isize,
+            accumulate,
+            a.data.as_ptr(),
+            a.col_stride as isize,
+            a.row_stride as isize,
+            b.data.as_ptr(),
+            b.col_stride as isize,
+            b.row_stride as isize,
+            1.0,
+            alpha,
+            false,
+            false,
+            false,
+            parallelism,
+        );
+    }
+}

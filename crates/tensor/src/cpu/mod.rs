@@ -1,0 +1,106 @@
+//! Single-precision kernels on slices.
+//!
+//! A kernel is written once, as a loop that the compiler vectorises, and compiled three times: for AVX-512, for AVX2
+//! with fused multiply-add, and for the baseline of the target. Which one runs is decided at run time (`simd!`),
+//! so one binary serves every machine of an architecture.
+//!
+//! Work is cut into pieces by the size of the data alone, and partial sums are added in the order of the
+//! pieces: results do not depend on the number of threads.
+
+// All unsafe code of the crate is below this module; each use says why it is sound.
+#![allow(unsafe_code)]
+
+pub mod math;
+
+pub mod attention;
+pub mod conv;
+pub mod contrastive;
+pub mod ctc;
+pub mod elementwise;
+pub mod gemm;
+pub mod norm;
+pub mod optimizer;
+pub mod reduce;
+pub mod softmax;
+mod tile;
+
+use rayon::prelude::*;
+
+/// Elements of one piece of element-wise work: 64 KiB, small enough for a second-level cache.
+pub const PIECE: usize = 16 * 1024;
+
+/// Defines functions compiled for several instruction sets, of which the best is chosen at run time.
+///
+/// Inside the body `FMA` is a constant: whether the instruction set has a fused multiply-add.
+macro_rules! simd {
+    ($($(#[$meta:meta])* pub fn $name:ident($($arg:ident: $type:ty),* $(,)?) $(-> $output:ty)? $body:block)*) => { $(
+        $(#[$meta])*
+        #[allow(clippy::too_many_arguments)]
+        pub fn $name($($arg: $type),*) $(-> $output)? {
+            #[inline(always)]
+            fn body<const FMA: bool>($($arg: $type),*) $(-> $output)? $body
+
+            #[cfg(target_arch = "x86_64")]
+            {
+                #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma")]
+                fn avx512($($arg: $type),*) $(-> $output)? { body::<true>($($arg),*) }
+                #[target_feature(enable = "avx2,fma")]
+                fn avx2($($arg: $type),*) $(-> $output)? { body::<true>($($arg),*) }
+                match $crate::cpu::level() {
+                    // SAFETY: the level was measured to be available on this machine.
+                    $crate::cpu::Level::Avx512 => return unsafe { avx512($($arg),*) },
+                    // SAFETY: as above.
+                    $crate::cpu::Level::Avx2 => return unsafe { avx2($($arg),*) },
+                    $crate::cpu::Level::Baseline => {}
+                }
+            }
+            body::<{ cfg!(any(target_arch = "aarch64", target_feature = "fma")) }>($($arg),*)
+        }
+    )* };
+}
+pub(crate) use simd;
+
+/// An instruction set that kernels are compiled for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Level {
+    /// 512-bit vectors and fused multiply-add.
+    Avx512,
+    /// 256-bit vectors and fused multiply-add.
+    Avx2,
+    /// What every machine of the target has.
+    Baseline,
+}
+
+/// The best instruction set of this machine.
+#[cfg(target_arch = "x86_64")]
+#[inline]
+pub fn level() -> Level {
+    // The standard library caches the answers.
+    let wide = is_x86_feature_detected!("avx512f")
+        && is_x86_feature_detected!("avx512vl")
+        && is_x86_feature_detected!("avx512dq")
+        && is_x86_feature_detected!("avx512bw");
+    match is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+        true if wide => Level::Avx512,
+        true => Level::Avx2,
+        false => Level::Baseline,
+    }
+}
+
+/// Applies `f` to corresponding pieces of `out` and `input`, in parallel.
+pub fn map_pieces(out: &mut [f32], input: &[f32], piece: usize, f: impl Fn(usize, &mut [f32], &[f32]) + Sync) {
+    let piece = piece.max(1);
+    if out.len() <= piece {
+        return f(0, out, input);
+    }
+    out.par_chunks_mut(piece).zip(input.par_chunks(piece)).enumerate().for_each(|(i, (y, x))| f(i, y, x));
+}
+
+/// Applies `f` to pieces of `out` in parallel.
+pub fn for_pieces(out: &mut [f32], piece: usize, f: impl Fn(usize, &mut [f32]) + Sync) {
+    let piece = piece.max(1);
+    if out.len() <= piece {
+        return f(0, out);
+    }
+    out.par_chunks_mut(piece).enumerate().for_each(|(i, y)| f(i, y));
+}

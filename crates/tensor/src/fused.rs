@@ -1,0 +1,165 @@
+//! How a CPU kernel becomes an operation of burn: dispatch, and registration of its backward pass.
+
+use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
+use burn::backend::autodiff::grads::Gradients;
+use burn::backend::autodiff::ops::{Backward, NodeGuard, Ops, OpsKind};
+use burn::backend::flex::FlexTensor;
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Autodiff, Backend, Dispatch, Flex, backend_extension};
+use burn::tensor::{DType, Device, Shape, Tensor};
+
+/// An operation on `N` single-precision CPU tensors with its own backward pass.
+pub trait Kernel<const N: usize>: Clone + std::fmt::Debug + Send + 'static {
+    /// What the forward pass leaves for the backward pass.
+    type Saved: Clone + std::fmt::Debug + Send + 'static;
+
+    /// The result, and where `tracked`, what [`backward`](Self::backward) needs.
+    ///
+    /// Inputs that nobody else holds may be overwritten.
+    fn forward(&self, inputs: [FlexTensor; N], tracked: bool) -> (FlexTensor, Option<Self::Saved>);
+
+    /// Gradients of the inputs; those not `wanted` may be left out.
+    fn backward(&self, saved: Self::Saved, grad: FlexTensor, wanted: [bool; N]) -> [Option<FlexTensor>; N];
+}
+
+/// The backends that can run a [`Kernel`], by its number of inputs.
+#[backend_extension(Flex, Autodiff)]
+pub trait FusedBackend: Backend {
+    /// Runs `kernel` on one tensor.
+    fn fused1<K: Kernel<1>>(a: FloatTensor<Self>, kernel: K) -> FloatTensor<Self>;
+
+    /// Runs `kernel` on two tensors.
+    fn fused2<K: Kernel<2>>(a: FloatTensor<Self>, b: FloatTensor<Self>, kernel: K) -> FloatTensor<Self>;
+
+    /// Runs `kernel` on three tensors.
+    fn fused3<K: Kernel<3>>(
+        a: FloatTensor<Self>,
+        b: FloatTensor<Self>,
+        c: FloatTensor<Self>,
+        kernel: K,
+    ) -> FloatTensor<Self>;
+}
+
+/// Runs `kernel` on a tensor that satisfies [`applies`], recording it where the tensor is tracked.
+pub fn apply1<const D: usize>(kernel: impl Kernel<1>, a: Tensor<D>) -> Tensor<D> {
+    Tensor::from_dispatch(Dispatch::fused1(a.into_dispatch(), kernel))
+}
+
+/// As [`apply1`], for two tensors; the result has the rank of the first.
+pub fn apply2<const D: usize, const E: usize>(kernel: impl Kernel<2>, a: Tensor<D>, b: Tensor<E>) -> Tensor<D> {
+    Tensor::from_dispatch(Dispatch::fused2(a.into_dispatch(), b.into_dispatch(), kernel))
+}
+
+/// As [`apply1`], for three tensors; the result has the rank of the first.
+pub fn apply3<const D: usize, const E: usize, const F: usize>(
+    kernel: impl Kernel<3>,
+    a: Tensor<D>,
+    b: Tensor<E>,
+    c: Tensor<F>,
+) -> Tensor<D> {
+    Tensor::from_dispatch(Dispatch::fused3(a.into_dispatch(), b.into_dispatch(), c.into_dispatch(), kernel))
+}
+
+/// Whether a tensor can go through a [`Kernel`].
+pub fn applies<const D: usize>(x: &Tensor<D>) -> bool {
+    x.dtype() == DType::F32 && x.device() == Device::flex()
+}
+
+impl FusedBackend for Flex {
+    fn fused1<K: Kernel<1>>(a: FlexTensor, kernel: K) -> FlexTensor {
+        kernel.forward([a], false).0
+    }
+
+    fn fused2<K: Kernel<2>>(a: FlexTensor, b: FlexTensor, kernel: K) -> FlexTensor {
+        kernel.forward([a, b], false).0
+    }
+
+    fn fused3<K: Kernel<3>>(a: FlexTensor, b: FlexTensor, c: FlexTensor, kernel: K) -> FlexTensor {
+        kernel.forward([a, b, c], false).0
+    }
+}
+
+impl<C: CheckpointStrategy> FusedBackend for Autodiff<Flex, C> {
+    fn fused1<K: Kernel<1>>(a: FloatTensor<Self>, kernel: K) -> FloatTensor<Self> {
+        let (a, node) = a.into_parts();
+        record::<C, K, 1>(kernel, [a], [node])
+    }
+
+    fn fused2<K: Kernel<2>>(a: FloatTensor<Self>, b: FloatTensor<Self>, kernel: K) -> FloatTensor<Self> {
+        let ((a, node_a), (b, node_b)) = (a.into_parts(), b.into_parts());
+        record::<C, K, 2>(kernel, [a, b], [node_a, node_b])
+    }
+
+    fn fused3<K: Kernel<3>>(
+        a: FloatTensor<Self>,
+        b: FloatTensor<Self>,
+        c: FloatTensor<Self>,
+        kernel: K,
+    ) -> FloatTensor<Self> {
+        let ((a, node_a), (b, node_b), (c, node_c)) = (a.into_parts(), b.into_parts(), c.into_parts());
+        record::<C, K, 3>(kernel, [a, b, c], [node_a, node_b, node_c])
+    }
+}
+
+fn record<C: CheckpointStrategy, K: Kernel<N>, const N: usize>(
+    kernel: K,
+    inputs: [FlexTensor; N],
+    nodes: [NodeGuard; N],
+) -> FloatTensor<Autodiff<Flex, C>> {
+    match Step(kernel.clone()).prepare::<C>(nodes).compute_bound().stateful() {
+        OpsKind::Tracked(prep) => match kernel.forward(inputs, true) {
+            (output, Some(saved)) => prep.finish(saved, output),
+            (_, None) => unreachable!("{kernel:?} kept nothing for its backward pass"),
+        },
+        OpsKind::UnTracked(prep) => prep.finish(kernel.forward(inputs, false).0),
+    }
+}
+
+/// A kernel in the graph.
+#[derive(Debug)]
+struct Step<K>(K);
+
+impl<K: Kernel<N>, const N: usize> Backward<Flex, N> for Step<K> {
+    type State = K::Saved;
+
+    fn backward(self, ops: Ops<K::Saved, N>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let grad = grads.consume::<Flex>(&ops.node);
+        let wanted = ops.parents.each_ref().map(Option::is_some);
+        for (parent, grad) in ops.parents.into_iter().zip(self.0.backward(ops.state, grad, wanted)) {
+            if let (Some(parent), Some(grad)) = (parent, grad) {
+                grads.register::<Flex>(parent.id, grad);
+            }
+        }
+    }
+}
+
+/// The tensor with its elements in row-major order from the start of its storage, copied only where needed.
+pub fn dense(x: FlexTensor) -> FlexTensor {
+    // `to_contiguous` hands the same storage back where it already is dense, and `x` is gone then.
+    if x.layout().num_elements() == x.storage::<f32>().len() && x.is_contiguous() { x } else { x.to_contiguous() }
+}
+
+/// The elements of a [`dense`] tensor.
+pub fn elements(x: &FlexTensor) -> &[f32] {
+    x.storage()
+}
+
+/// A tensor of zeros.
+pub fn zeros(shape: impl Into<Shape>) -> FlexTensor {
+    FlexTensor::zeros(shape.into(), DType::F32)
+}
+
+/// A [`dense`] tensor that nobody else holds: `x` itself where possible.
+pub fn owned(x: FlexTensor) -> FlexTensor {
+    let mut x = dense(x);
+    // Copies where the storage is shared.
+    let _: &mut [f32] = x.storage_mut();
+    x
+}
+
+/// The last dimension, and how many rows of it there are.
+pub fn rows_of(x: &FlexTensor) -> (usize, usize) {
+    let shape = x.layout().shape();
+    let width = shape.iter().last().copied().unwrap_or(1);
+    (x.layout().num_elements().checked_div(width).unwrap_or(0), width)
+}

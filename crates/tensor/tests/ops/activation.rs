@@ -1,0 +1,34 @@
+use auricle_tensor::{ops, reference};
+
+use crate::common::{check, check_gradients, normal};
+
+#[test]
+fn gelu() {
+    check_gradients("gelu", &|x| reference::gelu(x[0].clone()), &[normal(40, 1)]);
+    for n in [1, 15, 16, 17, 31, 257, 40_000] {
+        let x: Vec<f64> = normal(n, n as u64).iter().map(|x| f64::from((3.0 * x) as f32)).collect();
+        check("gelu", &|x| ops::gelu(x[0].clone()), &|x| reference::gelu(x[0].clone()), &[x], 5e-7);
+    }
+}
+
+#[test]
+fn gelu_of_a_transposed_view() {
+    let view = |x: &burn::tensor::Tensor<1>| x.clone().reshape([7, 19]).swap_dims(0, 1);
+    check(
+        "gelu",
+        &|x| ops::gelu(view(&x[0])).reshape([-1]),
+        &|x| reference::gelu(view(&x[0])).reshape([-1]),
+        &[normal(133, 5)],
+        5e-7,
+    );
+}
+
+#[test]
+fn gelu_of_a_slice_leaves_its_source_alone() {
+    let x = crate::common::constant(&normal(100, 5), burn::tensor::DType::F32, &burn::tensor::Device::flex());
+    let before = crate::common::values(x.clone());
+    let slice = x.clone().narrow(0, 10, 33);
+    assert_eq!(crate::common::values(ops::gelu(slice.clone())).len(), 33);
+    assert_eq!(crate::common::values(slice), before[10..43]);
+    assert_eq!(crate::common::values(x), before);
+}

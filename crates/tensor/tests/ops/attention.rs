@@ -1,0 +1,137 @@
+use auricle_tensor::ops::{self, AttentionOptions, Dropout};
+use auricle_tensor::reference;
+use burn::tensor::{DType, Device, Tensor};
+
+use crate::common::{assert_close, check, check_gradients, constant, normal, run, values};
+
+/// The definition, in double precision.
+fn naive(q: &[f64], k: &[f64], v: &[f64], [b, tq, tk, width]: [usize; 4], o: &AttentionOptions) -> Vec<f64> {
+    let dim = width / o.heads;
+    let mut out = vec![0.0; b * tq * width];
+    for row in 0..b {
+        for head in 0..o.heads {
+            for i in 0..tq {
+                let position = i as isize + tk as isize - tq as isize;
+                let sees = |j: usize| {
+                    o.key_lengths.as_ref().is_none_or(|l| j < l[row])
+                        && (!o.causal || j as isize <= position)
+                        && o.left_context.is_none_or(|left| j as isize >= position - left as isize)
+                };
+                let at = |frames: usize, t: usize| (row * frames + t) * width + head * dim;
+                let score = |j: usize| {
+                    let (q, k) = (&q[at(tq, i)..][..dim], &k[at(tk, j)..][..dim]);
+                    (q.iter().zip(k).map(|(q, k)| q * k).sum::<f64>() / (dim as f64).sqrt()).exp()
+                };
+                let total: f64 = (0..tk).filter(|&j| sees(j)).map(score).sum();
+                for j in (0..tk).filter(|&j| sees(j)) {
+                    let mask = (row * o.heads + head) * tq + i;
+                    let kept = o.dropout.map_or(1.0, |d| if d.keeps(mask as u64, j as u32) { d.scale() } else { 0.0 });
+                    for c in 0..dim {
+                        out[at(tq, i) + c] += score(j) / total * kept * v[at(tk, j) + c];
+                    }
+                }
+            }
+        }
+    }
+    out
+}
+
+fn check_attention(dims @ [b, tq, tk, width]: [usize; 4], options: &AttentionOptions) {
+    let name = format!("{dims:?} {options:?}");
+    let data = [normal(b * tq * width, 1), normal(b * tk * width, 2), normal(b * tk * width, 3)];
+    let shape = |x: &[Tensor<1>]| {
+        [x[0].clone().reshape([b, tq, width]), x[1].clone().reshape([b, tk, width]), x[2].clone().reshape([b, tk, width])]
+    };
+    let fused = |x: &[Tensor<1>]| {
+        let [q, k, v] = shape(x);
+        ops::attention(q, k, v, options.clone()).reshape([-1])
+    };
+    let composed = |x: &[Tensor<1>]| {
+        let [q, k, v] = shape(x);
+        reference::attention(q, k, v, options).reshape([-1])
+    };
+    let want = naive(&data[0], &data[1], &data[2], dims, options);
+    assert_close(&name, &run(&composed, &data, DType::F64).0, &want, 1e-12);
+    check(&name, &fused, &composed, &data, 3e-6);
+}
+
+#[test]
+fn plain() {
+    check_attention([1, 1, 1, 1], &AttentionOptions::new(1));
+    for (t, width, heads) in [(15, 8, 2), (16, 64, 1), (17, 12, 3), (31, 128, 2), (257, 32, 2), (600, 16, 1)] {
+        check_attention([2, t, t, width], &AttentionOptions::new(heads));
+    }
+    check_attention([2, 5, 31, 24], &AttentionOptions::new(3));
+    check_attention([1, 31, 5, 24], &AttentionOptions::new(3));
+}
+
+#[test]
+fn gradients_of_the_composition() {
+    let options = AttentionOptions { key_lengths: Some(vec![4, 0]), causal: true, ..AttentionOptions::new(2) };
+    let op = |x: &[Tensor<1>]| {
+        let x = |i: usize| x[i].clone().reshape([2, 5, 6]);
+        reference::attention(x(0), x(1), x(2), &options).reshape([-1])
+    };
+    check_gradients("attention", &op, &[normal(60, 1), normal(60, 2), normal(60, 3)]);
+}
+
+#[test]
+fn masks() {
+    let base = AttentionOptions::new(2);
+    let lengths = Some(vec![31, 1, 0]);
+    let dropout = Some(Dropout { p: 0.3, seed: 9 });
+    for options in [
+        AttentionOptions { key_lengths: lengths.clone(), ..base.clone() },
+        AttentionOptions { causal: true, ..base.clone() },
+        AttentionOptions { left_context: Some(3), ..base.clone() },
+        AttentionOptions { causal: true, left_context: Some(0), ..base.clone() },
+        AttentionOptions { causal: true, left_context: Some(7), key_lengths: lengths.clone(), ..base.clone() },
+        AttentionOptions { dropout, ..base.clone() },
+        AttentionOptions { causal: true, left_context: Some(7), key_lengths: lengths, dropout, ..base.clone() },
+    ] {
+        check_attention([3, 31, 31, 16], &options);
+        check_attention([3, 4, 31, 16], &options);
+        check_attention([3, 31, 4, 16], &options);
+    }
+    let long = AttentionOptions { causal: true, left_context: Some(40), dropout, ..base };
+    check_attention([1, 600, 600, 8], &long);
+}
+
+#[test]
+fn hidden_keys_have_no_influence_whatever_they_hold() {
+    let device = Device::flex();
+    let (mut k, mut v) = (normal(2 * 40 * 16, 2), normal(2 * 40 * 16, 3));
+    let tensor = |x: &[f64]| constant(x, DType::F32, &device).reshape([2, 40, 16]);
+    let q = tensor(&normal(2 * 40 * 16, 1));
+    let padded = AttentionOptions { key_lengths: Some(vec![25, 40]), ..AttentionOptions::new(4) };
+    let causal = AttentionOptions { causal: true, ..AttentionOptions::new(4) };
+    let run = |k: &[f64], v: &[f64], o: &AttentionOptions| values(ops::attention(q.clone(), tensor(k), tensor(v), o.clone()));
+    let (clean_padded, clean_causal) = (run(&k, &v, &padded), run(&k, &v, &causal));
+    for t in 25..40 {
+        k[t * 16..][..16].fill(f64::NAN);
+        v[t * 16..][..16].fill(f64::NAN);
+    }
+    assert_eq!(run(&k, &v, &padded), clean_padded);
+    assert_close("before the first NaN", &run(&k, &v, &causal)[..25 * 16], &clean_causal[..25 * 16], 1e-6);
+}
+
+#[test]
+fn empty_sequences() {
+    let device = Device::flex();
+    let zeros = |t: usize| Tensor::<3>::ones([2, t, 8], (&device, DType::F32));
+    assert_eq!(ops::attention(zeros(0), zeros(5), zeros(5), AttentionOptions::new(2)).dims(), [2, 0, 8]);
+    assert_eq!(values(ops::attention(zeros(3), zeros(0), zeros(0), AttentionOptions::new(2))), [0.0; 48]);
+}
+
+#[test]
+fn transposed_operands() {
+    let op = |f: fn(Tensor<3>, Tensor<3>, Tensor<3>) -> Tensor<3>| {
+        move |x: &[Tensor<1>]| {
+            let x = |i: usize| x[i].clone().reshape([8, 2, 5]).permute([1, 2, 0]);
+            f(x(0), x(1), x(2)).reshape([-1])
+        }
+    };
+    let fused = op(|q, k, v| ops::attention(q, k, v, AttentionOptions::new(2)));
+    let composed = op(|q, k, v| reference::attention(q, k, v, &AttentionOptions::new(2)));
+    check("attention", &fused, &composed, &[normal(80, 1), normal(80, 2), normal(80, 3)], 3e-6);
+}

@@ -1,0 +1,52 @@
+use auricle_tensor::{ops, reference};
+use burn::tensor::{DType, Device, Tensor};
+
+use crate::common::{check, check_gradients, normal};
+
+#[test]
+fn linear() {
+    for (rows, inputs, outputs) in [(1, 1, 1), (3, 15, 17), (16, 31, 16), (257, 64, 31), (40, 257, 128)] {
+        let shape = |x: &[Tensor<1>]| {
+            (x[0].clone().reshape([rows, 1, inputs]), x[1].clone().reshape([inputs, outputs]), x[2].clone())
+        };
+        let fused = |x: &[Tensor<1>]| {
+            let (x, w, b) = shape(x);
+            ops::linear(x, w, Some(b)).reshape([-1])
+        };
+        let composed = |x: &[Tensor<1>]| {
+            let (x, w, b) = shape(x);
+            reference::linear(x, w, Some(b)).reshape([-1])
+        };
+        let data = [normal(rows * inputs, 1), normal(inputs * outputs, 2), normal(outputs, 3)];
+        check("linear", &fused, &composed, &data, 2e-6);
+        if rows < 10 {
+            check_gradients("linear", &composed, &data);
+        }
+        let fused = |x: &[Tensor<1>]| ops::linear(shape(x).0, shape(x).1, None).reshape([-1]);
+        let composed = |x: &[Tensor<1>]| reference::linear(shape(x).0, shape(x).1, None).reshape([-1]);
+        check("linear without bias", &fused, &composed, &data, 2e-6);
+    }
+}
+
+#[test]
+fn transposed_operands() {
+    let shape = |x: &[Tensor<1>]| {
+        (x[0].clone().reshape([5, 3, 7]).swap_dims(0, 1), x[1].clone().reshape([9, 5]).narrow(0, 1, 7).narrow(1, 0, 4))
+    };
+    let x = |x: &[Tensor<1>]| shape(x).0.reshape([3, 5, 7]);
+    check(
+        "linear",
+        &|i| ops::linear(shape(i).0, shape(i).1, None).reshape([-1]),
+        &|i| reference::linear(x(i), shape(i).1, None).reshape([-1]),
+        &[normal(105, 1), normal(45, 2)],
+        2e-6,
+    );
+}
+
+#[test]
+fn nothing_in_nothing_out() {
+    let device = Device::flex();
+    let zeros = |shape: [usize; 2]| Tensor::<2>::zeros(shape, (&device, DType::F32));
+    assert_eq!(ops::linear(zeros([0, 4]), zeros([4, 3]), None).dims(), [0, 3]);
+    assert_eq!(ops::linear(zeros([2, 0]), zeros([0, 3]), Some(Tensor::ones([3], &device))).sum().into_scalar::<f32>(), 6.0);
+}

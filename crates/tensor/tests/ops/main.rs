@@ -1,0 +1,16 @@
+//! Every operation against its composition from plain tensor operations in double precision, and
+//! that composition against finite differences.
+
+#![allow(clippy::unwrap_used)] // The helpers of tests may fail like tests.
+
+mod common;
+
+mod activation;
+mod attention;
+mod contrastive;
+mod conv;
+mod ctc;
+mod golden;
+mod linear;
+mod optimizer;
+mod rows;
