@@ -1,1 +1,28 @@
-//! Decode, resample, front ends, voice activity.
+//! Audio in, features out: decoding, resampling, front ends, voice activity.
+//!
+//! | Module | What |
+//! |---|---|
+//! | [`decode`] | files of any supported format to mono samples, whole or block by block |
+//! | [`resample`] | another sampling rate, exact length, no delay |
+//! | [`mel`] | the SPIRAL log-mel front end |
+//! | [`time`] | samples, frames and seconds |
+//!
+//! # Nomenclature
+//! A *sample* is one value of a mono signal. A *frame* is one feature vector, every `hop_samples`
+//! samples. A *block* is how many samples happen to be processed together: it never shows in a result.
+//!
+//! # Streaming
+//! Every streaming type has `push(input, &mut output)` and `finish(&mut output)`, and gives the
+//! same values as its offline counterpart, bit for bit, however the input is cut.
+
+pub mod decode;
+mod dsp;
+mod error;
+pub mod mel;
+pub mod resample;
+pub mod time;
+
+pub use decode::{Audio, AudioInfo, AudioStream, Limits, probe, read, read_at, stream, write_wav};
+pub use error::AudioError;
+pub use mel::{FeatureNorm, Features, MelConfig, MelFrontEnd, PeakNorm, StreamingMel};
+pub use resample::{StreamingResampler, resample};
