@@ -284,8 +284,8 @@ fn ctc_heads_equal_the_published_ones() {
         };
         let mut stream = Key::new(0).stream(Purpose::Init);
         let head = config.init(shape[1], classes, &mut Initializer::new(&mut stream, &device));
-        let mut weights = head_from_published(&golden.tensors(""));
-        let head = params::load(head, head_prefix(&params::collect(&head)), &mut with_prefix(&head, &mut weights)).unwrap();
+        let mut weights = by_own_names(&head, head_from_published(&golden.tensors("")));
+        let head = params::load(head, "", &mut weights).unwrap();
 
         let x = Tensor::<3>::from_data(TensorData::new(frames_first(values, shape), [shape[0], shape[2], shape[1]]), &device);
         let (out, out_lengths) = head.forward(x, &lengths, &mut Context::eval());
@@ -321,20 +321,12 @@ fn ctc_heads_equal_the_published_ones() {
     }
 }
 
-/// The enum variant's part of the head's parameter names.
-fn head_prefix(_names: &NamedTensors) -> &'static str {
-    ""
-}
-
-/// The published weights under the names of this head (an enum variant adds a path part or none).
-fn with_prefix(head: &auricle_nn::CtcHead, weights: &mut NamedTensors) -> NamedTensors {
+/// Published weights under the names of this head: the enum's variant is part of its own names.
+fn by_own_names(head: &auricle_nn::CtcHead, weights: NamedTensors) -> NamedTensors {
     let own: Vec<String> = params::collect(head).into_keys().collect();
-    own.into_iter()
-        .filter_map(|name| {
-            let found = weights.keys().find(|short| name == **short || name.ends_with(&format!(".{short}")))?.clone();
-            Some((name, weights.remove(&found)?))
-        })
-        .collect()
+    assert_eq!(own.len(), weights.len());
+    let published = |name: &str| weights.get(name.split_once('.').unwrap().1).cloned();
+    own.into_iter().map(|name| (name.clone(), published(&name).unwrap())).collect()
 }
 
 #[test]
