@@ -35,7 +35,7 @@ macro_rules! each {
 impl AnyTrainer {
     /// Builds the task, reads the manifests.
     pub fn build(recipe: &Recipe, run: &Path, log: RunLog) -> Result<Self> {
-        let device = auricle_tensor::device(&recipe.train.device)?;
+        let device = recipe.train.device()?;
         let train = manifests(&recipe.data.train)?;
         let validation = manifests(&recipe.data.validation)?;
         let noise = noise_library(recipe)?;

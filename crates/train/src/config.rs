@@ -1,7 +1,8 @@
 //! The recipe: one schema for every task.
 
-use crate::{AdamWConfig, schedule::Schedule};
+use crate::{AdamWConfig, TrainError, schedule::Schedule};
 use auricle_data::BatchConfig;
+use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -57,6 +58,7 @@ impl Recipe {
             keep_best: 0,
             average_best: false,
             patience: None,
+            gradient_checkpointing: false,
             device: String::new(),
         };
         // Serialising a plain struct of numbers and strings cannot fail; an empty text would only
@@ -141,9 +143,20 @@ pub struct TrainConfig {
     /// Stop after this many validations without improvement. Default: never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub patience: Option<u64>,
+    /// Recompute cheap activations in the backward pass instead of keeping them. Default: false.
+    #[serde(default)]
+    pub gradient_checkpointing: bool,
     /// Device name. Default: `cpu`.
     #[serde(default = "cpu")]
     pub device: String,
+}
+
+impl TrainConfig {
+    /// The device that models are built on: it records gradients.
+    pub fn device(&self) -> Result<Device, TrainError> {
+        let device = auricle_tensor::device(&self.device).map_err(|e| TrainError::Task(e.to_string()))?.autodiff();
+        Ok(if self.gradient_checkpointing { device.gradient_checkpointing() } else { device })
+    }
 }
 
 fn one() -> u64 {

@@ -72,7 +72,7 @@ impl<T: Task> Trainer<T> {
                 reason: "was made by another recipe; undo the change or start a new run directory".into(),
             });
         }
-        let device = auricle_tensor::device(&self.recipe.train.device).map_err(|e| TrainError::Task(e.to_string()))?;
+        let device = self.recipe.train.device()?.without_autodiff();
         let mut tensors = checkpoint.model;
         let mut failure = None;
         self.task.map_model(&mut |model| {

@@ -49,10 +49,9 @@ impl CtcTask {
         device: &Device,
     ) -> Result<Self, TrainError> {
         config.encoder.validate().map_err(TrainError::Recipe)?;
-        let device = device.clone().autodiff();
-        let mut stream = Key::new(recipe.seed).stream(Purpose::Init);
+                let mut stream = Key::new(recipe.seed).stream(Purpose::Init);
         let mut mask_vector: Vec<f32> = (0..config.encoder.bins).map(|_| (0.01 * stream.normal()) as f32).collect();
-        let mut model = CtcModel::new(&config, tokenizer.vocab_size(), &mut Initializer::new(&mut stream, &device));
+        let mut model = CtcModel::new(&config, tokenizer.vocab_size(), &mut Initializer::new(&mut stream, device));
         if let Some(mut pretrained) = pretrained {
             let encoder = params::load(model.encoder, "encoder", &mut pretrained)
                 .map_err(|e| TrainError::Recipe(format!("model.init_from: {e}")))?;
@@ -69,7 +68,7 @@ impl CtcTask {
             tokenizer,
             mask_vector,
             prepare: Arc::new(prepare),
-            device,
+            device: device.clone(),
             tally: Tally::default(),
         })
     }

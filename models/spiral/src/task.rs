@@ -42,11 +42,10 @@ impl SpiralTask {
         device: &Device,
     ) -> Result<Self, TrainError> {
         config.encoder.validate().map_err(TrainError::Recipe)?;
-        let device = device.clone().autodiff();
-        let mut stream = Key::new(recipe.seed).stream(Purpose::Init);
+                let mut stream = Key::new(recipe.seed).stream(Purpose::Init);
         let mask_vector: Vec<f32> = (0..config.encoder.bins).map(|_| (0.01 * stream.normal()) as f32).collect();
-        let student = Student::new(&config, &mut Initializer::new(&mut stream, &device));
-        Self::with_student(recipe, config, augment, student, mask_vector, noise, &device)
+        let student = Student::new(&config, &mut Initializer::new(&mut stream, device));
+        Self::with_student(recipe, config, augment, student, mask_vector, noise, device)
     }
 
     /// The task with a given student (an imported one) and mask vector.
