@@ -6,7 +6,7 @@ use burn::backend::autodiff::ops::{Backward, NodeGuard, Ops, OpsKind};
 use burn::backend::flex::FlexTensor;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, Flex, backend_extension};
-use burn::tensor::{DType, Device, Shape, Tensor};
+use burn::tensor::{DType, Device, Shape, Tensor, TensorData};
 
 /// An operation on `N` single-precision CPU tensors with its own backward pass.
 pub trait Kernel<const N: usize>: Clone + std::fmt::Debug + Send + 'static {
@@ -155,6 +155,11 @@ pub fn owned(x: FlexTensor) -> FlexTensor {
     // Copies where the storage is shared.
     let _: &mut [f32] = x.storage_mut();
     x
+}
+
+/// A tensor of the given elements in row-major order.
+pub fn tensor(elements: Vec<f32>, shape: impl Into<Shape>) -> FlexTensor {
+    FlexTensor::from_data(TensorData::new(elements, shape.into()))
 }
 
 /// The last dimension, and how many rows of it there are.

@@ -99,9 +99,8 @@ pub fn attention(q: Tensor<3>, k: Tensor<3>, v: Tensor<3>, options: &AttentionOp
         .collect();
     let hidden: Tensor<4, Bool> = bool_like(hidden, [batch, 1, queries, keys], &q);
     // What padded keys hold must not matter, not even NaN.
-    let padded = (0..batch * keys).map(|row| {
-        options.key_lengths.as_ref().is_some_and(|lengths| row % keys >= lengths[row / keys])
-    });
+    let padded = (0..batch * keys)
+        .map(|row| options.key_lengths.as_ref().is_some_and(|lengths| row % keys >= lengths[row / keys]));
     let padded: Tensor<3, Bool> = bool_like(padded.collect(), [batch, keys, 1], &q).expand([batch, keys, width]);
     let (k, v) = (k.mask_fill(padded.clone(), 0.0), v.mask_fill(padded, 0.0));
 

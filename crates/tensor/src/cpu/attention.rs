@@ -191,7 +191,14 @@ pub fn backward(
             head.scores(&mut weights, q, k, &block);
             inner.resize(rows * cols, 0.0);
             let grad = head.query_view(grad, &block);
-            gemm(ViewMut::new(&mut inner, rows, cols, cols), false, 1.0, grad, head.key_view(v, &block).t(), Threads::One);
+            gemm(
+                ViewMut::new(&mut inner, rows, cols, cols),
+                false,
+                1.0,
+                grad,
+                head.key_view(v, &block).t(),
+                Threads::One,
+            );
             for (i, query) in block.queries.clone().enumerate() {
                 let (p, g) = (&mut weights[i * cols..][..cols], &mut inner[i * cols..][..cols]);
                 let visible = head.visible_in(&block, query);

@@ -7,12 +7,13 @@
 
 use rayon::prelude::*;
 
+use super::elementwise::add;
 use super::gemm::{Shared, Threads, View, ViewMut, gemm};
 use super::tile::{COLUMNS, Left, ROWS, Right, Tile, UNIT, tile};
 use crate::ops::Conv1dOptions;
 
-/// Elements of the right operand that a pass over the rows works on: 256 KiB, to stay in a second-level cache.
-const PANEL: usize = 64 * 1024;
+/// Elements of the right operand that a pass over the rows works on: 128 KiB, to stay in a second-level cache.
+const PANEL: usize = 32 * 1024;
 
 /// Sizes of one convolution.
 #[derive(Debug, Clone, Copy)]
@@ -83,14 +84,14 @@ pub fn forward(out: &mut [f32], x: &[f32], w: &[f32], bias: Option<&[f32]>, s: S
     }
     let (ci, co) = (s.group_input(), s.group_output());
     let out = Shared::new(out);
-    let weights: Vec<Panel<'_>> = (0..s.options.groups).map(|g| Panel::of(w, s.kernel * ci, co, g * co, s.output)).collect();
-    (0..s.batch * s.options.groups).into_par_iter().for_each(|task| {
-        let (b, g) = (task / s.options.groups, task % s.options.groups);
-        let left = Left { data: &x, start: b * row_in + g * ci, row: s.options.stride * s.input, outer: s.input, inner: 1 };
-        // SAFETY: channels of one group of one row of the batch, which this task alone writes.
-        let mut out = unsafe { out.rows(b * row_out + g * co, s.outputs, co, s.output) };
-        small_product(s.outputs, [s.kernel, ci], left, &weights[g], &mut |t, row, column| {
-            super::elementwise::add(&mut out.row(t)[column..][..row.len()], row);
+    let rows: Vec<usize> = (0..s.batch).map(|b| b * row_in).collect();
+    (0..s.options.groups).into_par_iter().for_each(|g| {
+        let left = Left { data: &x, start: g * ci, row: s.options.stride * s.input, outer: s.input, inner: 1 };
+        let right = Panel { data: w, start: g * co, row: s.output, columns: co };
+        small_product(&rows, s.outputs, [s.kernel, ci], left, right, |b, t, column, values| {
+            // SAFETY: channels of one group, which this task alone writes.
+            let mut out = unsafe { out.rows(b * row_out + t * s.output + g * co + column, 1, values.len(), s.output) };
+            add(out.row(0), values);
         });
     });
 }
@@ -138,15 +139,15 @@ pub fn input_gradient(dx: &mut [f32], g: &[f32], w: &[f32], s: Sizes) {
             }
             continue;
         }
-        let weights: Vec<Panel<'_>> =
-            reversed.chunks_exact(taps * co * ci).map(|group| Panel::of(group, taps * co, ci, 0, ci)).collect();
-        (0..s.batch * s.options.groups).into_par_iter().filter(|_| rows > 0).for_each(|task| {
-            let (b, group) = (task / s.options.groups, task % s.options.groups);
-            let left = Left { data: &g, start: b * row_g + start + group * co, row: s.output, outer: s.output, inner: 1 };
-            // SAFETY: channels of one group of one row of the batch, which this task alone writes.
-            let mut out = unsafe { out.rows(at(b) + group * ci, rows, ci, stride * s.input) };
-            small_product(rows, [taps, co], left, &weights[group], &mut |t, row, column| {
-                super::elementwise::add(&mut out.row(t)[column..][..row.len()], row);
+        let starts: Vec<usize> = (0..s.batch).map(|b| b * row_g + start).collect();
+        (0..s.options.groups).into_par_iter().filter(|_| rows > 0).for_each(|group| {
+            let left = Left { data: &g, start: group * co, row: s.output, outer: s.output, inner: 1 };
+            let right = Panel { data: &reversed[group * taps * co * ci..], start: 0, row: ci, columns: ci };
+            small_product(&starts, rows, [taps, co], left, right, |b, i, column, values| {
+                let offset = at(b) + i * stride * s.input + group * ci + column;
+                // SAFETY: channels of one group, which this task alone writes.
+                let mut out = unsafe { out.rows(offset, 1, values.len(), s.input) };
+                add(out.row(0), values);
             });
         });
     }
@@ -165,67 +166,72 @@ pub fn weight_gradient(dw: &mut [f32], x: &[f32], g: &[f32], s: Sizes) {
         return;
     }
     let (ci, co) = (s.group_input(), s.group_output());
-    let grads: Vec<Panel<'_>> =
-        (0..s.options.groups).map(|group| Panel::of(g, s.batch * s.outputs, co, group * co, s.output)).collect();
-    dw.par_chunks_exact_mut(ci * s.output).enumerate().for_each(|(k, dw)| {
-        for (group, grad) in grads.iter().enumerate() {
-            let start = k * s.input + group * ci;
-            let left = Left { data: &x, start, row: 1, outer: row_in, inner: s.options.stride * s.input };
-            small_product(ci, [s.batch, s.outputs], left, grad, &mut |c, row, column| {
-                super::elementwise::add(&mut dw[c * s.output + group * co + column..][..row.len()], row);
-            });
-        }
+    let dw = Shared::new(dw);
+    let taps: Vec<usize> = (0..s.kernel).map(|k| k * s.input).collect();
+    (0..s.options.groups).into_par_iter().for_each(|group| {
+        let left = Left { data: &x, start: group * ci, row: 1, outer: row_in, inner: s.options.stride * s.input };
+        let right = Panel { data: g, start: group * co, row: s.output, columns: co };
+        small_product(&taps, ci, [s.batch, s.outputs], left, right, |k, c, column, values| {
+            let offset = (k * ci + c) * s.output + group * co + column;
+            // SAFETY: output channels of one group, which this task alone writes.
+            let mut dw = unsafe { dw.rows(offset, 1, values.len(), s.output) };
+            add(dw.row(0), values);
+        });
     });
 }
 
-/// The right operand of a [`small_product`]: `rows` rows of `columns` used columns.
+/// The right operand of a [`small_product`]: columns `start..start + columns` of a matrix with rows of `row` elements.
+#[derive(Clone, Copy)]
 struct Panel<'a> {
-    data: std::borrow::Cow<'a, [f32]>,
+    data: &'a [f32],
     start: usize,
     row: usize,
     columns: usize,
 }
 
-impl<'a> Panel<'a> {
-    /// Columns `start..start + columns` of a matrix with rows of `row` elements; copied with zeros to a multiple of
-    /// [`UNIT`] where they are not one.
-    fn of(data: &'a [f32], rows: usize, columns: usize, start: usize, row: usize) -> Self {
-        if columns.is_multiple_of(UNIT) {
-            return Self { data: data.into(), start, row, columns };
+impl Panel<'_> {
+    /// Copies part of the columns of some rows next to each other, with zeros up to a multiple of [`UNIT`].
+    fn pack(&self, rows: std::ops::Range<usize>, column: usize, used: usize, packed: &mut Vec<f32>) {
+        packed.clear();
+        for row in rows {
+            let start = self.start + row * self.row + column;
+            packed.extend_from_slice(&self.data[start..start + used]);
+            packed.resize(packed.len() + used.next_multiple_of(UNIT) - used, 0.0);
         }
-        let width = columns.next_multiple_of(UNIT);
-        let mut copy = vec![0.0; rows * width];
-        for (copy, data) in copy.chunks_exact_mut(width).zip(data.chunks_exact(row)) {
-            copy[..columns].copy_from_slice(&data[start..start + columns]);
-        }
-        Self { data: copy.into(), start: 0, row: width, columns }
     }
 }
 
-/// Adds `left · right` to its destination: calls `add(i, values, column)` for parts of row `i`.
+/// For each of `starts`, a product of `rows` rows: `left`, moved by that start, times `right`.
+///
+/// Calls `add(which start, row, first column, values)` for all parts of the results; parts of one element come in order.
 fn small_product(
+    starts: &[usize],
     rows: usize,
     [outer, inner]: [usize; 2],
     left: Left<'_>,
-    right: &Panel<'_>,
-    add: &mut dyn FnMut(usize, &[f32], usize),
+    right: Panel<'_>,
+    mut add: impl FnMut(usize, usize, usize, &[f32]),
 ) {
     let mut out: Tile = [[0.0; COLUMNS]; ROWS];
+    let mut packed = Vec::new();
     for column in (0..right.columns).step_by(COLUMNS) {
         let used = (right.columns - column).min(COLUMNS);
+        let width = used.next_multiple_of(UNIT);
         // As many outer steps as keep their part of the right operand in cache.
-        let steps = (PANEL / (inner * right.row.min(COLUMNS)).max(1)).max(1);
+        let steps = (PANEL / (inner * width)).max(1);
         for first in (0..outer).step_by(steps) {
             let steps = steps.min(outer - first);
-            let outer_right = inner * right.row;
-            let start = right.start + first * outer_right + column;
-            let right = Right { data: &right.data, start, outer: outer_right, inner: right.row };
-            for row in (0..rows).step_by(ROWS) {
-                let count = (rows - row).min(ROWS);
-                let left = Left { start: left.start + row * left.row + first * left.outer, ..left };
-                tile(&mut out, count, used.next_multiple_of(UNIT), [steps, inner], left, right);
-                for (i, out) in out.iter().enumerate().take(count) {
-                    add(row + i, &out[..used], column);
+            right.pack(first * inner..(first + steps) * inner, column, used, &mut packed);
+            let right = Right { data: &packed, start: 0, outer: inner * width, inner: width };
+            for (which, start) in starts.iter().enumerate() {
+                for row in (0..rows).step_by(ROWS) {
+                    // The last tile reaches back over rows already done: a full tile costs little more than one row.
+                    let begin = row.min(rows.saturating_sub(ROWS));
+                    let left = Left { start: left.start + start + begin * left.row + first * left.outer, ..left };
+                    tile(&mut out, rows.min(ROWS), width, [steps, inner], left, right);
+                    for (i, values) in out.iter().enumerate().take(rows.min(ROWS)).skip(row - begin) {
+                        add(which, begin + i, column, &values[..used]);
+                    }
                 }
             }
         }

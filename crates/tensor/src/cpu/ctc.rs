@@ -76,7 +76,8 @@ pub fn loss(utterance: Utterance<'_>, grad: Option<&mut [f32]>) -> Option<f64> {
     }
     if let Some(grad) = grad {
         // beta, reversed in states and without the emission of its own frame, obeys the recursion of alpha.
-        let skip_back: Vec<f64> = (0..states).rev().map(|s| if s + 2 < states { skip[s + 2] } else { LOG_ZERO }).collect();
+        let skip_back: Vec<f64> =
+            (0..states).rev().map(|s| if s + 2 < states { skip[s + 2] } else { LOG_ZERO }).collect();
         let mut beta = vec![LOG_ZERO; width];
         beta[2..width.min(4)].fill(0.0);
         let mut entered = vec![LOG_ZERO; width];

@@ -13,8 +13,8 @@
 pub mod math;
 
 pub mod attention;
-pub mod conv;
 pub mod contrastive;
+pub mod conv;
 pub mod ctc;
 pub mod elementwise;
 pub mod gemm;
@@ -23,6 +23,8 @@ pub mod optimizer;
 pub mod reduce;
 pub mod softmax;
 mod tile;
+
+use std::mem::MaybeUninit;
 
 use rayon::prelude::*;
 
@@ -94,6 +96,35 @@ pub fn map_pieces(out: &mut [f32], input: &[f32], piece: usize, f: impl Fn(usize
         return f(0, out, input);
     }
     out.par_chunks_mut(piece).zip(input.par_chunks(piece)).enumerate().for_each(|(i, (y, x))| f(i, y, x));
+}
+
+/// A new vector of `len` elements, of which `f` writes one piece at a time, in parallel; pieces are 0 before.
+///
+/// Zeroing a whole large vector first would send it through memory once more; here a piece is zeroed when it is about to
+/// be written, and both happen in cache.
+pub fn build(len: usize, piece: usize, f: impl Fn(usize, &mut [f32]) + Sync) -> Vec<f32> {
+    let mut data = Vec::with_capacity(len);
+    let piece = piece.max(1);
+    let fill = |(i, piece): (usize, &mut [MaybeUninit<f32>])| {
+        piece.fill(MaybeUninit::new(0.0));
+        // SAFETY: every element was just written.
+        f(i, unsafe { piece.assume_init_mut() });
+    };
+    let spare = &mut data.spare_capacity_mut()[..len];
+    if len <= piece {
+        fill((0, spare));
+    } else {
+        spare.par_chunks_mut(piece).enumerate().for_each(fill);
+    }
+    // SAFETY: all `len` elements were written above.
+    unsafe { data.set_len(len) };
+    data
+}
+
+/// A new vector of the results of `f` on the pieces of `input`; see [`build`].
+pub fn map(input: &[f32], piece: usize, f: impl Fn(&mut [f32], &[f32]) + Sync) -> Vec<f32> {
+    let piece = piece.max(1);
+    build(input.len(), piece, |i, y| f(y, &input[i * piece..][..y.len()]))
 }
 
 /// Applies `f` to pieces of `out` in parallel.

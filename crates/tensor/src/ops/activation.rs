@@ -23,9 +23,8 @@ impl Kernel<1> for Gelu {
 
     fn forward(&self, [x]: [FlexTensor; 1], tracked: bool) -> (FlexTensor, Option<FlexTensor>) {
         let x = dense(x);
-        let mut y = fused::zeros(x.layout().shape().clone());
-        cpu::map_pieces(y.storage_mut(), elements(&x), cpu::PIECE, |_, y, x| elementwise::gelu(y, x));
-        (y, tracked.then_some(x))
+        let y = cpu::map(elements(&x), cpu::PIECE, elementwise::gelu);
+        (fused::tensor(y, x.layout().shape().clone()), tracked.then_some(x))
     }
 
     fn backward(&self, x: FlexTensor, grad: FlexTensor, _: [bool; 1]) -> [Option<FlexTensor>; 1] {

@@ -37,7 +37,8 @@ pub struct ContrastiveOutput {
 pub fn contrastive_loss(pred: Tensor<2>, target: Tensor<2>, negatives: &[u32], temperature: f64) -> ContrastiveOutput {
     let [positions, _] = pred.dims();
     assert!(
-        pred.dims() == target.dims() && (negatives.is_empty() || positions > 0 && negatives.len().is_multiple_of(positions)),
+        pred.dims() == target.dims()
+            && (negatives.is_empty() || positions > 0 && negatives.len().is_multiple_of(positions)),
         "contrastive_loss: pred {:?}, target {:?}, {} negatives",
         pred.dims(),
         target.dims(),

@@ -49,7 +49,10 @@ pub fn conv1d(x: Tensor<3>, weight: Tensor<3>, bias: Option<Tensor<1>>, options:
     let ([batch, frames, inputs], [kernel, inputs_per_group, outputs]) = (x.dims(), weight.dims());
     let groups = options.groups;
     assert!(
-        options.stride > 0 && groups > 0 && inputs == inputs_per_group * groups && outputs.is_multiple_of(groups)
+        options.stride > 0
+            && groups > 0
+            && inputs == inputs_per_group * groups
+            && outputs.is_multiple_of(groups)
             && bias.as_ref().is_none_or(|bias| bias.dims() == [outputs]),
         "conv1d: {inputs} input channels, weight {:?}, {options:?}",
         weight.dims()
@@ -77,14 +80,24 @@ pub fn conv1d(x: Tensor<3>, weight: Tensor<3>, bias: Option<Tensor<1>>, options:
 struct Conv1d(Sizes);
 
 impl Conv1d {
-    fn product(&self, x: FlexTensor, weight: FlexTensor, bias: Option<FlexTensor>) -> (FlexTensor, (FlexTensor, FlexTensor)) {
+    fn product(
+        &self,
+        x: FlexTensor,
+        weight: FlexTensor,
+        bias: Option<FlexTensor>,
+    ) -> (FlexTensor, (FlexTensor, FlexTensor)) {
         let (x, weight, bias) = (dense(x), dense(weight), bias.map(dense));
         let mut y = fused::zeros([self.0.batch, self.0.outputs, self.0.output]);
         kernel::forward(y.storage_mut(), elements(&x), elements(&weight), bias.as_ref().map(elements), self.0);
         (y, (x, weight))
     }
 
-    fn gradients(&self, (x, weight): (FlexTensor, FlexTensor), grad: FlexTensor, wanted: &[bool]) -> [Option<FlexTensor>; 3] {
+    fn gradients(
+        &self,
+        (x, weight): (FlexTensor, FlexTensor),
+        grad: FlexTensor,
+        wanted: &[bool],
+    ) -> [Option<FlexTensor>; 3] {
         let grad = dense(grad);
         let wants = |i: usize| wanted.get(i).is_some_and(|wanted| *wanted);
         let dx = wants(0).then(|| {

@@ -2,8 +2,8 @@
 
 use burn::backend::flex::FlexTensor;
 use burn::tensor::{Shape, Tensor};
-use rayon::prelude::*;
 
+use crate::cpu;
 use crate::cpu::gemm::{Threads, View, ViewMut, gemm};
 use crate::cpu::reduce::column_sums;
 use crate::fused::{self, Kernel, dense, elements, rows_of};
@@ -46,23 +46,22 @@ impl Linear {
         if let Some(last) = shape.last_mut() {
             *last = outputs;
         }
-        let mut y = fused::zeros(Shape::from(shape));
         let bias = bias.map(dense);
-        if let Some(bias) = bias.as_ref().filter(|_| outputs > 0) {
-            let bias = elements(bias);
-            y.storage_mut::<f32>().par_chunks_mut(outputs * 16).for_each(|rows| {
-                rows.chunks_exact_mut(outputs).for_each(|row| row.copy_from_slice(bias));
-            });
-        }
+        let bias = bias.as_ref().map(elements);
+        let mut y = cpu::build(rows * outputs, outputs * 16, |_, y| {
+            if let Some(bias) = bias {
+                y.chunks_exact_mut(outputs).for_each(|row| row.copy_from_slice(bias));
+            }
+        });
         gemm(
-            ViewMut::new(y.storage_mut(), rows, outputs, outputs),
+            ViewMut::new(&mut y, rows, outputs, outputs),
             bias.is_some(),
             1.0,
             View::new(elements(&x), rows, inputs, inputs),
             View::new(elements(&weight), inputs, outputs, outputs),
             Threads::All,
         );
-        (y, (x, weight))
+        (fused::tensor(y, Shape::from(shape)), (x, weight))
     }
 
     fn gradients((x, weight): (FlexTensor, FlexTensor), grad: FlexTensor, wanted: &[bool]) -> [Option<FlexTensor>; 3] {

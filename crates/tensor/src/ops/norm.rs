@@ -52,12 +52,9 @@ impl Kernel<3> for LayerNorm {
 
     fn forward(&self, [x, gamma, beta]: [FlexTensor; 3], tracked: bool) -> (FlexTensor, Option<Self::Saved>) {
         let (x, gamma, beta) = (dense(x), dense(gamma), dense(beta));
-        let mut y = fused::zeros(x.layout().shape().clone());
         let (scale, shift) = (elements(&gamma), elements(&beta));
-        cpu::map_pieces(y.storage_mut(), elements(&x), piece(scale.len()), |_, y, x| {
-            kernel::layer_norm(y, x, scale, shift, self.epsilon);
-        });
-        (y, tracked.then_some((x, gamma)))
+        let y = cpu::map(elements(&x), piece(scale.len()), |y, x| kernel::layer_norm(y, x, scale, shift, self.epsilon));
+        (fused::tensor(y, x.layout().shape().clone()), tracked.then_some((x, gamma)))
     }
 
     fn backward(&self, (x, gamma): Self::Saved, grad: FlexTensor, _: [bool; 3]) -> [Option<FlexTensor>; 3] {
@@ -81,12 +78,9 @@ impl Kernel<2> for RmsNorm {
 
     fn forward(&self, [x, gamma]: [FlexTensor; 2], tracked: bool) -> (FlexTensor, Option<Self::Saved>) {
         let (x, gamma) = (dense(x), dense(gamma));
-        let mut y = fused::zeros(x.layout().shape().clone());
         let scale = elements(&gamma);
-        cpu::map_pieces(y.storage_mut(), elements(&x), piece(scale.len()), |_, y, x| {
-            kernel::rms_norm(y, x, scale, self.epsilon);
-        });
-        (y, tracked.then_some((x, gamma)))
+        let y = cpu::map(elements(&x), piece(scale.len()), |y, x| kernel::rms_norm(y, x, scale, self.epsilon));
+        (fused::tensor(y, x.layout().shape().clone()), tracked.then_some((x, gamma)))
     }
 
     fn backward(&self, (x, gamma): Self::Saved, grad: FlexTensor, _: [bool; 2]) -> [Option<FlexTensor>; 2] {

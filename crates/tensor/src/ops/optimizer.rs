@@ -76,7 +76,8 @@ pub fn adamw<const D: usize>(
     let (mut param, mut m, mut v) = (owned(primitive(param)), owned(primitive(m)), owned(primitive(v)));
     let grad = dense(primitive(grad));
     let pieces = param.storage_mut::<f32>().par_chunks_mut(cpu::PIECE).zip(elements(&grad).par_chunks(cpu::PIECE));
-    let moments = m.storage_mut::<f32>().par_chunks_mut(cpu::PIECE).zip(v.storage_mut::<f32>().par_chunks_mut(cpu::PIECE));
+    let moments =
+        m.storage_mut::<f32>().par_chunks_mut(cpu::PIECE).zip(v.storage_mut::<f32>().par_chunks_mut(cpu::PIECE));
     pieces.zip(moments).for_each(|((p, g), (m, v))| kernel::adamw(p, g, m, v, scalars));
     (tensor(param), tensor(m), tensor(v))
 }

@@ -29,13 +29,27 @@ pub fn log_softmax<const D: usize>(x: Tensor<D>, dim: usize) -> Tensor<D> {
     fused::apply1(LogSoftmax, x)
 }
 
+/// Elements of the rows of `width` that one task works on.
+fn piece(width: usize) -> usize {
+    width * (cpu::PIECE / width.max(1)).max(1)
+}
+
+/// A new tensor of the results of `f` on the rows of `input`.
+fn new_rows(input: &FlexTensor, f: impl Fn(&mut [f32], &[f32]) + Sync) -> FlexTensor {
+    let (_, width) = rows_of(input);
+    let out = cpu::map(elements(input), piece(width), |out, input| {
+        out.chunks_exact_mut(width.max(1)).zip(input.chunks_exact(width.max(1))).for_each(|(out, input)| f(out, input));
+    });
+    fused::tensor(out, input.layout().shape().clone())
+}
+
 /// Applies `f` to corresponding rows of `out` and `input`.
 fn map_rows(out: &mut FlexTensor, input: &FlexTensor, f: impl Fn(&mut [f32], &[f32]) + Sync) {
     let (_, width) = rows_of(out);
     if width == 0 {
         return;
     }
-    cpu::map_pieces(out.storage_mut(), elements(input), width * (cpu::PIECE / width).max(1), |_, out, input| {
+    cpu::map_pieces(out.storage_mut(), elements(input), piece(width), |_, out, input| {
         out.chunks_exact_mut(width).zip(input.chunks_exact(width)).for_each(|(out, input)| f(out, input));
     });
 }
@@ -48,8 +62,7 @@ impl Kernel<1> for Softmax {
 
     fn forward(&self, [x]: [FlexTensor; 1], tracked: bool) -> (FlexTensor, Option<FlexTensor>) {
         let x = dense(x);
-        let mut y = fused::zeros(x.layout().shape().clone());
-        map_rows(&mut y, &x, |y, x| {
+        let y = new_rows(&x, |y, x| {
             y.copy_from_slice(x);
             kernel::softmax(y);
         });
@@ -71,8 +84,7 @@ impl Kernel<1> for LogSoftmax {
 
     fn forward(&self, [x]: [FlexTensor; 1], tracked: bool) -> (FlexTensor, Option<FlexTensor>) {
         let x = dense(x);
-        let mut y = fused::zeros(x.layout().shape().clone());
-        map_rows(&mut y, &x, |y, x| kernel::log_softmax(y, x, kernel::log_sum_exp(x)));
+        let y = new_rows(&x, |y, x| kernel::log_softmax(y, x, kernel::log_sum_exp(x)));
         (y.clone(), tracked.then_some(y))
     }
 

@@ -40,7 +40,11 @@ fn check_attention(dims @ [b, tq, tk, width]: [usize; 4], options: &AttentionOpt
     let name = format!("{dims:?} {options:?}");
     let data = [normal(b * tq * width, 1), normal(b * tk * width, 2), normal(b * tk * width, 3)];
     let shape = |x: &[Tensor<1>]| {
-        [x[0].clone().reshape([b, tq, width]), x[1].clone().reshape([b, tk, width]), x[2].clone().reshape([b, tk, width])]
+        [
+            x[0].clone().reshape([b, tq, width]),
+            x[1].clone().reshape([b, tk, width]),
+            x[2].clone().reshape([b, tk, width]),
+        ]
     };
     let fused = |x: &[Tensor<1>]| {
         let [q, k, v] = shape(x);
@@ -105,7 +109,8 @@ fn hidden_keys_have_no_influence_whatever_they_hold() {
     let q = tensor(&normal(2 * 40 * 16, 1));
     let padded = AttentionOptions { key_lengths: Some(vec![25, 40]), ..AttentionOptions::new(4) };
     let causal = AttentionOptions { causal: true, ..AttentionOptions::new(4) };
-    let run = |k: &[f64], v: &[f64], o: &AttentionOptions| values(ops::attention(q.clone(), tensor(k), tensor(v), o.clone()));
+    let run =
+        |k: &[f64], v: &[f64], o: &AttentionOptions| values(ops::attention(q.clone(), tensor(k), tensor(v), o.clone()));
     let (clean_padded, clean_causal) = (run(&k, &v, &padded), run(&k, &v, &causal));
     for t in 25..40 {
         k[t * 16..][..16].fill(f64::NAN);

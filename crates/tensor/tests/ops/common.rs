@@ -83,7 +83,10 @@ pub fn check_gradients(name: &str, op: Op<'_>, inputs: &[Vec<f64>]) {
             let h = 1e-5;
             let want = (shifted(h) - shifted(-h)) / (2.0 * h);
             let got = gradients[i][j];
-            assert!((got - want).abs() < 1e-6 * (1.0 + want.abs()), "{name}: input {i}[{j}]: {got:e}, expected {want:e}");
+            assert!(
+                (got - want).abs() < 1e-6 * (1.0 + want.abs()),
+                "{name}: input {i}[{j}]: {got:e}, expected {want:e}"
+            );
         }
     }
 }

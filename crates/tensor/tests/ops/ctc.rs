@@ -34,7 +34,10 @@ fn equal_to_the_sum_over_all_alignments() {
             for dtype in [DType::F32, DType::F64] {
                 let x = constant(&logits, dtype, &Device::flex()).reshape([1, frames, 3]);
                 let got = values(ops::ctc_loss(x, std::slice::from_ref(&target), &[frames], blank))[0];
-                assert!((got - want).abs() < 1e-6 * want.max(1.0), "{target:?} in {frames} frames: {got}, expected {want}");
+                assert!(
+                    (got - want).abs() < 1e-6 * want.max(1.0),
+                    "{target:?} in {frames} frames: {got}, expected {want}"
+                );
             }
         }
     }
@@ -91,7 +94,8 @@ fn nothing_and_the_impossible() {
     assert_eq!(ops::ctc_loss(none, &[], &[], 0).dims(), [0]);
     // A token of probability zero.
     let logits = [0.0, f64::NEG_INFINITY, 0.0, 0.0, f64::NEG_INFINITY, 0.0];
-    let (loss, grad) = run(&|x| ops::ctc_loss(x[0].clone().reshape([1, 2, 3]), &[vec![1]], &[2], 0), &[logits.to_vec()], DType::F32);
+    let (loss, grad) =
+        run(&|x| ops::ctc_loss(x[0].clone().reshape([1, 2, 3]), &[vec![1]], &[2], 0), &[logits.to_vec()], DType::F32);
     assert_eq!((loss, &grad[0]), (vec![0.0], &vec![0.0; 6]));
 }
 

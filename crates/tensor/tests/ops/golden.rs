@@ -11,10 +11,8 @@ use safetensors::{Dtype, SafeTensors};
 use crate::common::{assert_close, constant, leaf, values};
 
 fn files(prefix: &str) -> Vec<PathBuf> {
-    let folder = std::env::var_os("AURICLE_GOLDEN").map_or_else(
-        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/golden"),
-        PathBuf::from,
-    );
+    let folder = std::env::var_os("AURICLE_GOLDEN")
+        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/golden"), PathBuf::from);
     let mut files: Vec<PathBuf> = std::fs::read_dir(&folder)
         .map(|entries| entries.flatten().map(|entry| entry.path()).collect())
         .unwrap_or_default();

@@ -48,5 +48,8 @@ fn nothing_in_nothing_out() {
     let device = Device::flex();
     let zeros = |shape: [usize; 2]| Tensor::<2>::zeros(shape, (&device, DType::F32));
     assert_eq!(ops::linear(zeros([0, 4]), zeros([4, 3]), None).dims(), [0, 3]);
-    assert_eq!(ops::linear(zeros([2, 0]), zeros([0, 3]), Some(Tensor::ones([3], &device))).sum().into_scalar::<f32>(), 6.0);
+    assert_eq!(
+        ops::linear(zeros([2, 0]), zeros([0, 3]), Some(Tensor::ones([3], &device))).sum().into_scalar::<f32>(),
+        6.0
+    );
 }

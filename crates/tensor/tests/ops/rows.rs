@@ -24,7 +24,13 @@ fn softmax() {
         check("log_softmax", &logs, &|x| reference::log_softmax(matrix(&x[0], width), 1).reshape([-1]), &x, 1e-6);
     }
     let across = |x: &[Tensor<1>]| ops::softmax(matrix(&x[0], 7), 0).reshape([-1]);
-    check("softmax over rows", &across, &|x| reference::softmax(matrix(&x[0], 7), 0).reshape([-1]), &[normal(70, 3)], 1e-6);
+    check(
+        "softmax over rows",
+        &across,
+        &|x| reference::softmax(matrix(&x[0], 7), 0).reshape([-1]),
+        &[normal(70, 3)],
+        1e-6,
+    );
 }
 
 #[test]
@@ -39,16 +45,17 @@ fn a_row_of_minus_infinity_gives_zeros() {
 #[test]
 fn layer_norm() {
     let reference = |width: usize| {
-        move |x: &[Tensor<1>]| reference::layer_norm(matrix(&x[0], width), x[1].clone(), x[2].clone(), 1e-5).reshape([-1])
+        move |x: &[Tensor<1>]| {
+            reference::layer_norm(matrix(&x[0], width), x[1].clone(), x[2].clone(), 1e-5).reshape([-1])
+        }
     };
     check_gradients("layer_norm", &reference(6), &[normal(24, 1), normal(6, 2), normal(6, 3)]);
     for width in WIDTHS {
         for rows in [1, 50, 4000 / width + 3] {
             // A row far from zero, where a one-pass variance would lose everything.
             let shifted = normal(rows * width, 1).iter().map(|x| f64::from((x + 30.0) as f32)).collect();
-            let fused = |x: &[Tensor<1>]| {
-                ops::layer_norm(matrix(&x[0], width), x[1].clone(), x[2].clone(), 1e-5).reshape([-1])
-            };
+            let fused =
+                |x: &[Tensor<1>]| ops::layer_norm(matrix(&x[0], width), x[1].clone(), x[2].clone(), 1e-5).reshape([-1]);
             let inputs = [shifted, normal(width, 2), normal(width, 3)];
             check("layer_norm", &fused, &reference(width), &inputs, 1e-4);
             let inputs = [normal(rows * width, 1), normal(width, 2), normal(width, 3)];
@@ -60,8 +67,9 @@ fn layer_norm() {
 
 #[test]
 fn rms_norm() {
-    let reference =
-        |width: usize| move |x: &[Tensor<1>]| reference::rms_norm(matrix(&x[0], width), x[1].clone(), 1e-5).reshape([-1]);
+    let reference = |width: usize| {
+        move |x: &[Tensor<1>]| reference::rms_norm(matrix(&x[0], width), x[1].clone(), 1e-5).reshape([-1])
+    };
     check_gradients("rms_norm", &reference(6), &[normal(24, 1), normal(6, 2)]);
     for width in WIDTHS.into_iter().skip(1) {
         for rows in [1, 50, 4000 / width + 3] {
