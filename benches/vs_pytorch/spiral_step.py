@@ -1,0 +1,168 @@
+"""One SPIRAL training step in PyTorch: the yardstick of `cargo bench -p auricle-benches`.
+
+Student and teacher, masked and clean input, contrastive loss, AdamW, EMA: the work of one step of
+auricle's trainer on the same shapes, without data loading. Prints one JSON line a model.
+
+    python spiral_step.py --model small --batch 8 --frames 1000 --repeat 10
+"""
+
+import argparse
+import copy
+import json
+import statistics
+import time
+
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+
+MODELS = {
+    # (conv channels of stage 1, width 1, layers, heads, ffn), (conv channels 2, width 2, layers, heads, ffn), projection
+    "small": (([96, 128], 128, 2, 4, 512), ([256], 192, 6, 6, 768), 128),
+    "base": (([384, 512], 512, 2, 8, 2048), ([1536], 768, 10, 12, 3072), 256),
+}
+
+
+class ConvModule(nn.Module):
+    def __init__(self, cin, cout, kernel, stride, activation):
+        super().__init__()
+        self.conv = nn.Conv1d(cin, cout, kernel, stride)
+        self.norm = nn.LayerNorm(cout)
+        self.pad = (1, 2) if stride == 2 else (0, 0)
+        self.activation = activation
+
+    def forward(self, x):  # [B, C, T]
+        y = self.norm(self.conv(F.pad(x, self.pad)).transpose(1, 2))
+        y = F.dropout(F.relu(y), 0.1, self.training) if self.activation else y
+        return y.transpose(1, 2)
+
+
+class Layer(nn.Module):
+    def __init__(self, width, heads, ffn):
+        super().__init__()
+        self.ln1, self.ln2 = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.q, self.k, self.v, self.o = (nn.Linear(width, width) for _ in range(4))
+        self.fc1, self.fc2 = nn.Linear(width, ffn), nn.Linear(ffn, width)
+        self.heads = heads
+
+    def forward(self, x):
+        b, t, c = x.shape
+        y = self.ln1(x)
+        split = lambda z: z.view(b, t, self.heads, -1).transpose(1, 2)
+        y = F.scaled_dot_product_attention(
+            split(self.q(y)), split(self.k(y)), split(self.v(y)), dropout_p=0.1 if self.training else 0.0
+        )
+        x = x + F.dropout(self.o(y.transpose(1, 2).reshape(b, t, c)), 0.1, self.training)
+        return x + F.dropout(self.fc2(F.gelu(self.fc1(self.ln2(x)))), 0.1, self.training)
+
+
+class Block(nn.Module):
+    def __init__(self, width, layers, heads, ffn):
+        super().__init__()
+        conv = nn.Conv1d(width, width, 128, padding=64, groups=16)
+        self.pos = nn.utils.parametrizations.weight_norm(conv, dim=2)
+        self.layers = nn.ModuleList(Layer(width, heads, ffn) for _ in range(layers))
+        self.norm = nn.LayerNorm(width)
+
+    def forward(self, x):  # [B, T, C]
+        p = F.gelu(self.pos(x.transpose(1, 2))[:, :, :-1]).transpose(1, 2)
+        x = F.dropout(x + p, 0.1, self.training)
+        for layer in self.layers:
+            x = layer(x)
+        return self.norm(x)
+
+
+class Trunk(nn.Module):
+    def __init__(self, first, second, projection):
+        super().__init__()
+        (c1, w1, *t1), (c2, w2, *t2) = first, second
+        self.convs1 = nn.Sequential(
+            ConvModule(128, c1[0], 5, 2, True), ConvModule(c1[0], c1[1], 5, 2, True), ConvModule(c1[1], w1, 1, 1, False)
+        )
+        self.block1 = Block(w1, *t1)
+        self.convs2 = nn.Sequential(ConvModule(w1, c2[0], 5, 2, True), ConvModule(c2[0], w2, 1, 1, False))
+        self.block2 = Block(w2, *t2)
+        self.projector = nn.Linear(w2, projection)
+
+    def forward(self, mel):
+        x = self.block1(self.convs1(mel).transpose(1, 2))
+        x = self.block2(self.convs2(x.transpose(1, 2)).transpose(1, 2))
+        return self.projector(x)
+
+
+class Predictor(nn.Module):
+    def __init__(self, width):
+        super().__init__()
+        conv = lambda: nn.Conv1d(width, width, 5, padding=2, bias=False)
+        norm = lambda: nn.BatchNorm1d(width, eps=1e-3, momentum=0.01)
+        self.body = nn.Sequential(conv(), norm(), nn.ReLU(), conv(), norm(), nn.ReLU())
+        self.out = nn.Linear(width, width)
+
+    def forward(self, x):
+        return self.out(self.body(x.transpose(1, 2)).transpose(1, 2))
+
+
+def contrastive(pred, target, negatives, temperature=0.3):
+    candidates = torch.cat([target.unsqueeze(1), target[negatives]], 1)
+    logits = F.cosine_similarity(pred.unsqueeze(1), candidates, dim=-1) / temperature
+    same = (candidates[:, 1:] == target.unsqueeze(1)).all(-1)
+    logits[:, 1:] = logits[:, 1:].masked_fill(same, float("-inf"))
+    return F.cross_entropy(logits, torch.zeros(len(pred), dtype=torch.long))
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--model", choices=MODELS, default="small")
+    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--frames", type=int, default=1008)
+    parser.add_argument("--repeat", type=int, default=10)
+    parser.add_argument("--threads", type=int, default=2)
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    torch.manual_seed(1)
+
+    first, second, projection = MODELS[args.model]
+    trunk, predictor = Trunk(first, second, projection), Predictor(projection)
+    teacher = copy.deepcopy(trunk).requires_grad_(False)
+    params = [*trunk.parameters(), *predictor.parameters()]
+    optimizer = torch.optim.AdamW(params, lr=1e-4, betas=(0.9, 0.98), eps=1e-6, weight_decay=0.01, fused=True)
+    student_mel = torch.randn(args.batch, 128, args.frames)
+    teacher_mel = torch.randn(args.batch, 128, args.frames + 128)
+    positions = args.frames // 8
+    count = args.batch * positions
+    offsets = torch.arange(args.batch).repeat_interleave(positions) * positions
+    negatives = offsets.unsqueeze(1) + torch.randint(0, positions, (count, 100))
+
+    times, forward_times = [], []
+    for _ in range(args.repeat + 2):
+        start = time.perf_counter()
+        with torch.no_grad():
+            target = teacher(teacher_mel)[:, 8:-8].reshape(count, -1)
+        pred = predictor(trunk(student_mel)).reshape(count, -1)
+        loss = contrastive(pred, target, negatives)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        with torch.no_grad():
+            torch._foreach_lerp_(list(teacher.parameters()), list(trunk.parameters()), 0.005)
+        times.append(time.perf_counter() - start)
+
+        trunk.eval()
+        start = time.perf_counter()
+        with torch.inference_mode():
+            trunk(student_mel)
+        forward_times.append(time.perf_counter() - start)
+        trunk.train()
+    record = {
+        "system": f"pytorch {torch.__version__}",
+        "model": args.model,
+        "batch": args.batch,
+        "frames": args.frames,
+        "step_ms": round(1e3 * statistics.median(times[2:]), 2),
+        "forward_ms": round(1e3 * statistics.median(forward_times[2:]), 2),
+    }
+    print(json.dumps(record), flush=True)
+
+
+if __name__ == "__main__":
+    main()
