@@ -47,6 +47,18 @@ pub(crate) fn fast_ln(x: f32) -> f32 {
     ln + x * 0.0
 }
 
+/// `Σ f(x)` in [`LANES`] partial sums: vectorised, and the same order everywhere.
+pub(crate) fn lane_sum(x: &[f32], f: impl Fn(f32) -> f32) -> f32 {
+    let mut sums = [0.0f32; LANES];
+    let (chunks, tail) = x.as_chunks::<LANES>();
+    for chunk in chunks {
+        for (sum, &x) in sums.iter_mut().zip(chunk) {
+            *sum += f(x);
+        }
+    }
+    sums.iter().sum::<f32>() + tail.iter().map(|&x| f(x)).sum::<f32>()
+}
+
 /// The symmetric window `a − (1−a)·cos(2πn/(N−1))`; `a = 0.5` is Hann, `a = 0.54` Hamming.
 pub(crate) fn cosine_window(num_samples: usize, a: f64) -> Vec<f32> {
     let step = 2.0 * PI / (num_samples.max(2) - 1) as f64;

@@ -5,6 +5,8 @@
 //! | [`decode`] | files of any supported format to mono samples, whole or block by block |
 //! | [`resample`] | another sampling rate, exact length, no delay |
 //! | [`mel`] | the SPIRAL log-mel front end |
+//! | [`kaldi`] | Kaldi-compatible filter banks and MFCC |
+//! | [`vad`] | voice activity detection and segmentation |
 //! | [`time`] | samples, frames and seconds |
 //!
 //! # Nomenclature
@@ -18,11 +20,15 @@
 pub mod decode;
 mod dsp;
 mod error;
+pub mod kaldi;
 pub mod mel;
 pub mod resample;
 pub mod time;
+pub mod vad;
 
 pub use decode::{Audio, AudioInfo, AudioStream, Limits, probe, read, read_at, stream, write_wav};
 pub use error::AudioError;
+pub use kaldi::{Fbank, FbankConfig, Mfcc, MfccConfig, StreamingFbank};
 pub use mel::{FeatureNorm, Features, MelConfig, MelFrontEnd, PeakNorm, StreamingMel};
 pub use resample::{StreamingResampler, resample};
+pub use vad::{EarshotVad, EnergyVad, EnergyVadConfig, Segment, SegmentConfig, Segmenter, Vad, segments};
