@@ -121,13 +121,24 @@ impl<'a> Head<'a> {
     }
 }
 
-fn for_each_head(sizes: Sizes, heads: usize, f: impl Fn(usize) + Sync + Send) {
-    let tasks = sizes.batch * heads;
+/// Calls `f` for every head of every row, with working memory that tasks of one thread pass on.
+fn for_each_head<'a>(sizes: Sizes, options: &'a AttentionOptions, f: impl Fn(&mut Buffers, Head<'a>) + Sync + Send) {
+    let tasks = sizes.batch * options.heads;
     if sizes.batch * sizes.queries * sizes.keys * sizes.width < SMALL {
-        (0..tasks).for_each(f);
+        let mut buffers = Buffers::default();
+        (0..tasks).for_each(|index| f(&mut buffers, Head::new(sizes, options, index)));
     } else {
-        (0..tasks).into_par_iter().for_each(f);
+        let run = |buffers: &mut Buffers, index| f(buffers, Head::new(sizes, options, index));
+        (0..tasks).into_par_iter().for_each_init(Buffers::default, run);
     }
+}
+
+/// Two blocks of scores, and the inverse sums of a block's rows.
+#[derive(Default)]
+struct Buffers {
+    weights: Vec<f32>,
+    inner: Vec<f32>,
+    rates: Vec<f32>,
 }
 
 /// Writes the result to `out`, and `ln Σ exp(score)` of every query to `sums` (`[B, H, T_q]`) where it is given.
@@ -143,29 +154,31 @@ pub fn forward(
     // In a block, hidden keys have weight 0; where their values are not finite, 0 is not enough.
     let windowed = options.causal || options.left_context.is_some();
     let alone = windowed && !v.iter().all(|x| x.is_finite());
-    for_each_head(sizes, options.heads, |index| {
-        let head = Head::new(sizes, options, index);
-        let mut scores = Vec::new();
+    for_each_head(sizes, options, |Buffers { weights: scores, rates, .. }, head| {
         for block in head.blocks(alone) {
-            head.scores(&mut scores, q, k, &block);
+            head.scores(scores, q, k, &block);
+            rates.clear();
             let cols = block.keys.len();
             for (i, query) in block.queries.clone().enumerate() {
                 let row = &mut scores[i * cols..][..cols];
                 let visible = head.visible_in(&block, query);
                 row[..visible.start].fill(0.0);
                 row[visible.end..].fill(0.0);
-                let sum = softmax::softmax(&mut row[visible]);
+                let (top, total) = softmax::exponentials(&mut row[visible]);
+                rates.push(if total == 0.0 { 0.0 } else { 1.0 / total });
                 head.drop(row, &block, query);
                 if let Some(sums) = sums {
                     // SAFETY: the element belongs to this head and this query alone.
-                    unsafe { sums.rows(head.sum_index(query), 1, 1, 1) }.row(0)[0] = sum;
+                    unsafe { sums.rows(head.sum_index(query), 1, 1, 1) }.row(0)[0] = top + total.ln();
                 }
             }
             let offset = head.at(sizes.queries, block.queries.start);
             // SAFETY: columns of one head of one row of the batch, which this task alone writes.
-            let out = unsafe { out.rows(offset, block.queries.len(), head.dim(), sizes.width) };
-            let weights = View::new(&scores, block.queries.len(), cols, cols);
-            gemm(out, false, 1.0, weights, head.key_view(v, &block), Threads::One);
+            let mut out = unsafe { out.rows(offset, block.queries.len(), head.dim(), sizes.width) };
+            let weights = View::new(scores, block.queries.len(), cols, cols);
+            gemm(out.again(), false, 1.0, weights, head.key_view(v, &block), Threads::One);
+            // Dividing the results is less work than dividing the weights.
+            rates.iter().enumerate().for_each(|(i, &rate)| elementwise::scale(out.row(i), rate));
         }
     });
 }
@@ -180,25 +193,16 @@ pub fn backward(
     options: &AttentionOptions,
 ) {
     let [dq, dk, dv] = grads.map(Shared::new);
-    for_each_head(sizes, options.heads, |index| {
-        let head = Head::new(sizes, options, index);
-        let (mut weights, mut inner) = (Vec::new(), Vec::new());
+    for_each_head(sizes, options, |Buffers { weights, inner, .. }, head| {
         for block in head.blocks(false) {
             let (rows, cols) = (block.queries.len(), block.keys.len());
             if cols == 0 {
                 continue;
             }
-            head.scores(&mut weights, q, k, &block);
+            head.scores(weights, q, k, &block);
             inner.resize(rows * cols, 0.0);
             let grad = head.query_view(grad, &block);
-            gemm(
-                ViewMut::new(&mut inner, rows, cols, cols),
-                false,
-                1.0,
-                grad,
-                head.key_view(v, &block).t(),
-                Threads::One,
-            );
+            gemm(ViewMut::new(inner, rows, cols, cols), false, 1.0, grad, head.key_view(v, &block).t(), Threads::One);
             for (i, query) in block.queries.clone().enumerate() {
                 let (p, g) = (&mut weights[i * cols..][..cols], &mut inner[i * cols..][..cols]);
                 let visible = head.visible_in(&block, query);
@@ -209,7 +213,7 @@ pub fn backward(
                 softmax::softmax_backward(g, p, head.scale());
                 head.drop(p, &block, query);
             }
-            let (p, g) = (View::new(&weights, rows, cols, cols), View::new(&inner, rows, cols, cols));
+            let (p, g) = (View::new(weights, rows, cols, cols), View::new(inner, rows, cols, cols));
             let keys_at = head.at(sizes.keys, block.keys.start);
             let queries_at = head.at(sizes.queries, block.queries.start);
             // SAFETY: columns of one head of one row of the batch, which this task alone writes; likewise below.

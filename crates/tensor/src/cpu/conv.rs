@@ -2,11 +2,11 @@
 //!
 //! With channels last, the window of output frame `t` is the contiguous run of `K·C` floats that starts at padded
 //! frame `t·stride`: the patch matrix of the textbook is a view with overlapping rows, and nothing is unfolded.
-//! The gradient of the input is a convolution of the padded output gradient for each residue of the frame modulo
-//! the stride. Grouped convolutions, whose products have few columns, go through [`tile`](super::tile).
+//! Grouped convolutions, whose products have few columns, go through [`tile`](super::tile).
 
 use rayon::prelude::*;
 
+use super::build;
 use super::elementwise::add;
 use super::gemm::{Shared, Threads, View, ViewMut, gemm};
 use super::tile::{COLUMNS, Left, ROWS, Right, Tile, UNIT, tile};
@@ -58,20 +58,12 @@ impl Sizes {
 
 /// Copies rows of `len` elements with zeros on both sides.
 fn pad(x: &[f32], len: usize, left: usize, right: usize) -> Vec<f32> {
-    let rows = x.len().checked_div(len).unwrap_or(0);
-    let mut padded = vec![0.0; rows * (left + len + right)];
-    for (padded, x) in padded.chunks_exact_mut((left + len + right).max(1)).zip(x.chunks_exact(len.max(1))) {
-        padded[left..left + len].copy_from_slice(x);
-    }
-    padded
+    let (rows, width) = (x.len() / len, left + len + right);
+    build(rows * width, width, |row, padded| padded[left..left + len].copy_from_slice(&x[row * len..][..len]))
 }
 
-/// `out[b, t] ← bias + Σ_k x[b, t·stride + k − pad_left] · w[k]`.
-pub fn forward(out: &mut [f32], x: &[f32], w: &[f32], bias: Option<&[f32]>, s: Sizes) {
-    match bias {
-        Some(bias) => out.par_chunks_exact_mut(s.output).for_each(|row| row.copy_from_slice(bias)),
-        None => out.fill(0.0),
-    }
+/// `out[b, t] ← out[b, t] + Σ_k x[b, t·stride + k − pad_left] · w[k]`.
+pub fn forward(out: &mut [f32], x: &[f32], w: &[f32], s: Sizes) {
     let x = s.pad(x);
     let (row_in, row_out) = (s.padded_frames() * s.input, s.outputs * s.output);
     if s.options.groups == 1 {
@@ -96,11 +88,36 @@ pub fn forward(out: &mut [f32], x: &[f32], w: &[f32], bias: Option<&[f32]>, s: S
     });
 }
 
-/// Gradient of the input: `dx[b, u − pad_left] = Σ_{t·stride + k = u} g[b, t] · w[k]ᵀ`, written to zeroed `dx`.
+/// Gradient of the input: `dx[b, t·stride + k − pad_left] += g[b, t] · w[k]ᵀ`, written to zeroed `dx`.
+pub fn input_gradient(dx: &mut [f32], g: &[f32], w: &[f32], s: Sizes) {
+    if s.options.groups > 1 {
+        return grouped_input_gradient(dx, g, w, s);
+    }
+    let (stride, left) = (s.options.stride, s.options.pad_left);
+    let out = Shared::new(dx);
+    for k in 0..s.kernel {
+        // The output frames whose tap k lies inside the input.
+        let first = left.saturating_sub(k).div_ceil(stride);
+        let end = (left + s.frames).saturating_sub(k).div_ceil(stride).min(s.outputs);
+        if first >= end {
+            continue;
+        }
+        let tap = View::new(&w[k * s.input * s.output..], s.input, s.output, s.output).t();
+        for b in 0..s.batch {
+            let g = View::new(&g[(b * s.outputs + first) * s.output..], end - first, s.output, s.output);
+            let offset = (b * s.frames + first * stride + k - left) * s.input;
+            // SAFETY: nothing else writes while this product runs.
+            let out = unsafe { out.rows(offset, end - first, s.input, stride * s.input) };
+            gemm(out, true, 1.0, g, tap, Threads::All);
+        }
+    }
+}
+
+/// The same by [`small_product`]s.
 ///
 /// Frames `u = i·stride + r` of one residue `r` see taps `k = m·stride + r` at outputs `t = i − m`: a convolution with stride 1
-/// of the output gradient with the reversed, transposed taps of that residue.
-pub fn input_gradient(dx: &mut [f32], g: &[f32], w: &[f32], s: Sizes) {
+/// of the padded output gradient with the reversed, transposed taps of that residue.
+fn grouped_input_gradient(dx: &mut [f32], g: &[f32], w: &[f32], s: Sizes) {
     let (stride, left) = (s.options.stride, s.options.pad_left);
     let (ci, co) = (s.group_input(), s.group_output());
     let reach = s.kernel.div_ceil(stride) - 1;
@@ -129,16 +146,6 @@ pub fn input_gradient(dx: &mut [f32], g: &[f32], w: &[f32], s: Sizes) {
         });
         let start = (first + reach + 1 - taps) * s.output;
         let at = |b: usize| (b * s.frames + first * stride + residue - left) * s.input;
-        if s.options.groups == 1 {
-            let weight = View::new(&reversed, taps * co, ci, ci);
-            for b in (0..s.batch).filter(|_| rows > 0) {
-                let windows = View::new(&g[b * row_g + start..], rows, taps * co, co);
-                // SAFETY: nothing else writes while this product runs.
-                let out = unsafe { out.rows(at(b), rows, ci, stride * s.input) };
-                gemm(out, false, 1.0, windows, weight, Threads::All);
-            }
-            continue;
-        }
         let starts: Vec<usize> = (0..s.batch).map(|b| b * row_g + start).collect();
         (0..s.options.groups).into_par_iter().filter(|_| rows > 0).for_each(|group| {
             let left = Left { data: &g, start: group * co, row: s.output, outer: s.output, inner: 1 };

@@ -78,6 +78,11 @@ impl<'a> ViewMut<'a> {
         unsafe { Shared::new(data).rows(0, rows, cols, row_stride) }
     }
 
+    /// The same view for a shorter time.
+    pub fn again(&mut self) -> ViewMut<'_> {
+        ViewMut { life: std::marker::PhantomData, ..*self }
+    }
+
     /// One row.
     pub fn row(&mut self, i: usize) -> &mut [f32] {
         assert!(i < self.rows, "row {i} of {}", self.rows);

@@ -73,11 +73,20 @@ pub enum Level {
     Baseline,
 }
 
-/// The best instruction set of this machine.
+/// The best instruction set of this machine, or what `AURICLE_SIMD` (`baseline`, `avx2`) limits it to.
 #[cfg(target_arch = "x86_64")]
 #[inline]
 pub fn level() -> Level {
-    // The standard library caches the answers.
+    static LEVEL: std::sync::OnceLock<Level> = std::sync::OnceLock::new();
+    *LEVEL.get_or_init(|| match (std::env::var("AURICLE_SIMD").as_deref(), measured_level()) {
+        (Ok("baseline"), _) => Level::Baseline,
+        (Ok("avx2"), Level::Avx512) => Level::Avx2,
+        (_, level) => level,
+    })
+}
+
+#[cfg(target_arch = "x86_64")]
+fn measured_level() -> Level {
     let wide = is_x86_feature_detected!("avx512f")
         && is_x86_feature_detected!("avx512vl")
         && is_x86_feature_detected!("avx512dq")
@@ -119,6 +128,15 @@ pub fn build(len: usize, piece: usize, f: impl Fn(usize, &mut [f32]) + Sync) -> 
     // SAFETY: all `len` elements were written above.
     unsafe { data.set_len(len) };
     data
+}
+
+/// `rows` copies of `bias`, or rows of zeros.
+pub fn bias_rows(rows: usize, width: usize, bias: Option<&[f32]>) -> Vec<f32> {
+    build(rows * width, width * (PIECE / width.max(1)).max(1), |_, rows| {
+        if let Some(bias) = bias {
+            rows.chunks_exact_mut(width).for_each(|row| row.copy_from_slice(bias));
+        }
+    })
 }
 
 /// A new vector of the results of `f` on the pieces of `input`; see [`build`].

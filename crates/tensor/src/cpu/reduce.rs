@@ -24,6 +24,24 @@ pub fn sum(x: &[f32], f: impl Fn(f32) -> f32) -> f32 {
     fold(lanes)
 }
 
+/// `xᵢ ← f(xᵢ)`; gives their sum.
+#[inline(always)]
+pub fn map_sum(x: &mut [f32], f: impl Fn(f32) -> f32) -> f32 {
+    let mut lanes = [0f32; LANES];
+    let (chunks, rest) = x.as_chunks_mut::<LANES>();
+    for chunk in chunks {
+        for (lane, x) in lanes.iter_mut().zip(chunk) {
+            *x = f(*x);
+            *lane += *x;
+        }
+    }
+    for (lane, x) in lanes.iter_mut().zip(rest) {
+        *x = f(*x);
+        *lane += *x;
+    }
+    fold(lanes)
+}
+
 /// `Σ aᵢ·bᵢ`.
 #[inline(always)]
 pub fn dot_inline<const FMA: bool>(a: &[f32], b: &[f32]) -> f32 {

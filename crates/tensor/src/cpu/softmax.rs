@@ -1,26 +1,28 @@
 //! Softmax of a row, its logarithm, and their gradients.
 
+use super::elementwise::scale;
 use super::math::exp;
-use super::reduce::{dot_inline, max, sum};
+use super::reduce::{dot_inline, map_sum, max, sum};
 use super::simd;
 
+/// `x ← exp(x) / Σ exp(x)`; gives `ln Σ exp(x)`. An empty row or one of −∞ becomes 0, with −∞.
+pub fn softmax(x: &mut [f32]) -> f32 {
+    let (top, total) = exponentials(x);
+    if total != 0.0 {
+        scale(x, 1.0 / total);
+    }
+    top + total.ln()
+}
+
 simd! {
-    /// `x ← exp(x) / Σ exp(x)`; gives `ln Σ exp(x)`. An empty row or one of −∞ becomes 0, with −∞.
-    pub fn softmax(x: &mut [f32]) -> f32 {
+    /// `x ← exp(x − max x)`; gives the largest element and the sum. An empty row or one of −∞ becomes 0, with −∞ and 0.
+    pub fn exponentials(x: &mut [f32]) -> (f32, f32) {
         let top = max(x);
         if top == f32::NEG_INFINITY && !x.iter().any(|x| x.is_nan()) {
             x.fill(0.0);
-            return f32::NEG_INFINITY;
+            return (top, 0.0);
         }
-        for x in x.iter_mut() {
-            *x = exp::<FMA>(*x - top);
-        }
-        let total = sum(x, |x| x);
-        let scale = 1.0 / total;
-        for x in x.iter_mut() {
-            *x *= scale;
-        }
-        top + total.ln()
+        (top, map_sum(x, |x| exp::<FMA>(x - top)))
     }
 
     /// The largest element and `Σ exp(x − largest)`.

@@ -3,6 +3,7 @@
 use burn::backend::flex::FlexTensor;
 use burn::tensor::Tensor;
 
+use crate::cpu;
 use crate::cpu::conv::{self as kernel, Sizes};
 use crate::cpu::reduce::column_sums;
 use crate::fused::{self, Kernel, dense, elements};
@@ -87,9 +88,10 @@ impl Conv1d {
         bias: Option<FlexTensor>,
     ) -> (FlexTensor, (FlexTensor, FlexTensor)) {
         let (x, weight, bias) = (dense(x), dense(weight), bias.map(dense));
-        let mut y = fused::zeros([self.0.batch, self.0.outputs, self.0.output]);
-        kernel::forward(y.storage_mut(), elements(&x), elements(&weight), bias.as_ref().map(elements), self.0);
-        (y, (x, weight))
+        let rows = self.0.batch * self.0.outputs;
+        let mut y = cpu::bias_rows(rows, self.0.output, bias.as_ref().map(elements));
+        kernel::forward(&mut y, elements(&x), elements(&weight), self.0);
+        (fused::tensor(y, [self.0.batch, self.0.outputs, self.0.output]), (x, weight))
     }
 
     fn gradients(

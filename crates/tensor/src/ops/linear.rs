@@ -47,12 +47,7 @@ impl Linear {
             *last = outputs;
         }
         let bias = bias.map(dense);
-        let bias = bias.as_ref().map(elements);
-        let mut y = cpu::build(rows * outputs, outputs * 16, |_, y| {
-            if let Some(bias) = bias {
-                y.chunks_exact_mut(outputs).for_each(|row| row.copy_from_slice(bias));
-            }
-        });
+        let mut y = cpu::bias_rows(rows, outputs, bias.as_ref().map(elements));
         gemm(
             ViewMut::new(&mut y, rows, outputs, outputs),
             bias.is_some(),

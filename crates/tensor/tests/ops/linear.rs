@@ -5,7 +5,9 @@ use crate::common::{check, check_gradients, normal};
 
 #[test]
 fn linear() {
-    for (rows, inputs, outputs) in [(1, 1, 1), (3, 15, 17), (16, 31, 16), (257, 64, 31), (40, 257, 128)] {
+    for (rows, inputs, outputs) in
+        [(1, 1, 1), (3, 15, 17), (16, 31, 16), (257, 64, 31), (40, 257, 128), (400, 300, 512)]
+    {
         let shape = |x: &[Tensor<1>]| {
             (x[0].clone().reshape([rows, 1, inputs]), x[1].clone().reshape([inputs, outputs]), x[2].clone())
         };
