@@ -4,12 +4,14 @@
 //! frame `t·stride`: the patch matrix of the textbook is a view with overlapping rows, and nothing is unfolded.
 //! Grouped convolutions, whose products have few columns, go through [`tile`](super::tile).
 
+use std::borrow::Cow;
+
 use rayon::prelude::*;
 
-use super::build;
 use super::elementwise::add;
 use super::gemm::{Shared, Threads, View, ViewMut, gemm};
 use super::tile::{COLUMNS, Left, ROWS, Right, Tile, UNIT, tile};
+use super::{bias_rows, build};
 use crate::ops::Conv1dOptions;
 
 /// Elements of the right operand that a pass over the rows works on: 128 KiB, to stay in a second-level cache.
@@ -47,31 +49,69 @@ impl Sizes {
         self.output / self.options.groups
     }
 
-    /// The input with its zero frames; borrowed where there are none.
-    fn pad<'a>(&self, x: &'a [f32]) -> std::borrow::Cow<'a, [f32]> {
-        if self.padded_frames() == self.frames {
-            return x.into();
+    /// Distance of the rows of the batch in output frames, at least [`outputs`](Self::outputs).
+    ///
+    /// Where it is a whole number of strides, the windows of all rows are equally far apart, and one product does
+    /// the whole batch; the few windows that straddle two rows are computed and thrown away.
+    fn slots(&self) -> usize {
+        if self.batch == 1 { self.outputs } else { self.padded_frames().div_ceil(self.options.stride) }
+    }
+
+    /// Frames of a row of the padded input.
+    fn row_frames(&self) -> usize {
+        if self.batch == 1 || self.options.groups > 1 {
+            self.padded_frames()
+        } else {
+            self.slots() * self.options.stride
         }
-        pad(x, self.frames * self.input, self.options.pad_left * self.input, self.options.pad_right * self.input).into()
+    }
+
+    /// Windows from the first of the first row to the last of the last.
+    fn windows(&self) -> usize {
+        (self.batch - 1) * self.slots() + self.outputs
+    }
+
+    /// The input with zero frames around; borrowed where there are none.
+    fn pad<'a>(&self, x: &'a [f32]) -> Cow<'a, [f32]> {
+        let left = self.options.pad_left;
+        pad(x, self.frames * self.input, left * self.input, (self.row_frames() - left - self.frames) * self.input)
+    }
+
+    /// All windows of the padded input as rows of a matrix.
+    fn window_view<'a>(&self, padded: &'a [f32]) -> View<'a> {
+        View::new(padded, self.windows(), self.kernel * self.input, self.options.stride * self.input)
+    }
+
+    /// The output's gradient with zeros in the slots that belong to no output frame.
+    fn spread<'a>(&self, g: &'a [f32]) -> Cow<'a, [f32]> {
+        pad(g, self.outputs * self.output, 0, (self.slots() - self.outputs) * self.output)
     }
 }
 
-/// Copies rows of `len` elements with zeros on both sides.
-fn pad(x: &[f32], len: usize, left: usize, right: usize) -> Vec<f32> {
+/// Rows of `len` elements with zeros on both sides; borrowed where there are none.
+fn pad(x: &[f32], len: usize, left: usize, right: usize) -> Cow<'_, [f32]> {
     let (rows, width) = (x.len() / len, left + len + right);
-    build(rows * width, width, |row, padded| padded[left..left + len].copy_from_slice(&x[row * len..][..len]))
+    if width == len {
+        return x.into();
+    }
+    build(rows * width, width, |row, padded| padded[left..left + len].copy_from_slice(&x[row * len..][..len])).into()
 }
 
 /// `out[b, t] ← out[b, t] + Σ_k x[b, t·stride + k − pad_left] · w[k]`.
 pub fn forward(out: &mut [f32], x: &[f32], w: &[f32], s: Sizes) {
     let x = s.pad(x);
-    let (row_in, row_out) = (s.padded_frames() * s.input, s.outputs * s.output);
+    let (row_in, row_out) = (s.row_frames() * s.input, s.outputs * s.output);
     if s.options.groups == 1 {
         let weight = View::new(w, s.kernel * s.input, s.output, s.output);
-        for (out, x) in out.chunks_exact_mut(row_out).zip(x.chunks_exact(row_in)) {
-            let windows = View::new(x, s.outputs, s.kernel * s.input, s.options.stride * s.input);
-            gemm(ViewMut::new(out, s.outputs, s.output, s.output), true, 1.0, windows, weight, Threads::All);
+        if s.slots() == s.outputs {
+            let out = ViewMut::new(out, s.windows(), s.output, s.output);
+            return gemm(out, true, 1.0, s.window_view(&x), weight, Threads::All);
         }
+        let mut all = bias_rows(s.windows(), s.output, None);
+        let view = ViewMut::new(&mut all, s.windows(), s.output, s.output);
+        gemm(view, false, 1.0, s.window_view(&x), weight, Threads::All);
+        let row_all = s.slots() * s.output;
+        out.par_chunks_exact_mut(row_out).enumerate().for_each(|(b, out)| add(out, &all[b * row_all..][..row_out]));
         return;
     }
     let (ci, co) = (s.group_input(), s.group_output());
@@ -93,24 +133,24 @@ pub fn input_gradient(dx: &mut [f32], g: &[f32], w: &[f32], s: Sizes) {
     if s.options.groups > 1 {
         return grouped_input_gradient(dx, g, w, s);
     }
-    let (stride, left) = (s.options.stride, s.options.pad_left);
-    let out = Shared::new(dx);
-    for k in 0..s.kernel {
-        // The output frames whose tap k lies inside the input.
-        let first = left.saturating_sub(k).div_ceil(stride);
-        let end = (left + s.frames).saturating_sub(k).div_ceil(stride).min(s.outputs);
-        if first >= end {
-            continue;
+    let g = s.spread(g);
+    let g = View::new(&g, s.windows(), s.output, s.output);
+    let run = |dx: &mut [f32]| {
+        for k in 0..s.kernel {
+            let tap = View::new(&w[k * s.input * s.output..], s.input, s.output, s.output).t();
+            let dx = ViewMut::new(&mut dx[k * s.input..], s.windows(), s.input, s.options.stride * s.input);
+            gemm(dx, true, 1.0, g, tap, Threads::All);
         }
-        let tap = View::new(&w[k * s.input * s.output..], s.input, s.output, s.output).t();
-        for b in 0..s.batch {
-            let g = View::new(&g[(b * s.outputs + first) * s.output..], end - first, s.output, s.output);
-            let offset = (b * s.frames + first * stride + k - left) * s.input;
-            // SAFETY: nothing else writes while this product runs.
-            let out = unsafe { out.rows(offset, end - first, s.input, stride * s.input) };
-            gemm(out, true, 1.0, g, tap, Threads::All);
-        }
+    };
+    if s.row_frames() == s.frames {
+        return run(dx);
     }
+    let (row, row_padded) = (s.frames * s.input, s.row_frames() * s.input);
+    let mut padded = vec![0.0; s.batch * row_padded];
+    run(&mut padded);
+    dx.par_chunks_exact_mut(row).enumerate().for_each(|(b, dx)| {
+        dx.copy_from_slice(&padded[b * row_padded + s.options.pad_left * s.input..][..row]);
+    });
 }
 
 /// The same by [`small_product`]s.
@@ -163,15 +203,13 @@ fn grouped_input_gradient(dx: &mut [f32], g: &[f32], w: &[f32], s: Sizes) {
 /// Gradient of the weight: `dw[k] = Σ_{b, t} x[b, t·stride + k − pad_left]ᵀ · g[b, t]`, written to zeroed `dw`.
 pub fn weight_gradient(dw: &mut [f32], x: &[f32], g: &[f32], s: Sizes) {
     let x = s.pad(x);
-    let (row_in, row_out) = (s.padded_frames() * s.input, s.outputs * s.output);
     if s.options.groups == 1 {
-        for (x, g) in x.chunks_exact(row_in).zip(g.chunks_exact(row_out)) {
-            let windows = View::new(x, s.outputs, s.kernel * s.input, s.options.stride * s.input);
-            let g = View::new(g, s.outputs, s.output, s.output);
-            gemm(ViewMut::new(dw, s.kernel * s.input, s.output, s.output), true, 1.0, windows.t(), g, Threads::All);
-        }
-        return;
+        let g = s.spread(g);
+        let g = View::new(&g, s.windows(), s.output, s.output);
+        let dw = ViewMut::new(dw, s.kernel * s.input, s.output, s.output);
+        return gemm(dw, false, 1.0, s.window_view(&x).t(), g, Threads::All);
     }
+    let row_in = s.row_frames() * s.input;
     let (ci, co) = (s.group_input(), s.group_output());
     let dw = Shared::new(dw);
     let taps: Vec<usize> = (0..s.kernel).map(|k| k * s.input).collect();
