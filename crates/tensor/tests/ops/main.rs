@@ -11,6 +11,7 @@ mod contrastive;
 mod conv;
 mod ctc;
 mod golden;
+mod graph;
 mod linear;
 mod optimizer;
 mod rows;
