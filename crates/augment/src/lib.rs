@@ -1,1 +1,18 @@
 //! Perturbations of waveforms and spectrograms.
+//!
+//! Pure functions of (input, random stream): what is drawn depends on the key that the caller
+//! gives, never on what was drawn before for another utterance.
+//!
+//! | on features `[T, F]` | on samples |
+//! |---|---|
+//! | [`time_spans`], [`frequency_bands`], [`spec_augment`], [`PositionShift`] | [`add_noise`], [`speed`], [`volume`], [`reverb`], [`low_pass`] |
+
+mod noise;
+mod shift;
+mod spec;
+mod wave;
+
+pub use noise::{NoiseConfig, NoiseError, NoiseSource, add_noise, mix_at_snr};
+pub use shift::PositionShift;
+pub use spec::{SpanMask, SpecAugmentConfig, frequency_band_count, frequency_bands, spec_augment, time_spans};
+pub use wave::{low_pass, reverb, speed, volume};

@@ -7,8 +7,13 @@ mod capsule;
 mod checkpoint;
 mod config;
 mod error;
+pub mod files;
 mod gradients;
+pub mod log;
 mod optimizer;
+pub mod recipe;
+pub mod report;
+pub mod schedule;
 mod task;
 mod trainer;
 

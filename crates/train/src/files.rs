@@ -1,0 +1,97 @@
+//! Files that are either the old or the new one, never a part.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+/// Writes a file through a temporary one in the same folder: write, fsync, rename, fsync folder.
+///
+/// On any failure (a full disk, a lost permission) the old file is as it was and the temporary one
+/// is removed.
+pub fn atomic_write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    atomic_write_with(path, |file| file.write_all(bytes))
+}
+
+/// As [`atomic_write`], with the writing done by `write`.
+pub fn atomic_write_with(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+    let temporary = temporary_beside(path);
+    let result = File::create(&temporary).and_then(|mut file| {
+        write(&mut file)?;
+        file.sync_all()?;
+        std::fs::rename(&temporary, path)
+    });
+    if let Err(error) = result {
+        // The first error is the one to report; a file that was never made cannot be removed.
+        std::fs::remove_file(&temporary).ok();
+        return Err(error);
+    }
+    sync_folder(path)
+}
+
+/// A name in the same folder that no other process uses.
+fn temporary_beside(path: &Path) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!(".{name}.{}.part", std::process::id()))
+}
+
+/// Makes the rename itself durable; not every file system can.
+fn sync_folder(path: &Path) -> io::Result<()> {
+    let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    match File::open(folder).and_then(|folder| folder.sync_all()) {
+        Err(error) if cfg!(unix) => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Keeps a second process out of a run directory for as long as it lives.
+///
+/// The lock belongs to the open file, so a killed process leaves none behind.
+#[derive(Debug)]
+pub struct RunLock {
+    _file: File,
+}
+
+impl RunLock {
+    /// Locks `<run>/.lock`.
+    pub fn acquire(run: &Path) -> io::Result<Self> {
+        let file = File::options().create(true).truncate(false).write(true).open(run.join(".lock"))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Self { _file: file }),
+            Err(std::fs::TryLockError::WouldBlock) => Err(io::Error::new(
+                io::ErrorKind::WouldBlock,
+                format!("{} is in use by another process; wait for it or choose another --run", run.display()),
+            )),
+            Err(std::fs::TryLockError::Error(error)) => Err(error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_write_leaves_the_old_file_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state");
+        atomic_write(&path, b"old").unwrap();
+        let error = atomic_write_with(&path, |file| {
+            file.write_all(b"half of the new")?;
+            Err(io::Error::new(io::ErrorKind::StorageFull, "no space left on device"))
+        });
+        assert_eq!(error.unwrap_err().kind(), io::ErrorKind::StorageFull);
+        assert_eq!(std::fs::read(&path).unwrap(), b"old");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+        atomic_write(&path, b"new").unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"new");
+    }
+
+    #[test]
+    fn a_run_directory_has_one_user() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = RunLock::acquire(folder.path()).unwrap();
+        assert!(RunLock::acquire(folder.path()).unwrap_err().to_string().contains("in use"));
+        drop(first);
+        RunLock::acquire(folder.path()).unwrap();
+    }
+}

@@ -1,0 +1,124 @@
+//! What a run writes while it goes: `log.jsonl`, TensorBoard events, progress on the terminal.
+
+mod progress;
+mod tensorboard;
+
+use progress::Progress;
+use serde_json::{Map, Value};
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use tensorboard::EventWriter;
+
+/// The logs of one run directory.
+#[derive(Debug)]
+pub struct RunLog {
+    path: PathBuf,
+    file: File,
+    events: EventWriter,
+    progress: Progress,
+}
+
+impl RunLog {
+    /// Opens (or goes on with) the logs of a run of `steps` steps.
+    pub fn open(run: &Path, steps: u64, quiet: bool) -> io::Result<Self> {
+        let path = run.join("log.jsonl");
+        let file = OpenOptions::new().create(true).append(true).open(&path)?;
+        let events = EventWriter::create(&run.join("tensorboard"))?;
+        Ok(Self { path, file, events, progress: Progress::new(steps, quiet) })
+    }
+
+    /// Drops the entries after a step: a resumed run writes them again.
+    ///
+    /// A line that was cut off by a crash goes with them.
+    pub fn resume_from(&mut self, step: u64) -> io::Result<()> {
+        let kept: Vec<String> = BufReader::new(File::open(&self.path)?)
+            .lines()
+            .map_while(Result::ok)
+            .filter(|line| step_of(line).is_some_and(|own| own <= step))
+            .collect();
+        let text: String = kept.iter().map(|line| format!("{line}\n")).collect();
+        crate::files::atomic_write(&self.path, text.as_bytes())?;
+        self.file = OpenOptions::new().append(true).open(&self.path)?;
+        self.progress.start_at(step);
+        Ok(())
+    }
+
+    /// Named numbers at a step.
+    pub fn scalars(&mut self, step: u64, values: &[(&str, f64)]) -> io::Result<()> {
+        let mut entry = Map::new();
+        entry.insert("step".into(), step.into());
+        for &(name, value) in values {
+            // JSON has no NaN; a missing number would hide it.
+            let number = serde_json::Number::from_f64(value).map_or_else(|| Value::String(value.to_string()), Value::Number);
+            entry.insert(name.to_string(), number);
+            self.events.scalar(step, name, value)?;
+        }
+        writeln!(self.file, "{}", Value::Object(entry))?;
+        self.events.flush()
+    }
+
+    /// One optimiser step is done.
+    pub fn advance(&mut self, step: u64, audio_secs: f64, loss: f64) {
+        self.progress.advance(step, audio_secs, loss);
+    }
+
+    /// Validation scores, for the terminal.
+    pub fn validation(&mut self, step: u64, values: &[(&str, f64)]) {
+        let scores: Vec<String> =
+            values.iter().map(|(name, value)| format!("{} {value:.4}", name.trim_start_matches("validation/"))).collect();
+        self.progress.line(&format!("step {step}: validation {}", scores.join(", ")));
+    }
+
+    /// Ends the progress display and writes everything out.
+    pub fn finish(&mut self) -> io::Result<()> {
+        self.progress.finish();
+        self.file.sync_all()?;
+        self.events.flush()
+    }
+}
+
+/// The series of every number in a `log.jsonl`, by name, in order of steps.
+pub fn read_series(path: &Path) -> io::Result<std::collections::BTreeMap<String, Vec<(f64, f64)>>> {
+    let mut series = std::collections::BTreeMap::<String, Vec<(f64, f64)>>::new();
+    for line in BufReader::new(File::open(path)?).lines() {
+        let Ok(Value::Object(entry)) = serde_json::from_str(&line?) else { continue };
+        let Some(step) = entry.get("step").and_then(Value::as_f64) else { continue };
+        for (name, value) in &entry {
+            if let Some(value) = value.as_f64().filter(|_| name != "step") {
+                series.entry(name.clone()).or_default().push((step, value));
+            }
+        }
+    }
+    Ok(series)
+}
+
+fn step_of(line: &str) -> Option<u64> {
+    serde_json::from_str::<Value>(line).ok()?.get("step")?.as_u64()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_resumed_log_has_every_step_once() {
+        let run = tempfile::tempdir().unwrap();
+        let mut log = RunLog::open(run.path(), 10, true).unwrap();
+        for step in 1..=5 {
+            log.scalars(step, &[("train/loss", 1.0 / step as f64), ("train/bad", f64::NAN)]).unwrap();
+        }
+        drop(log);
+        // A crash cuts the last line.
+        let path = run.path().join("log.jsonl");
+        let text = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(&path, &text[..text.len() - 7]).unwrap();
+        let mut log = RunLog::open(run.path(), 10, true).unwrap();
+        log.resume_from(3).unwrap();
+        log.scalars(4, &[("train/loss", 0.25)]).unwrap();
+        log.finish().unwrap();
+        let series = read_series(&path).unwrap();
+        assert_eq!(series["train/loss"], [(1.0, 1.0), (2.0, 0.5), (3.0, 1.0 / 3.0), (4.0, 0.25)]);
+        assert!(!series.contains_key("train/bad"));
+    }
+}
