@@ -8,10 +8,10 @@ use std::borrow::Cow;
 
 use rayon::prelude::*;
 
+use super::build;
 use super::elementwise::add;
-use super::gemm::{Shared, Threads, View, ViewMut, gemm};
+use super::gemm::{Shared, Threads, View, ViewMut, gemm, product};
 use super::tile::{COLUMNS, Left, ROWS, Right, Tile, UNIT, tile};
-use super::{bias_rows, build};
 use crate::ops::Conv1dOptions;
 
 /// Elements of the right operand that a pass over the rows works on: 128 KiB, to stay in a second-level cache.
@@ -107,9 +107,7 @@ pub fn forward(out: &mut [f32], x: &[f32], w: &[f32], s: Sizes) {
             let out = ViewMut::new(out, s.windows(), s.output, s.output);
             return gemm(out, true, 1.0, s.window_view(&x), weight, Threads::All);
         }
-        let mut all = bias_rows(s.windows(), s.output, None);
-        let view = ViewMut::new(&mut all, s.windows(), s.output, s.output);
-        gemm(view, false, 1.0, s.window_view(&x), weight, Threads::All);
+        let all = product(s.window_view(&x), weight, Threads::All);
         let row_all = s.slots() * s.output;
         out.par_chunks_exact_mut(row_out).enumerate().for_each(|(b, out)| add(out, &all[b * row_all..][..row_out]));
         return;
@@ -200,18 +198,18 @@ fn grouped_input_gradient(dx: &mut [f32], g: &[f32], w: &[f32], s: Sizes) {
     }
 }
 
-/// Gradient of the weight: `dw[k] = Σ_{b, t} x[b, t·stride + k − pad_left]ᵀ · g[b, t]`, written to zeroed `dw`.
-pub fn weight_gradient(dw: &mut [f32], x: &[f32], g: &[f32], s: Sizes) {
+/// Gradient of the weight: `dw[k] = Σ_{b, t} x[b, t·stride + k − pad_left]ᵀ · g[b, t]`.
+pub fn weight_gradient(x: &[f32], g: &[f32], s: Sizes) -> Vec<f32> {
     let x = s.pad(x);
     if s.options.groups == 1 {
         let g = s.spread(g);
         let g = View::new(&g, s.windows(), s.output, s.output);
-        let dw = ViewMut::new(dw, s.kernel * s.input, s.output, s.output);
-        return gemm(dw, false, 1.0, s.window_view(&x).t(), g, Threads::All);
+        return product(s.window_view(&x).t(), g, Threads::All);
     }
+    let mut dw = vec![0.0; s.kernel * s.group_input() * s.output];
     let row_in = s.row_frames() * s.input;
     let (ci, co) = (s.group_input(), s.group_output());
-    let dw = Shared::new(dw);
+    let shared = Shared::new(&mut dw);
     let taps: Vec<usize> = (0..s.kernel).map(|k| k * s.input).collect();
     (0..s.options.groups).into_par_iter().for_each(|group| {
         let left = Left { data: &x, start: group * ci, row: 1, outer: row_in, inner: s.options.stride * s.input };
@@ -219,10 +217,11 @@ pub fn weight_gradient(dw: &mut [f32], x: &[f32], g: &[f32], s: Sizes) {
         small_product(&taps, ci, [s.batch, s.outputs], left, right, |k, c, column, values| {
             let offset = (k * ci + c) * s.output + group * co + column;
             // SAFETY: output channels of one group, which this task alone writes.
-            let mut dw = unsafe { dw.rows(offset, 1, values.len(), s.output) };
+            let mut dw = unsafe { shared.rows(offset, 1, values.len(), s.output) };
             add(dw.row(0), values);
         });
     });
+    dw
 }
 
 /// The right operand of a [`small_product`]: columns `start..start + columns` of a matrix with rows of `row` elements.

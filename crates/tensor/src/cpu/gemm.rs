@@ -100,6 +100,20 @@ pub enum Threads {
     All,
 }
 
+/// `a·b` in new memory.
+pub fn product(a: View<'_>, b: View<'_>, threads: Threads) -> Vec<f32> {
+    let (rows, cols) = (a.rows, b.cols);
+    if a.cols == 0 {
+        return vec![0.0; rows * cols];
+    }
+    let mut out: Vec<f32> = Vec::with_capacity(rows * cols);
+    let start = out.spare_capacity_mut().as_mut_ptr().cast();
+    gemm(ViewMut { start, rows, cols, row_stride: cols, life: std::marker::PhantomData }, false, 1.0, a, b, threads);
+    // SAFETY: a product that does not accumulate writes every element, and reads none of them before.
+    unsafe { out.set_len(rows * cols) };
+    out
+}
+
 /// `out ← alpha·a·b`, or `out ← out + alpha·a·b` where `accumulate`.
 pub fn gemm(mut out: ViewMut<'_>, accumulate: bool, alpha: f32, a: View<'_>, b: View<'_>, threads: Threads) {
     assert!(

@@ -108,9 +108,8 @@ impl Conv1d {
             dx
         });
         let dw = wants(1).then(|| {
-            let mut dw = fused::zeros(weight.layout().shape().clone());
-            kernel::weight_gradient(dw.storage_mut(), elements(&x), elements(&grad), self.0);
-            dw
+            let dw = kernel::weight_gradient(elements(&x), elements(&grad), self.0);
+            fused::tensor(dw, weight.layout().shape().clone())
         });
         let db = wants(2).then(|| {
             let mut db = fused::zeros([self.0.output]);

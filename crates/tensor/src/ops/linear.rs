@@ -4,7 +4,7 @@ use burn::backend::flex::FlexTensor;
 use burn::tensor::{Shape, Tensor};
 
 use crate::cpu;
-use crate::cpu::gemm::{Threads, View, ViewMut, gemm};
+use crate::cpu::gemm::{Threads, View, ViewMut, gemm, product};
 use crate::cpu::reduce::column_sums;
 use crate::fused::{self, Kernel, dense, elements, rows_of};
 use crate::reference;
@@ -38,7 +38,7 @@ pub fn linear<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Option<Tens
 struct Linear;
 
 impl Linear {
-    fn product(x: FlexTensor, weight: FlexTensor, bias: Option<FlexTensor>) -> (FlexTensor, (FlexTensor, FlexTensor)) {
+    fn map(x: FlexTensor, weight: FlexTensor, bias: Option<FlexTensor>) -> (FlexTensor, (FlexTensor, FlexTensor)) {
         let (x, weight) = (dense(x), dense(weight));
         let [inputs, outputs]: [usize; 2] = weight.layout().shape().dims();
         let rows = rows(&x, inputs);
@@ -47,15 +47,16 @@ impl Linear {
             *last = outputs;
         }
         let bias = bias.map(dense);
-        let mut y = cpu::bias_rows(rows, outputs, bias.as_ref().map(elements));
-        gemm(
-            ViewMut::new(&mut y, rows, outputs, outputs),
-            bias.is_some(),
-            1.0,
-            View::new(elements(&x), rows, inputs, inputs),
-            View::new(elements(&weight), inputs, outputs, outputs),
-            Threads::All,
-        );
+        let view = View::new(elements(&x), rows, inputs, inputs);
+        let matrix = View::new(elements(&weight), inputs, outputs, outputs);
+        let y = match bias.as_ref().map(elements) {
+            Some(bias) => {
+                let mut y = cpu::bias_rows(rows, outputs, Some(bias));
+                gemm(ViewMut::new(&mut y, rows, outputs, outputs), true, 1.0, view, matrix, Threads::All);
+                y
+            }
+            None => product(view, matrix, Threads::All),
+        };
         (fused::tensor(y, Shape::from(shape)), (x, weight))
     }
 
@@ -66,16 +67,12 @@ impl Linear {
         let g = View::new(elements(&grad), rows, outputs, outputs);
         let wants = |i: usize| wanted.get(i).is_some_and(|wanted| *wanted);
         let dx = wants(0).then(|| {
-            let mut dx = fused::zeros(x.layout().shape().clone());
-            let out = ViewMut::new(dx.storage_mut(), rows, inputs, inputs);
-            gemm(out, false, 1.0, g, View::new(elements(&weight), inputs, outputs, outputs).t(), Threads::All);
-            dx
+            let transposed = View::new(elements(&weight), inputs, outputs, outputs).t();
+            fused::tensor(product(g, transposed, Threads::All), x.layout().shape().clone())
         });
         let dw = wants(1).then(|| {
-            let mut dw = fused::zeros([inputs, outputs]);
-            let out = ViewMut::new(dw.storage_mut(), inputs, outputs, outputs);
-            gemm(out, false, 1.0, View::new(elements(&x), rows, inputs, inputs).t(), g, Threads::All);
-            dw
+            let transposed = View::new(elements(&x), rows, inputs, inputs).t();
+            fused::tensor(product(transposed, g, Threads::All), [inputs, outputs])
         });
         let db = wants(2).then(|| {
             let mut db = fused::zeros([outputs]);
@@ -95,7 +92,7 @@ impl Kernel<3> for Linear {
     type Saved = (FlexTensor, FlexTensor);
 
     fn forward(&self, [x, weight, bias]: [FlexTensor; 3], tracked: bool) -> (FlexTensor, Option<Self::Saved>) {
-        let (y, saved) = Self::product(x, weight, Some(bias));
+        let (y, saved) = Self::map(x, weight, Some(bias));
         (y, tracked.then_some(saved))
     }
 
@@ -108,7 +105,7 @@ impl Kernel<2> for Linear {
     type Saved = (FlexTensor, FlexTensor);
 
     fn forward(&self, [x, weight]: [FlexTensor; 2], tracked: bool) -> (FlexTensor, Option<Self::Saved>) {
-        let (y, saved) = Self::product(x, weight, None);
+        let (y, saved) = Self::map(x, weight, None);
         (y, tracked.then_some(saved))
     }
 
