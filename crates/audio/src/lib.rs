@@ -3,7 +3,7 @@
 //! | Module | What |
 //! |---|---|
 //! | [`decode`] | files of any supported format to mono samples, whole or block by block |
-//! | [`resample`] | another sampling rate, exact length, no delay |
+//! | [`mod@resample`] | another sampling rate, exact length, no delay |
 //! | [`mel`] | the SPIRAL log-mel front end |
 //! | [`kaldi`] | Kaldi-compatible filter banks and MFCC |
 //! | [`vad`] | voice activity detection and segmentation |
@@ -31,4 +31,6 @@ pub use error::AudioError;
 pub use kaldi::{Fbank, FbankConfig, Mfcc, MfccConfig, StreamingFbank};
 pub use mel::{FeatureNorm, Features, MelConfig, MelFrontEnd, PeakNorm, StreamingMel};
 pub use resample::{StreamingResampler, resample};
-pub use vad::{EarshotVad, EnergyVad, EnergyVadConfig, Segment, SegmentConfig, Segmenter, Vad, segments};
+pub use vad::{
+    EarshotVad, EnergyVad, EnergyVadConfig, Segment, SegmentConfig, Segmenter, Vad, segments,
+};

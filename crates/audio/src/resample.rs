@@ -13,10 +13,13 @@ use std::num::NonZeroU32;
 use rubato::audioadapter_buffers::direct::SequentialSlice;
 use rubato::{Fft, FixedSync, Indexing, Resampler as _};
 
-use crate::error::AudioError;
+use crate::error::{AudioError, check_finite};
 
 /// Input samples per block, rounded up to what the ratio needs.
 const BLOCK_SAMPLES: usize = 1024;
+
+/// Largest magnitude that is resampled; beyond, sums over a block could overflow.
+const MAX_MAGNITUDE: f32 = 1e20;
 
 /// Rates above this are a unit error, and their filters would not fit into memory.
 const MAX_RATE_HZ: u32 = 1 << 20;
@@ -32,8 +35,9 @@ pub fn resampled_len(num_samples: usize, from: u32, to: u32) -> usize {
 /// Resamples a whole signal; the output has [`resampled_len`] samples.
 ///
 /// # Errors
-/// A rate of 0 or above 1,048,576 Hz.
+/// A rate of 0 or above 1,048,576 Hz; NaN or infinite samples.
 pub fn resample(x: &[f32], from: u32, to: u32) -> Result<Vec<f32>, AudioError> {
+    check_finite(x, 0)?;
     let mut out = Vec::with_capacity(resampled_len(x.len(), from, to));
     let mut resampler = StreamingResampler::new(from, to)?;
     resampler.push(x, &mut out);
@@ -42,6 +46,8 @@ pub fn resample(x: &[f32], from: u32, to: u32) -> Result<Vec<f32>, AudioError> {
 }
 
 /// Resamples a signal that arrives in pieces.
+///
+/// Samples that are NaN, infinite or beyond ±10²⁰ make all output NaN that their block can reach.
 pub struct StreamingResampler {
     from: u32,
     to: u32,
@@ -119,6 +125,8 @@ struct Engine {
     block_out: Vec<f32>,
     pending: Vec<f32>,
     delay_left: usize,
+    /// The previous block, whose filter tail reaches into the next one, was not a number.
+    was_poisoned: bool,
 }
 
 impl Engine {
@@ -139,6 +147,7 @@ impl Engine {
             block_out,
             pending: Vec::with_capacity(block_in),
             delay_left,
+            was_poisoned: false,
         })
     }
 
@@ -162,6 +171,11 @@ impl Engine {
 
     fn process(&mut self, out: &mut Vec<f32>) {
         let num_out = self.block_out.len();
+        // rubato panics on what is not a number.
+        let is_poisoned = !self.pending.iter().all(|x| x.abs() <= MAX_MAGNITUDE);
+        if is_poisoned {
+            self.pending.fill(0.0);
+        }
         let input = SequentialSlice::new(&self.pending, 1, self.block_in);
         let output = SequentialSlice::new_mut(&mut self.block_out, 1, num_out);
         // Both buffers have the sizes that rubato asked for, which is all that can go wrong.
@@ -172,6 +186,10 @@ impl Engine {
             debug_assert!(done.is_ok(), "{done:?}");
         }
         self.pending.clear();
+        if is_poisoned || self.was_poisoned {
+            self.block_out.fill(f32::NAN);
+        }
+        self.was_poisoned = is_poisoned;
         let skip = self.delay_left.min(num_out);
         self.delay_left -= skip;
         out.extend_from_slice(&self.block_out[skip..]);
@@ -180,6 +198,7 @@ impl Engine {
     fn reset(&mut self) {
         self.fft.reset();
         self.pending.clear();
+        self.was_poisoned = false;
         self.delay_left = self.fft.output_delay();
     }
 }

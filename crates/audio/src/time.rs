@@ -72,7 +72,7 @@ pub fn samples_from_secs(secs: f64, sample_rate: u32) -> Result<Samples, AudioEr
 }
 
 /// The same time at another sampling rate: `round(samples · to / from)`, half rounded up, exact.
-/// This is the length that [`crate::resample::resample`] gives.
+/// This is the length that [`crate::resample::resample()`] gives.
 pub fn samples_from_other_rate(samples: Samples, from: u32, to: u32) -> Samples {
     let from = u128::from(from.max(1));
     let rounded = (2 * u128::from(samples.0) * u128::from(to) + from) / (2 * from);

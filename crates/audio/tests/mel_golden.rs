@@ -1,5 +1,7 @@
 //! The SPIRAL front end against the official program's numbers.
 
+#![allow(clippy::unwrap_used)] // helpers of tests may fail like tests
+
 mod common;
 
 use auricle_audio::{FeatureNorm, MelConfig, MelFrontEnd};

@@ -1,5 +1,7 @@
 //! Real recordings of the development data, where they exist.
 
+#![allow(clippy::unwrap_used)] // helpers of tests may fail like tests
+
 mod common;
 
 use std::path::PathBuf;

@@ -1,6 +1,7 @@
 //! Everything that is not plain WAV, through symphonia.
 
 use std::fs::File;
+use std::io::ErrorKind;
 use std::path::Path;
 
 use symphonia::core::codecs::CodecParameters;
@@ -35,7 +36,12 @@ pub(super) struct CompressedBlocks {
 }
 
 impl CompressedBlocks {
-    pub(super) fn open(path: &Path) -> Result<Self, AudioError> {
+    /// `magic`: the first bytes of the file.
+    pub(super) fn open(path: &Path, magic: &[u8]) -> Result<Self, AudioError> {
+        let is_known = [&b"fLaC"[..], b"OggS", b"ID3"]
+            .iter()
+            .any(|m| magic.starts_with(m))
+            || magic.get(4..8) == Some(b"ftyp");
         let file = File::open(path).map_err(|source| AudioError::Io {
             action: "open",
             path: path.to_owned(),
@@ -50,9 +56,19 @@ impl CompressedBlocks {
                 FormatOptions::default(),
                 MetadataOptions::default(),
             )
-            .map_err(|e| AudioError::UnknownFormat {
-                path: path.to_owned(),
-                detail: e.to_string(),
+            .map_err(|e| match e {
+                SymphoniaError::IoError(e) if is_known && e.kind() == ErrorKind::UnexpectedEof => {
+                    AudioError::Truncated {
+                        path: path.to_owned(),
+                        position_samples: 0,
+                        expected_samples: None,
+                        sample_rate: 0,
+                    }
+                }
+                e => AudioError::UnknownFormat {
+                    path: path.to_owned(),
+                    detail: e.to_string(),
+                },
             })?;
         let container = format.format_info().short_name;
 
@@ -132,9 +148,7 @@ impl CompressedBlocks {
             detail,
         };
         let failed = |e| match e {
-            SymphoniaError::IoError(e) if e.kind() == std::io::ErrorKind::UnexpectedEof => {
-                truncated()
-            }
+            SymphoniaError::IoError(e) if e.kind() == ErrorKind::UnexpectedEof => truncated(),
             SymphoniaError::IoError(source) => AudioError::Io {
                 action: "read",
                 path: path.to_owned(),

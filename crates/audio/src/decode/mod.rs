@@ -107,29 +107,17 @@ pub fn probe(path: &Path) -> Result<AudioInfo, AudioError> {
 /// # Errors
 /// A missing, empty, unknown, truncated or damaged file, NaN or infinite samples, a broken limit.
 pub fn read(path: &Path, limits: &Limits) -> Result<Audio, AudioError> {
-    let stream = stream(path, limits)?;
-    let sample_rate = stream.info.sample_rate;
-    // The header is a hint only: a lying one must not reserve gigabytes.
-    let hint = stream.info.num_samples.unwrap_or(0).min(1 << 24) as usize;
-    let mut samples = Vec::with_capacity(hint);
-    for block in stream {
-        samples.extend_from_slice(&block?);
-    }
-    Ok(Audio {
-        samples,
-        sample_rate,
-    })
+    stream(path, limits)?.collect_all()
 }
 
-/// Reads a whole file as mono, resampled to `sample_rate` (see [`crate::resample`]).
+/// Reads a whole file as mono, resampled to `sample_rate` (see [`mod@crate::resample`]).
 ///
 /// # Errors
 /// As [`read`]; a sampling rate of 0.
 pub fn read_at(path: &Path, sample_rate: u32, limits: &Limits) -> Result<Audio, AudioError> {
     let stream = stream(path, limits)?;
     if stream.info.sample_rate == sample_rate {
-        drop(stream);
-        return read(path, limits);
+        return stream.collect_all();
     }
     let mut resampler = StreamingResampler::new(stream.info.sample_rate, sample_rate)?;
     let mut samples = Vec::new();
@@ -181,7 +169,7 @@ pub fn stream(path: &Path, limits: &Limits) -> Result<AudioStream, AudioError> {
     };
     let source = match wav {
         Some(wav) => Source::Wav(wav),
-        None => Source::Compressed(compressed::CompressedBlocks::open(path)?),
+        None => Source::Compressed(compressed::CompressedBlocks::open(path, &magic)?),
     };
     let info = source.info().clone();
     let stream = AudioStream {
@@ -241,6 +229,20 @@ impl AudioStream {
     /// What the header says.
     pub fn info(&self) -> &AudioInfo {
         &self.info
+    }
+
+    fn collect_all(self) -> Result<Audio, AudioError> {
+        let sample_rate = self.info.sample_rate;
+        // The header is a hint only: a lying one must not reserve gigabytes.
+        let hint = self.info.num_samples.unwrap_or(0).min(1 << 24) as usize;
+        let mut samples = Vec::with_capacity(hint);
+        for block in self {
+            samples.extend_from_slice(&block?);
+        }
+        Ok(Audio {
+            samples,
+            sample_rate,
+        })
     }
 
     fn check_header(&self) -> Result<(), AudioError> {

@@ -10,9 +10,14 @@ mod streaming;
 use auricle_rng::Stream;
 use serde::{Deserialize, Serialize};
 
-use crate::dsp::{LANES, Lanes, SparseFilters, SpectrumBlock, SpectrumPlan, append_frames, cosine_window, fast_ln};
+use crate::dsp::{
+    LANES, Lanes, SparseFilters, SpectrumBlock, SpectrumPlan, append_frames, cosine_window, fast_ln,
+};
 use crate::error::{AudioError, check_finite};
-use numerics::{EPSILON, normalise, normalise_by_own_statistics, peak, pre_emphasise, reflect_end, reflect_start, slaney_filters};
+use numerics::{
+    EPSILON, normalise, normalise_by_own_statistics, peak, pre_emphasise, reflect_end,
+    reflect_start, slaney_filters,
+};
 
 pub use streaming::StreamingMel;
 
@@ -419,4 +424,3 @@ fn validate(config: &MelConfig) -> Result<(), AudioError> {
     }
     Ok(())
 }
-

@@ -142,8 +142,15 @@ mod tests {
     #[test]
     fn filters_of_the_published_front_end() {
         let filters = slaney_filters(&MelConfig::default());
-        let non_zero: Vec<usize> =
-            (0..128).map(|b| filters.dense_row(b, 257).iter().filter(|&&w| w != 0.0).count()).collect();
+        let non_zero: Vec<usize> = (0..128)
+            .map(|b| {
+                filters
+                    .dense_row(b, 257)
+                    .iter()
+                    .filter(|&&w| w != 0.0)
+                    .count()
+            })
+            .collect();
         assert!(non_zero.iter().all(|&n| n > 0));
         assert_eq!(non_zero.iter().filter(|&&n| n == 1).count(), 25);
     }

@@ -152,7 +152,6 @@ impl StreamingMel {
     }
 }
 
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -162,16 +161,25 @@ mod tests {
     fn config(fixed_norm: bool) -> MelConfig {
         let norm = if fixed_norm {
             let ramp = |scale: f32| (0..128).map(|i| scale * (1.0 + i as f32)).collect();
-            FeatureNorm::Fixed { mean: ramp(-0.1), std: ramp(0.02) }
+            FeatureNorm::Fixed {
+                mean: ramp(-0.1),
+                std: ramp(0.02),
+            }
         } else {
             FeatureNorm::None
         };
-        MelConfig { peak: PeakNorm::Fixed(0.7), norm, ..MelConfig::default() }
+        MelConfig {
+            peak: PeakNorm::Fixed(0.7),
+            norm,
+            ..MelConfig::default()
+        }
     }
 
     fn signal(seed: u64, num_samples: usize) -> Vec<f32> {
         let mut stream = Key::new(seed).stream(Purpose::Test);
-        (0..num_samples).map(|_| stream.normal() as f32 * 0.3).collect()
+        (0..num_samples)
+            .map(|_| stream.normal() as f32 * 0.3)
+            .collect()
     }
 
     proptest! {
@@ -228,7 +236,13 @@ mod tests {
     fn refuses_what_needs_the_whole_utterance() {
         assert!(StreamingMel::new(MelConfig::default()).is_err());
         let peak = PeakNorm::Fixed(1.0);
-        assert!(StreamingMel::new(MelConfig { peak, ..MelConfig::default() }).is_err());
+        assert!(
+            StreamingMel::new(MelConfig {
+                peak,
+                ..MelConfig::default()
+            })
+            .is_err()
+        );
     }
 
     #[test]
@@ -243,10 +257,16 @@ mod tests {
         out.clear();
         streaming.push(&x[..500], &mut out).unwrap();
         let error = streaming.push(&[0.0, f32::NAN], &mut out).unwrap_err();
-        assert!(error.to_string().starts_with("sample 501 is NaN"), "{error}");
+        assert!(
+            error.to_string().starts_with("sample 501 is NaN"),
+            "{error}"
+        );
         streaming.push(&x[500..], &mut out).unwrap();
         streaming.finish(&mut out).unwrap();
-        let offline = MelFrontEnd::new(config(false)).unwrap().compute(&x, x.len(), None).unwrap();
+        let offline = MelFrontEnd::new(config(false))
+            .unwrap()
+            .compute(&x, x.len(), None)
+            .unwrap();
         assert_eq!(out, offline.data);
     }
 }

@@ -44,7 +44,11 @@ pub struct Segment {
 ///
 /// # Errors
 /// NaN or infinite samples, a setting out of its domain.
-pub fn segments(samples: &[f32], vad: &mut dyn Vad, config: &SegmentConfig) -> Result<Vec<Segment>, AudioError> {
+pub fn segments(
+    samples: &[f32],
+    vad: &mut dyn Vad,
+    config: &SegmentConfig,
+) -> Result<Vec<Segment>, AudioError> {
     let mut segmenter = Segmenter::new(vad, config)?;
     let mut out = Vec::new();
     segmenter.push(samples, &mut out)?;
