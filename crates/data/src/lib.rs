@@ -1,1 +1,26 @@
-//! Manifests, corpus readers, the doctor, batch plans and the loader.
+//! Corpora as manifests: readers, the doctor, batch plans and the loader.
+//!
+//! | Module | What |
+//! |---|---|
+//! | [`Utterance`], [`Manifest`] | one JSONL file per set, sorted by id, with a byte-offset index |
+//! | [`readers`] | NeMo, Kaldi, lhotse, CSV/TSV and plain folders, all to utterances |
+//! | [`doctor`] | what is wrong with a corpus, and how to mend it |
+//! | [`plan()`] | which utterances share a batch |
+//! | [`load_ordered`] | threads that work ahead of the training loop, in order and with back-pressure |
+//! | [`builtin`] | a small synthetic corpus inside the program |
+
+pub mod builtin;
+pub mod doctor;
+mod error;
+mod loader;
+mod manifest;
+mod plan;
+pub mod readers;
+mod utterance;
+
+pub use error::DataError;
+pub use loader::{LoaderError, load_ordered};
+pub use manifest::Manifest;
+pub use plan::{Batch, BatchConfig, BatchPlan, plan};
+pub use readers::read_any;
+pub use utterance::Utterance;

@@ -1,1 +1,17 @@
-//! CTC decoding, timestamps, long-form chunking.
+//! From frame-wise scores to words with times.
+//!
+//! | Module | What |
+//! |---|---|
+//! | [`greedy`] | the best path of CTC, with frames and confidences |
+//! | [`words`] | tokens to words with times |
+//! | [`write`](mod@write) | plain text, JSON, CTM and SRT |
+//! | [`Chunker`] | hours of audio in bounded memory, cut where nobody speaks |
+
+mod ctc;
+mod long_form;
+mod words;
+pub mod write;
+
+pub use ctc::{TimedToken, greedy};
+pub use long_form::{Chunk, Chunker};
+pub use words::{Word, words};

@@ -1,7 +1,7 @@
 //! Decoded audio, kept in memory up to a budget.
 
 use crate::{TrainError, Wave};
-use auricle_audio::{Limits, read_at};
+use auricle_augment::{NoiseError, NoiseSource};
 use auricle_data::Utterance;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -46,25 +46,8 @@ impl AudioStore {
     }
 
     fn read(&self, utterance: &Utterance) -> Result<Vec<f32>, TrainError> {
-        let audio = read_at(&utterance.audio, self.sample_rate, &Limits::default())
-            .map_err(|error| TrainError::Data(format!("utterance {}: {error}", utterance.id)))?;
-        let rate = f64::from(self.sample_rate);
-        let start = (utterance.start_secs * rate).round() as usize;
-        let length = (utterance.duration_secs * rate).round() as usize;
-        // A whole file is taken as it is: a manifest's duration may be rounded.
-        if start == 0 && length.abs_diff(audio.samples.len()) <= self.sample_rate as usize / 100 {
-            return Ok(audio.samples);
-        }
-        let end = (start + length).min(audio.samples.len());
-        match audio.samples.get(start..end) {
-            Some(segment) if !segment.is_empty() => Ok(segment.to_vec()),
-            _ => Err(TrainError::Data(format!(
-                "utterance {}: {} has {} samples, the segment starts at {start}; run `auricle data check`",
-                utterance.id,
-                utterance.audio.display(),
-                audio.samples.len()
-            ))),
-        }
+        let fail = |error| TrainError::Data(format!("utterance {}: {error}", utterance.id));
+        utterance.samples(self.sample_rate).map_err(fail)
     }
 }
 
@@ -79,5 +62,29 @@ impl NoiseLibrary {
     /// The recordings of noise manifests, read at `sample_rate`.
     pub fn new(recordings: Vec<Utterance>, sample_rate: u32, budget_mib: usize) -> Self {
         Self { store: AudioStore::new(sample_rate, budget_mib), recordings }
+    }
+}
+
+impl NoiseSource for NoiseLibrary {
+    fn count(&self) -> usize {
+        self.recordings.len()
+    }
+
+    fn num_samples(&self, index: usize) -> usize {
+        let secs = self.recordings.get(index).map_or(0.0, |r| r.duration_secs);
+        (secs * f64::from(self.store.sample_rate)) as usize
+    }
+
+    fn read(&self, index: usize, start: usize, len: usize) -> Result<Vec<f32>, NoiseError> {
+        let missing = || NoiseError::Read { name: format!("number {index}"), reason: "there is none".into() };
+        let recording = self.recordings.get(index).ok_or_else(missing)?;
+        let fail = |reason: String| NoiseError::Read { name: recording.id.clone(), reason };
+        let wave = self.store.wave(recording).map_err(|e| fail(e.to_string()))?;
+        let piece = wave.samples.get(start..(start + len).min(wave.samples.len()));
+        piece.map(<[f32]>::to_vec).ok_or_else(|| fail(format!("is shorter than its manifest says ({} samples)", wave.samples.len())))
+    }
+
+    fn sample_rate(&self) -> u32 {
+        self.store.sample_rate
     }
 }

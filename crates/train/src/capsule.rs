@@ -22,6 +22,8 @@ pub struct Capsule {
     pub batch: u64,
     /// Seed of the run: with epoch and batch, the key of every draw.
     pub seed: u64,
+    /// Length that the batch was padded to.
+    pub padded_secs: f64,
     /// blake3 of the weights before the step.
     pub weights_hash: String,
     /// The batch's utterances.
@@ -78,7 +80,7 @@ pub(crate) fn replay<T: Task>(task: &mut T, capsule: &Capsule, waves: &[Wave]) -
         )));
     }
     let draw = Draw::Train { epoch: Key::new(capsule.seed).epoch(capsule.epoch), batch: capsule.batch };
-    let batch = task.preparer().prepare(waves, draw)?;
+    let batch = task.preparer().prepare(waves, capsule.padded_secs, draw)?;
     let mut output = task.forward_backward(&batch, capsule.step, draw)?;
     let gradients = GradientSet::collect(task.model(), &mut output.gradients);
     Ok((output.loss, gradients.non_finite()))

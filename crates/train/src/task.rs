@@ -67,8 +67,9 @@ pub trait Prepare: Send + Sync + 'static {
         None
     }
 
-    /// Front end, perturbation, padding: a pure function of its arguments.
-    fn prepare(&self, waves: &[Wave], draw: Draw) -> Result<Self::Batch, TrainError>;
+    /// Front end, perturbation, padding to at least `padded_secs` (so that batches of one bucket
+    /// have one shape): a pure function of its arguments. What is padded never changes a result.
+    fn prepare(&self, waves: &[Wave], padded_secs: f64, draw: Draw) -> Result<Self::Batch, TrainError>;
 }
 
 /// The result of one forward and backward pass.

@@ -161,7 +161,7 @@ impl<T: Task> Trainer<T> {
     fn batches(&self, epoch: u64, from: u64) -> Result<impl Iterator<Item = Loaded<T>> + use<T>, TrainError> {
         let batches = self.plan(epoch).batches;
         if batches.is_empty() {
-            return Err(TrainError::Data("the batch plan is empty: batch.batch_secs is below every utterance".into()));
+            return Err(TrainError::Data("the batch plan is empty".into()));
         }
         let key = Key::new(self.recipe.seed).epoch(epoch);
         let jobs: Vec<_> = batches.into_iter().enumerate().skip(from as usize).collect();
@@ -170,7 +170,7 @@ impl<T: Task> Trainer<T> {
             let waves = batch.indices.iter().filter_map(|&i| train.get(i)).map(|u| store.wave(u)).collect::<Result<Vec<_>, _>>()?;
             let secs = waves.iter().map(|wave| wave.samples.len() as f64).sum::<f64>() / f64::from(preparer.sample_rate());
             let draw = Draw::Train { epoch: key, batch: index as u64 };
-            Ok((index as u64, secs, preparer.prepare(&waves, draw)?))
+            Ok((index as u64, secs, preparer.prepare(&waves, batch.padded_secs, draw)?))
         };
         let loader = load_ordered(jobs.into_iter(), self.recipe.data.workers.max(1), LOOK_AHEAD, work);
         Ok(loader.map(|item| item.map_err(|e| TrainError::Data(e.to_string())).and_then(|inner| inner)))
@@ -262,7 +262,7 @@ impl<T: Task> Trainer<T> {
         let work = move |batch: auricle_data::Batch| -> Result<<T::Prepare as Prepare>::Batch, TrainError> {
             let waves =
                 batch.indices.iter().filter_map(|&i| utterances.get(i)).map(|u| store.wave(u)).collect::<Result<Vec<_>, _>>()?;
-            preparer.prepare(&waves, Draw::Validation)
+            preparer.prepare(&waves, batch.padded_secs, Draw::Validation)
         };
         for loaded in load_ordered(batches.into_iter(), self.recipe.data.workers.max(1), LOOK_AHEAD, work) {
             let batch = loaded.map_err(|e| TrainError::Data(e.to_string()))??;
@@ -278,7 +278,7 @@ impl<T: Task> Trainer<T> {
         let waves =
             longest.indices.iter().filter_map(|&i| self.train.get(i)).map(|u| self.store.wave(u)).collect::<Result<Vec<_>, _>>()?;
         let draw = Draw::Train { epoch: Key::new(self.recipe.seed), batch: 0 };
-        let batch = self.task.preparer().prepare(&waves, draw)?;
+        let batch = self.task.preparer().prepare(&waves, longest.padded_secs, draw)?;
         Ok(self.task.forward_backward(&batch, 0, draw)?.loss)
     }
 
@@ -325,13 +325,15 @@ impl<T: Task> Trainer<T> {
     fn capsule(&self, what: &str, batch: u64) -> Result<TrainError, TrainError> {
         let state = self.checkpoint();
         let plan = self.plan(self.progress.epoch);
-        let indices = plan.batches.get(batch as usize).map(|b| b.indices.clone()).unwrap_or_default();
+        let (indices, padded_secs) =
+            plan.batches.get(batch as usize).map(|b| (b.indices.clone(), b.padded_secs)).unwrap_or_default();
         let capsule = Capsule {
             what: what.to_string(),
             step: self.progress.step,
             epoch: self.progress.epoch,
             batch,
             seed: self.recipe.seed,
+            padded_secs,
             weights_hash: weights_hash(&state.model),
             utterances: indices.iter().filter_map(|&i| self.train.get(i).cloned()).collect(),
         };

@@ -89,14 +89,15 @@ impl Prepare for CtcPrepare {
         self.config.front_end.sample_rate
     }
 
-    fn prepare(&self, waves: &[Wave], draw: Draw) -> Result<CtcBatch, TrainError> {
+    fn prepare(&self, waves: &[Wave], padded_secs: f64, draw: Draw) -> Result<CtcBatch, TrainError> {
         let bins = self.config.encoder.bins;
         let mut stream = draw.batch().stream(Purpose::FrequencyMask);
         let bands = frequency_band_count(bins, &self.augment.spec.frequency, &mut stream);
         let rows = waves.iter().map(|wave| self.features(wave, draw, bands)).collect::<Result<Vec<_>, _>>()?;
         let lengths: Vec<usize> = rows.iter().map(|(_, frames)| *frames).collect();
         let multiple = 16usize.max(self.config.encoder.downsampling());
-        let frames = lengths.iter().copied().max().unwrap_or(0).next_multiple_of(multiple);
+        let planned = self.config.front_end.num_frames_from_secs(padded_secs);
+        let frames = lengths.iter().copied().max().unwrap_or(0).max(planned).next_multiple_of(multiple);
         let mut features = Vec::with_capacity(waves.len() * frames * bins);
         for (mut row, _) in rows {
             row.resize(frames * bins, 0.0);

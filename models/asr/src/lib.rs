@@ -8,9 +8,11 @@ mod config;
 mod model;
 mod recogniser;
 mod task;
+mod transcribe;
 
 pub use batch::{CtcBatch, CtcPrepare};
 pub use config::{CtcAugment, CtcConfig};
 pub use model::CtcModel;
 pub use recogniser::{Recogniser, Recognition};
 pub use task::CtcTask;
+pub use transcribe::{TranscribeConfig, transcribe};

@@ -94,14 +94,15 @@ impl Prepare for SpiralPrepare {
         Some(self.config.crop_secs)
     }
 
-    fn prepare(&self, waves: &[Wave], draw: Draw) -> Result<SpiralBatch, TrainError> {
+    fn prepare(&self, waves: &[Wave], padded_secs: f64, draw: Draw) -> Result<SpiralBatch, TrainError> {
         let bins = self.config.encoder.bins;
         let unit = self.config.encoder.downsampling();
         let views = waves.iter().map(|wave| self.views(wave, draw)).collect::<Result<Vec<_>, _>>()?;
         let lengths: Vec<usize> = views.iter().map(|(clean, _)| clean.num_frames).collect();
         // The reference pads to 16 frames; any multiple of the down-sampling keeps every stride even.
         let multiple = 16usize.max(unit);
-        let frames = lengths.iter().copied().max().unwrap_or(0).next_multiple_of(multiple);
+        let planned = self.config.front_end.num_frames_from_secs(padded_secs);
+        let frames = lengths.iter().copied().max().unwrap_or(0).max(planned).next_multiple_of(multiple);
 
         let batch_key = draw.batch();
         let spec = &self.augment.spec;

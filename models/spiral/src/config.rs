@@ -25,6 +25,14 @@ pub struct SpiralConfig {
     /// Momentum of the teacher.
     #[serde(default)]
     pub momentum: MomentumSchedule,
+    /// Subtract from the targets their mean over the batch's positions. Default: false, as
+    /// published.
+    ///
+    /// Nothing holds the mean of the projection: the predictor's batch normalisation takes it out,
+    /// so its gradient is noise, which Adam scales up to whole steps. In small models it drifts
+    /// until all targets point the same way and the loss loses its contrast.
+    #[serde(default)]
+    pub center_targets: bool,
     /// Longer utterances are cropped to this, at a random offset. Default: 15.625 s.
     #[serde(default = "default_crop_secs")]
     pub crop_secs: f64,

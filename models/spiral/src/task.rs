@@ -101,7 +101,8 @@ impl SpiralTask {
         let [_, total, width] = outputs.dims();
         let kept = total - (left + right) / unit;
         let restored = outputs.slice([0..rows, left / unit..left / unit + kept, 0..width]);
-        valid_rows(restored, &batch.positions)
+        let targets = valid_rows(restored, &batch.positions);
+        if self.config.center_targets { targets.clone() - targets.mean_dim(0) } else { targets }
     }
 }
 

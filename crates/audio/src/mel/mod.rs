@@ -79,6 +79,14 @@ pub struct MelConfig {
     pub norm: FeatureNorm,
 }
 
+impl MelConfig {
+    /// Frames of a signal of `secs` seconds: one every `hop_samples`, the last one begun counts.
+    pub fn num_frames_from_secs(&self, secs: f64) -> usize {
+        let frames = secs * f64::from(self.sample_rate) / self.hop_samples.max(1) as f64;
+        (frames - 1e-6).max(0.0).ceil() as usize
+    }
+}
+
 impl Default for MelConfig {
     fn default() -> Self {
         Self {

@@ -162,6 +162,15 @@ impl<V: Vad> Segmenter<V> {
         Ok(())
     }
 
+    /// No segment that is still to come begins before this sample: earlier ones can be forgotten.
+    pub fn earliest_future_sample(&self) -> usize {
+        let frame = self
+            .open
+            .as_ref()
+            .map_or(self.num_frames, |open| open.start);
+        (frame * self.frame_samples).saturating_sub(self.pad_samples)
+    }
+
     /// Ends the signal: appends the last segment to `out`, and is ready for a new signal.
     pub fn finish(&mut self, out: &mut Vec<Segment>) {
         if !self.pending.is_empty() {

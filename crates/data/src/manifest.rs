@@ -1,0 +1,296 @@
+//! JSONL manifests, sorted by id, with a byte-offset index.
+
+use crate::{DataError, Utterance};
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+/// A longer line is not a manifest's.
+pub(crate) const MAX_LINE_BYTES: usize = 16 << 20;
+
+/// First bytes of an index file.
+const INDEX_MAGIC: &[u8; 8] = b"auricle1";
+
+/// A manifest opened for random access: only the line offsets are in memory.
+///
+/// The index stands beside the manifest as `<manifest>.idx`: the magic `auricle1`, the manifest's
+/// length, and the offset of every line, as little-endian `u64`. An index that does not fit the
+/// manifest is made again; one that cannot be written is only a lost second next time.
+#[derive(Debug)]
+pub struct Manifest {
+    path: PathBuf,
+    offsets: Vec<u64>,
+    bytes: u64,
+}
+
+impl Manifest {
+    /// Opens a manifest, by its index where that is current.
+    ///
+    /// # Errors
+    /// A missing file, an over-long line.
+    pub fn open(path: &Path) -> Result<Self, DataError> {
+        let bytes = std::fs::metadata(path).map_err(DataError::io(path))?.len();
+        let index = index_path(path);
+        let offsets = match read_index(&index, bytes, path) {
+            Some(offsets) => offsets,
+            None => {
+                let offsets = scan(path)?;
+                write_index(&index, bytes, &offsets).ok();
+                offsets
+            }
+        };
+        Ok(Self { path: path.to_owned(), offsets, bytes })
+    }
+
+    /// Number of utterances.
+    pub fn len(&self) -> usize {
+        self.offsets.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.offsets.is_empty()
+    }
+
+    /// Utterance `index`, read from the file.
+    ///
+    /// # Errors
+    /// A line that is no utterance; an index beyond the end.
+    pub fn get(&self, index: usize) -> Result<Utterance, DataError> {
+        let io = DataError::io;
+        let &start = self
+            .offsets
+            .get(index)
+            .ok_or_else(|| DataError::layout(&self.path, format!("has {} utterances, not {}", self.len(), index + 1)))?;
+        let end = self.offsets.get(index + 1).copied().unwrap_or(self.bytes);
+        let mut file = File::open(&self.path).map_err(io(&self.path))?;
+        file.seek(SeekFrom::Start(start)).map_err(io(&self.path))?;
+        let mut line = String::new();
+        file.take(end.saturating_sub(start)).read_to_string(&mut line).map_err(io(&self.path))?;
+        parse(&self.path, index + 1, &line)
+    }
+
+    /// The utterance with an id, by binary search.
+    ///
+    /// # Errors
+    /// A line that is no utterance.
+    pub fn find(&self, id: &str) -> Result<Option<Utterance>, DataError> {
+        let (mut low, mut high) = (0, self.len());
+        while low < high {
+            let middle = low + (high - low) / 2;
+            let utterance = self.get(middle)?;
+            match utterance.id.as_str().cmp(id) {
+                std::cmp::Ordering::Equal => return Ok(Some(utterance)),
+                std::cmp::Ordering::Less => low = middle + 1,
+                std::cmp::Ordering::Greater => high = middle,
+            }
+        }
+        Ok(None)
+    }
+
+    /// Reads all utterances; relative audio paths are resolved against the manifest's folder.
+    ///
+    /// # Errors
+    /// A missing file; the first line that is no utterance, by number; an id that comes twice.
+    pub fn read(path: &Path) -> Result<Vec<Utterance>, DataError> {
+        let mut utterances = Vec::new();
+        for_each_line(path, BufReader::new(File::open(path).map_err(DataError::io(path))?), |number, line| {
+            utterances.push(parse(path, number, line)?);
+            Ok(())
+        })?;
+        let mut ids: Vec<&str> = utterances.iter().map(|u| u.id.as_str()).collect();
+        ids.sort_unstable();
+        if let Some(pair) = ids.windows(2).find(|pair| pair[0] == pair[1]) {
+            let reason = format!("utterance id `{}` comes twice; `auricle data check --fix` keeps the first", pair[0]);
+            return Err(DataError::layout(path, reason));
+        }
+        Ok(utterances)
+    }
+
+    /// Writes utterances sorted by id, and the index; atomically.
+    ///
+    /// Audio below the manifest's folder is written relative to it, so that the folder can move.
+    ///
+    /// # Errors
+    /// Anything the file system says.
+    pub fn write(path: &Path, utterances: &[Utterance]) -> Result<(), DataError> {
+        let io = DataError::io;
+        let folder = path.parent().unwrap_or(Path::new(""));
+        let mut sorted: Vec<&Utterance> = utterances.iter().collect();
+        sorted.sort_by(|a, b| a.id.cmp(&b.id));
+        let mut text = Vec::new();
+        let mut offsets = Vec::with_capacity(sorted.len());
+        for utterance in sorted {
+            offsets.push(text.len() as u64);
+            let mut utterance = utterance.clone();
+            if let (false, Ok(below)) = (folder.as_os_str().is_empty(), utterance.audio.strip_prefix(folder)) {
+                utterance.audio = below.to_owned();
+            }
+            serde_json::to_writer(&mut text, &utterance).map_err(|e| DataError::layout(path, e.to_string()))?;
+            text.push(b'\n');
+        }
+        if !folder.as_os_str().is_empty() {
+            std::fs::create_dir_all(folder).map_err(io(folder))?;
+        }
+        write_through(path, &text).map_err(io(path))?;
+        write_index(&index_path(path), text.len() as u64, &offsets).map_err(io(&index_path(path)))
+    }
+}
+
+/// Calls `each` with every non-empty line and its number.
+pub(crate) fn for_each_line(
+    path: &Path,
+    mut reader: impl BufRead,
+    mut each: impl FnMut(usize, &str) -> Result<(), DataError>,
+) -> Result<(), DataError> {
+    let mut line = Vec::new();
+    for number in 1.. {
+        line.clear();
+        let read = (&mut reader).take(MAX_LINE_BYTES as u64 + 1).read_until(b'\n', &mut line).map_err(DataError::io(path))?;
+        if read == 0 {
+            return Ok(());
+        }
+        if read > MAX_LINE_BYTES {
+            return Err(DataError::line(path, number, format!("longer than {MAX_LINE_BYTES} bytes: not a text manifest")));
+        }
+        let text = std::str::from_utf8(&line).map_err(|_| DataError::line(path, number, "not UTF-8 text"))?.trim();
+        if !text.is_empty() {
+            each(number, text)?;
+        }
+    }
+    Ok(())
+}
+
+fn parse(path: &Path, number: usize, line: &str) -> Result<Utterance, DataError> {
+    let mut utterance: Utterance = serde_json::from_str(line.trim())
+        .map_err(|e| DataError::line(path, number, format!("{e}; a manifest line is {{\"id\", \"audio\", \"duration_secs\", …}}")))?;
+    let sound = |secs: f64| secs.is_finite() && secs >= 0.0;
+    if !sound(utterance.start_secs) || !sound(utterance.duration_secs) {
+        return Err(DataError::line(path, number, format!("utterance {}: a time below zero", utterance.id)));
+    }
+    if utterance.audio.is_relative() {
+        utterance.audio = path.parent().unwrap_or(Path::new("")).join(&utterance.audio);
+    }
+    Ok(utterance)
+}
+
+fn index_path(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".idx");
+    name.into()
+}
+
+/// Offsets of all non-empty lines.
+fn scan(path: &Path) -> Result<Vec<u64>, DataError> {
+    let mut reader = BufReader::new(File::open(path).map_err(DataError::io(path))?);
+    let (mut offset, mut offsets, mut line) = (0u64, Vec::new(), Vec::new());
+    loop {
+        line.clear();
+        let read = (&mut reader).take(MAX_LINE_BYTES as u64 + 1).read_until(b'\n', &mut line).map_err(DataError::io(path))?;
+        match read {
+            0 => return Ok(offsets),
+            n if n > MAX_LINE_BYTES => {
+                return Err(DataError::line(path, offsets.len() + 1, format!("longer than {MAX_LINE_BYTES} bytes")));
+            }
+            _ => {}
+        }
+        if !line.trim_ascii().is_empty() {
+            offsets.push(offset);
+        }
+        offset += read as u64;
+    }
+}
+
+/// The offsets of an index that is of this length of manifest and not older than it.
+fn read_index(index: &Path, bytes: u64, manifest: &Path) -> Option<Vec<u64>> {
+    let modified = |path: &Path| std::fs::metadata(path).and_then(|m| m.modified()).ok();
+    if modified(index)? < modified(manifest)? {
+        return None;
+    }
+    let content = std::fs::read(index).ok()?;
+    let mut words = content.strip_prefix(INDEX_MAGIC)?.chunks_exact(8).map(|w| u64::from_le_bytes(w.try_into().unwrap_or_default()));
+    let offsets = (words.next()? == bytes).then(|| words.collect::<Vec<_>>())?;
+    let increasing = offsets.windows(2).all(|pair| pair[0] < pair[1]);
+    (increasing && offsets.last().is_none_or(|&last| last < bytes)).then_some(offsets)
+}
+
+fn write_index(index: &Path, bytes: u64, offsets: &[u64]) -> std::io::Result<()> {
+    let words = std::iter::once(bytes).chain(offsets.iter().copied());
+    let content: Vec<u8> = INDEX_MAGIC.iter().copied().chain(words.flat_map(u64::to_le_bytes)).collect();
+    write_through(index, &content)
+}
+
+/// Writes through a temporary file in the same folder.
+fn write_through(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let temporary = path.with_file_name(format!(".{name}.{}.part", std::process::id()));
+    let result = File::create(&temporary).and_then(|mut file| {
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        std::fs::rename(&temporary, path)
+    });
+    if result.is_err() {
+        std::fs::remove_file(&temporary).ok();
+    }
+    result
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn some(ids: &[&str]) -> Vec<Utterance> {
+        ids.iter().map(|id| Utterance::new(*id, format!("/audio/{id}.wav"), 1.5).with_text("héllo \"w\"\n")).collect()
+    }
+
+    #[test]
+    fn written_sorted_and_read_back_by_position_and_id() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.jsonl");
+        let mut utterances = some(&["c", "a", "b"]);
+        utterances[0].audio = folder.path().join("wav/c.wav");
+        Manifest::write(&path, &utterances).unwrap();
+        assert!(std::fs::read_to_string(&path).unwrap().contains("\"wav/c.wav\""), "stays valid when the folder moves");
+        utterances.sort_by(|a, b| a.id.cmp(&b.id));
+        assert_eq!(Manifest::read(&path).unwrap(), utterances);
+        let manifest = Manifest::open(&path).unwrap();
+        assert_eq!((manifest.len(), manifest.get(2).unwrap()), (3, utterances[2].clone()));
+        assert_eq!(manifest.find("b").unwrap().as_ref(), utterances.get(1));
+        assert_eq!(manifest.find("bb").unwrap(), None);
+        assert!(manifest.get(3).is_err());
+    }
+
+    #[test]
+    fn a_stale_or_broken_index_is_made_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.jsonl");
+        Manifest::write(&path, &some(&["a", "b"])).unwrap();
+        let mut text = std::fs::read_to_string(&path).unwrap();
+        text.insert_str(0, "\n{\"id\":\"0\",\"audio\":\"x\",\"duration_secs\":1,\"room\":7}\n\n");
+        std::fs::write(&path, text).unwrap();
+        let manifest = Manifest::open(&path).unwrap();
+        assert_eq!(manifest.len(), 3);
+        let first = manifest.get(0).unwrap();
+        assert_eq!((first.id.as_str(), &first.extra["room"]), ("0", &serde_json::json!(7)));
+        std::fs::write(index_path(&path), b"auricle1 nonsense").unwrap();
+        assert_eq!(Manifest::open(&path).unwrap().get(2).unwrap().id, "b");
+    }
+
+    #[test]
+    fn errors_name_file_and_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.jsonl");
+        let good = "{\"id\":\"a\",\"audio\":\"x\",\"duration_secs\":1}";
+        for (text, expected) in [
+            (format!("{good}\n{{\"id\":"), "line 2"),
+            (format!("{good}\n{good}\n"), "`a` comes twice"),
+            (good.replace("\"duration_secs\":1", "\"duration_secs\":-1"), "below zero"),
+            (good.replace("duration_secs", "duration"), "duration_secs"),
+        ] {
+            std::fs::write(&path, text).unwrap();
+            let error = Manifest::read(&path).unwrap_err().to_string();
+            assert!(error.contains(expected) && error.contains("a.jsonl"), "{error}");
+        }
+        assert!(Manifest::read(&folder.path().join("none.jsonl")).unwrap_err().to_string().contains("none.jsonl"));
+    }
+}

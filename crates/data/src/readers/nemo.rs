@@ -1,0 +1,41 @@
+//! NeMo manifests: JSON lines with `audio_filepath`, `duration`, `text`, optionally `offset`.
+
+use super::{for_each_object, probe_secs, resolve, stem};
+use crate::{DataError, Utterance};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// Reads a NeMo manifest (`.json`, `.jsonl`, also `.gz`).
+///
+/// Ids are `utt_id`/`id` where a line has one, else the file name, with a number where it repeats.
+///
+/// # Errors
+/// A broken line, a line without `audio_filepath`.
+pub fn read_nemo(path: &Path) -> Result<Vec<Utterance>, DataError> {
+    let mut utterances = Vec::new();
+    let mut used = BTreeMap::<String, usize>::new();
+    for_each_object(path, |number, value| {
+        let text_of = |names: &[&str]| names.iter().find_map(|name| value.get(*name)?.as_str().map(str::to_string));
+        let written = text_of(&["audio_filepath"]).ok_or_else(|| DataError::line(path, number, "no `audio_filepath`"))?;
+        let audio = resolve(path, &written);
+        let duration = match value.get("duration").and_then(Value::as_f64) {
+            Some(secs) => secs,
+            None => probe_secs(&audio)?,
+        };
+        let named = text_of(&["utt_id", "id"]);
+        let mut id = named.unwrap_or_else(|| stem(&audio));
+        let repeats = used.entry(id.clone()).or_default();
+        *repeats += 1;
+        if *repeats > 1 {
+            id = format!("{id}-{repeats}");
+        }
+        let mut utterance = Utterance::new(id, audio, duration);
+        utterance.start_secs = value.get("offset").and_then(Value::as_f64).unwrap_or(0.0);
+        utterance.text = text_of(&["text"]);
+        utterance.speaker = text_of(&["speaker", "speaker_id"]);
+        utterances.push(utterance);
+        Ok(())
+    })?;
+    Ok(utterances)
+}

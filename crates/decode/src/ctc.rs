@@ -1,0 +1,99 @@
+//! Best-path decoding of CTC.
+
+use serde::{Deserialize, Serialize};
+
+/// A token with the frames it was read from.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct TimedToken {
+    /// Token.
+    pub id: u32,
+    /// First frame of its run.
+    pub start_frame: usize,
+    /// Frame after the last one of its run.
+    pub end_frame: usize,
+    /// Mean posterior probability over the run, in [0, 1].
+    pub confidence: f32,
+}
+
+/// The best path: the best class of every frame, runs merged, blanks removed.
+///
+/// `scores` are logits or log-probabilities, `[T, classes]` row-major; equal scores go to the
+/// lower class, NaN is never the best. Frames after the last whole row are ignored.
+pub fn greedy(scores: &[f32], classes: usize, blank: u32) -> Vec<TimedToken> {
+    let mut tokens: Vec<TimedToken> = Vec::new();
+    let mut previous = blank;
+    for (frame, row) in scores.chunks_exact(classes.max(1)).enumerate() {
+        let (best, probability) = best_class(row);
+        let id = best as u32;
+        if id != blank {
+            match tokens.last_mut() {
+                Some(token) if id == previous => {
+                    let frames = (token.end_frame - token.start_frame) as f32;
+                    token.confidence = (token.confidence * frames + probability) / (frames + 1.0);
+                    token.end_frame = frame + 1;
+                }
+                _ => tokens.push(TimedToken { id, start_frame: frame, end_frame: frame + 1, confidence: probability }),
+            }
+        }
+        previous = id;
+    }
+    tokens
+}
+
+/// The best class of a row and its softmax probability.
+fn best_class(row: &[f32]) -> (usize, f32) {
+    let mut best = (0, f32::NEG_INFINITY);
+    for (class, &score) in row.iter().enumerate() {
+        if score > best.1 {
+            best = (class, score);
+        }
+    }
+    let sum: f32 = row.iter().filter(|s| !s.is_nan()).map(|s| (s - best.1).exp()).sum();
+    (best.0, if sum.is_finite() && sum > 0.0 { 1.0 / sum } else { 0.0 })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Rows that are certain of the given classes.
+    fn certain(path: &[usize], classes: usize) -> Vec<f32> {
+        path.iter().flat_map(|&best| (0..classes).map(move |c| if c == best { 0.0 } else { -40.0 })).collect()
+    }
+
+    #[test]
+    fn runs_merge_unless_a_blank_parts_them() {
+        let tokens = greedy(&certain(&[0, 2, 2, 0, 2, 1, 1, 1, 0], 3), 3, 0);
+        let spans: Vec<_> = tokens.iter().map(|t| (t.id, t.start_frame, t.end_frame)).collect();
+        assert_eq!(spans, [(2, 1, 3), (2, 4, 5), (1, 5, 8)]);
+        assert!(tokens.iter().all(|t| (t.confidence - 1.0).abs() < 1e-6));
+    }
+
+    #[test]
+    fn confidence_is_the_mean_posterior() {
+        // Posteriors of class 1: 0.8 and 0.6.
+        let scores = [0.2f32.ln(), 0.8f32.ln(), 0.4f32.ln() + 7.0, 0.6f32.ln() + 7.0];
+        let tokens = greedy(&scores, 2, 0);
+        assert!((tokens[0].confidence - 0.7).abs() < 1e-6);
+    }
+
+    proptest! {
+        /// Collapsing any path gives what the definition of CTC's map says.
+        #[test]
+        fn as_the_definition(path in prop::collection::vec(0usize..4, 0..40)) {
+            let mut expected: Vec<usize> = path.clone();
+            expected.dedup();
+            expected.retain(|&c| c != 3);
+            let got: Vec<usize> = greedy(&certain(&path, 4), 4, 3).iter().map(|t| t.id as usize).collect();
+            prop_assert_eq!(got, expected);
+        }
+
+        #[test]
+        fn anything_is_decoded(scores in prop::collection::vec(prop::num::f32::ANY, 0..60), classes in 1usize..5) {
+            for token in greedy(&scores, classes, 0) {
+                prop_assert!((0.0..=1.0).contains(&token.confidence) && (token.id as usize) < classes);
+            }
+        }
+    }
+}
