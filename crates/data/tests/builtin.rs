@@ -1,4 +1,5 @@
 //! The built-in corpus is what its README says, and extraction is safe to repeat.
+#![allow(clippy::unwrap_used)] // helpers of tests may fail like tests
 
 use auricle_audio::{Limits, read};
 use auricle_data::{Manifest, Utterance, builtin};
