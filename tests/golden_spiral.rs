@@ -165,7 +165,8 @@ fn check_training_step(golden: &Golden) {
     )
     .unwrap();
     let augment = SpiralAugment::default();
-    let mut task = SpiralTask::with_student(&recipe, config.clone(), augment, student, mask, None, &device).unwrap();
+    let mut task =
+        SpiralTask::with_student(&recipe, config.clone(), augment, student, mask, None, &device).unwrap();
 
     // The teacher starts from other values than the student, so that its update shows.
     let teacher_start: NamedTensors = golden.tensors("teacher_start.");
@@ -192,7 +193,11 @@ fn check_training_step(golden: &Golden) {
     let draw = Draw::Train { epoch: Key::new(1), batch: 0 };
     let mut output = task.forward_backward(&batch, 0, draw).unwrap();
     let expected = golden.floats("loss").0[0];
-    assert!((output.loss - expected).abs() < 1e-5 * expected, "{name}: loss {} instead of {expected}", output.loss);
+    assert!(
+        (output.loss - expected).abs() < 1e-5 * expected,
+        "{name}: loss {} instead of {expected}",
+        output.loss
+    );
 
     let gradients = GradientSet::collect(task.model(), &mut output.gradients);
     let expected_gradients = from_published(golden.tensors("grad."), &config.encoder).student;
@@ -222,7 +227,10 @@ fn check_training_step(golden: &Golden) {
         let found = updated[tensor].try_to_vec::<f32>().unwrap();
         for i in (0..expected.len()).filter(|&i| gradient[i].abs() > 1e-4) {
             let difference = (found[i] - expected[i]).abs();
-            assert!(difference < 2e-7 + 0.01 * lr as f32, "{name}: {tensor}[{i}] after AdamW: {difference:e}");
+            assert!(
+                difference < 2e-7 + 0.01 * lr as f32,
+                "{name}: {tensor}[{i}] after AdamW: {difference:e}"
+            );
         }
     }
     let running = from_published(golden.tensors("after_step."), &config.encoder).student;
@@ -287,7 +295,10 @@ fn ctc_heads_equal_the_published_ones() {
         let mut weights = by_own_names(&head, head_from_published(&golden.tensors("")));
         let head = params::load(head, "", &mut weights).unwrap();
 
-        let x = Tensor::<3>::from_data(TensorData::new(frames_first(values, shape), [shape[0], shape[2], shape[1]]), &device);
+        let x = Tensor::<3>::from_data(
+            TensorData::new(frames_first(values, shape), [shape[0], shape[2], shape[1]]),
+            &device,
+        );
         let (out, out_lengths) = head.forward(x, &lengths, &mut Context::eval());
         let expected_lengths: Vec<usize> = golden.integers("out_len").0.iter().map(|&l| l as usize).collect();
         assert_eq!(out_lengths, expected_lengths, "{name}");
@@ -311,7 +322,10 @@ fn ctc_heads_equal_the_published_ones() {
         let loss = auricle_tensor::ops::ctc_loss(input.clone(), &targets, &out_lengths, blank).mean();
         let value = f64::from(loss.clone().into_scalar::<f32>());
         let expected_loss = golden.floats("ctc_loss").0[0];
-        assert!((value - expected_loss).abs() < 1e-5 * expected_loss, "{name}: loss {value} instead of {expected_loss}");
+        assert!(
+            (value - expected_loss).abs() < 1e-5 * expected_loss,
+            "{name}: loss {value} instead of {expected_loss}"
+        );
         let mut gradients = loss.backward();
         let gradient = input.grad_remove(&mut gradients).unwrap().to_data();
         let softmax = burn::tensor::activation::softmax(out, 2).to_data().try_to_vec::<f32>().unwrap();

@@ -101,7 +101,12 @@ proptest! {
 
 type Output = (Tensor<3>, Vec<usize>);
 
-fn outputs(student: &Student, heads: &[auricle_nn::CtcHead], mel: Tensor<3>, lengths: &[usize]) -> Vec<Output> {
+fn outputs(
+    student: &Student,
+    heads: &[auricle_nn::CtcHead],
+    mel: Tensor<3>,
+    lengths: &[usize],
+) -> Vec<Output> {
     let context = &mut Context::eval();
     let (encoded, positions) = student.trunk.encoder.forward(mel, lengths, context);
     let predictor: &Predictor = &student.predictor;
@@ -115,7 +120,9 @@ fn outputs(student: &Student, heads: &[auricle_nn::CtcHead], mel: Tensor<3>, len
 fn configurations_that_cannot_work_are_refused_in_words() {
     let parse = |text: &str| toml::from_str::<EncoderConfig>(text).unwrap().validate().unwrap_err();
     let stage = |conv: &str, heads: usize| {
-        format!("[[stages]]\nconvs = [{conv}]\ntransformer = {{ layers = 1, heads = {heads}, feed_forward = 8 }}\n")
+        format!(
+            "[[stages]]\nconvs = [{conv}]\ntransformer = {{ layers = 1, heads = {heads}, feed_forward = 8 }}\n"
+        )
     };
     assert!(parse(&stage("{ channels = 48 }", 5)).contains("not divisible by 5 heads"));
     assert!(parse(&stage("{ channels = 48, kernel = 4 }", 4)).contains("odd kernel"));

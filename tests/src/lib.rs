@@ -34,7 +34,8 @@ impl Golden {
             let (data, shape) = (view.data(), view.shape().to_vec());
             match view.dtype() {
                 Dtype::F32 => {
-                    let values = data.as_chunks::<4>().0.iter().map(|c| f64::from(f32::from_le_bytes(*c))).collect();
+                    let values =
+                        data.as_chunks::<4>().0.iter().map(|c| f64::from(f32::from_le_bytes(*c))).collect();
                     floats.insert(name.to_string(), (values, shape));
                 }
                 Dtype::F64 => {

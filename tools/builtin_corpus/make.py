@@ -31,29 +31,22 @@ import numpy as np
 SEED = 20
 RATE = 16_000
 VORBIS_QUALITY = "2"
-UTTERANCES_PER_SPEAKER = 24
-ERRONEOUS_PER_SPEAKER = 8
+UTTERANCES_PER_SPEAKER = {"train": 12, "dev": 15, "test": 15}
 # The same words 5 % faster and a little higher come to 2.9-4.3 dB (5th-95th percentile).
 MIN_ERROR_DB = 6.5
 LEAD_SECS, TAIL_SECS = 0.06, 0.10
 
-# split -> speaker -> (espeak-ng voice variant, words per minute, pitch 0-99)
+# split -> espeak-ng voice variant -> words per minute, pitch 0-99
 SPEAKERS = {
     "train": {
-        "m1": ("m1", 160, 45),
-        "m3": ("m3", 150, 55),
-        "m4": ("m4", 170, 40),
-        "m7": ("m7", 165, 60),
-        "m8": ("m8", 155, 35),
-        "f1": ("f1", 150, 50),
-        "f2": ("f2", 165, 60),
-        "f4": ("f4", 160, 40),
-        "f5": ("f5", 170, 55),
-        "annie": ("Annie", 160, 50),
+        "m1": (160, 45), "m3": (150, 55), "m4": (170, 40), "m5": (165, 50), "m7": (165, 60), "m8": (155, 35),
+        "Alex": (170, 50), "Andy": (160, 45), "Michael": (150, 55), "Mike": (165, 60), "edward": (155, 45),
+        "robert": (160, 50), "f1": (155, 50), "f2": (165, 60), "f4": (160, 40), "f5": (170, 55), "Andrea": (150, 45),
+        "Annie": (160, 50), "grandma": (165, 50), "steph": (160, 45),
     },
-    "dev": {"m2": ("m2", 160, 50), "f3": ("f3", 165, 50)},
-    "test": {"m6": ("m6", 155, 45), "linda": ("linda", 160, 55)},
-}
+    "dev": {"m2": (160, 50), "Denis": (155, 50), "f3": (165, 50)},
+    "test": {"m6": (155, 45), "Gene": (165, 55), "linda": (160, 55)},
+}  # fmt: skip
 
 # ARPAbet with stress (1 stressed, 0 not), as in a pronouncing dictionary.
 LEXICON = {
@@ -406,12 +399,13 @@ def encode(samples, folder, serial):
 
 def main(target):
     draw = Draw(SEED)
-    speakers = [(split, name, voice) for split, group in SPEAKERS.items() for name, voice in group.items()]
-    texts = iter(sentences(len(speakers) * UTTERANCES_PER_SPEAKER, draw))
+    speakers = [(split, variant, *rest) for split, group in SPEAKERS.items() for variant, rest in group.items()]
+    texts = iter(sentences(sum(UTTERANCES_PER_SPEAKER[speaker[0]] for speaker in speakers), draw))
     manifest, audio, distances, kinds, serial = [], {}, [], Counter(), 0
-    for split, name, (variant, speed, pitch) in speakers:
-        erroneous = set(draw.shuffled(range(UTTERANCES_PER_SPEAKER))[:ERRONEOUS_PER_SPEAKER])
-        for number in range(UTTERANCES_PER_SPEAKER):
+    for split, variant, speed, pitch in speakers:
+        count, name = UTTERANCES_PER_SPEAKER[split], variant.lower()
+        erroneous = set(draw.shuffled(range(count))[: count // 3])
+        for number in range(count):
             text = next(texts)
             speaker = (variant, round(speed * draw.between(0.92, 1.08)), round(pitch + draw.between(-5, 5)))
             words = [LEXICON[word] for word in text.split()]

@@ -37,8 +37,15 @@ fn main() -> Result<()> {
     let recipe: Recipe = toml::from_str(
         "task = 'spiral'\ndata = { train = [] }\nschedule = { kind = 'constant' }\ntrain = { steps = 1 }\n",
     )?;
-    let mut task =
-        SpiralTask::with_student(&recipe, config, SpiralAugment::default(), student, vec![0.0; bins], None, &device)?;
+    let mut task = SpiralTask::with_student(
+        &recipe,
+        config,
+        SpiralAugment::default(),
+        student,
+        vec![0.0; bins],
+        None,
+        &device,
+    )?;
     let mut optimizer = AdamW::new(AdamWConfig { lr: 1e-4, ..AdamWConfig::default() });
 
     let mut noise = |count: usize| -> Vec<f32> { (0..count).map(|_| stream.normal() as f32).collect() };
@@ -63,7 +70,9 @@ fn main() -> Result<()> {
         let mut output = task.forward_backward(&batch, step, draw)?;
         let mut gradients = Some(GradientSet::collect(task.model(), &mut output.gradients));
         let groups = task.group("", step);
-        task.map_model(&mut |model| optimizer.step(model, gradients.take().unwrap_or_default(), 1e-4, &|_| groups));
+        task.map_model(&mut |model| {
+            optimizer.step(model, gradients.take().unwrap_or_default(), 1e-4, &|_| groups)
+        });
         steps.push(started.elapsed().as_secs_f64());
 
         let trunk = task.model().trunk.valid();

@@ -9,23 +9,15 @@ use auricle_audio::{FeatureNorm, MelConfig, MelFrontEnd};
 use auricle_rng::{Key, Purpose};
 
 fn main() -> Result<(), auricle_audio::AudioError> {
-    let mut arguments = std::env::args()
-        .skip(1)
-        .map_while(|a| a.parse::<usize>().ok());
+    let mut arguments = std::env::args().skip(1).map_while(|a| a.parse::<usize>().ok());
     let num_bins = arguments.next().unwrap_or(128);
     let secs = arguments.next().unwrap_or(60);
     let repeats = arguments.next().unwrap_or(5);
 
     let mut stream = Key::new(1).stream(Purpose::Test);
-    let samples: Vec<f32> = (0..secs * 16_000)
-        .map(|_| 0.1 * stream.normal() as f32)
-        .collect();
+    let samples: Vec<f32> = (0..secs * 16_000).map(|_| 0.1 * stream.normal() as f32).collect();
     for norm in [FeatureNorm::None, FeatureNorm::Utterance] {
-        let front = MelFrontEnd::new(MelConfig {
-            num_bins,
-            norm: norm.clone(),
-            ..MelConfig::default()
-        })?;
+        let front = MelFrontEnd::new(MelConfig { num_bins, norm: norm.clone(), ..MelConfig::default() })?;
         for _ in 0..repeats {
             let start = Instant::now();
             let features = front.compute(&samples, samples.len(), None)?;

@@ -62,9 +62,7 @@ pub(crate) fn lane_sum(x: &[f32], f: impl Fn(f32) -> f32) -> f32 {
 /// The symmetric window `a − (1−a)·cos(2πn/(N−1))`; `a = 0.5` is Hann, `a = 0.54` Hamming.
 pub(crate) fn cosine_window(num_samples: usize, a: f64) -> Vec<f32> {
     let step = 2.0 * PI / (num_samples.max(2) - 1) as f64;
-    (0..num_samples)
-        .map(|n| (a - (1.0 - a) * (step * n as f64).cos()) as f32)
-        .collect()
+    (0..num_samples).map(|n| (a - (1.0 - a) * (step * n as f64).cos()) as f32).collect()
 }
 
 /// A bank of filters over spectrum bins, each a short run of weights.
@@ -82,9 +80,7 @@ impl SparseFilters {
             let end = row.iter().rposition(|&w| w != 0.0).map_or(start, |i| i + 1);
             (start, row[start..end].to_vec())
         });
-        Self {
-            bands: bands.collect(),
-        }
+        Self { bands: bands.collect() }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -121,9 +117,7 @@ pub(crate) struct SpectrumPlan {
 
 impl SpectrumPlan {
     pub(crate) fn new(fft_size: usize) -> Self {
-        Self {
-            fft: RealFftPlanner::new().plan_fft_forward(fft_size),
-        }
+        Self { fft: RealFftPlanner::new().plan_fft_forward(fft_size) }
     }
 
     pub(crate) fn fft_size(&self) -> usize {
@@ -158,21 +152,12 @@ pub(crate) struct SpectrumBlock {
 impl SpectrumBlock {
     /// Sets the power spectrum |X|² of one lane. `fill` writes the windowed frame to the beginning of
     /// a buffer of `fft_size` samples; the rest, from `frame_samples` on, is zero.
-    pub(crate) fn set_lane(
-        &mut self,
-        lane: usize,
-        frame_samples: usize,
-        fill: impl FnOnce(&mut [f32]),
-    ) {
+    pub(crate) fn set_lane(&mut self, lane: usize, frame_samples: usize, fill: impl FnOnce(&mut [f32])) {
         let (head, padding) = self.frame.split_at_mut(frame_samples);
         fill(head);
         padding.fill(0.0);
         // Fails for wrong buffer lengths only, and these buffers were made by the same plan.
-        let done = self.fft.process_with_scratch(
-            &mut self.frame,
-            &mut self.spectrum,
-            &mut self.fft_scratch,
-        );
+        let done = self.fft.process_with_scratch(&mut self.frame, &mut self.spectrum, &mut self.fft_scratch);
         debug_assert!(done.is_ok(), "{done:?}");
         for (power, x) in self.power.iter_mut().zip(&self.spectrum) {
             power[lane] = x.re * x.re + x.im * x.im;
@@ -210,10 +195,7 @@ mod tests {
                 let exact = f64::from(x).ln();
                 let error = (f64::from(fast_ln(x)) - exact).abs() / exact.abs().max(1.0);
                 worst = worst.max(error);
-                assert!(
-                    (fast_ln(x) - x.ln()).abs() <= 1e-6 * x.ln().abs().max(1.0),
-                    "{x:e}"
-                );
+                assert!((fast_ln(x) - x.ln()).abs() <= 1e-6 * x.ln().abs().max(1.0), "{x:e}");
             }
         }
         assert!(worst < 3e-7, "{worst:e}");
@@ -244,15 +226,9 @@ mod tests {
 
     #[test]
     fn sparse_filters_equal_dense_ones() {
-        let rows = [
-            vec![0.0, 0.5, 0.0, 2.0, 0.0],
-            vec![0.0; 5],
-            vec![1.0, 0.0, 0.0, 0.0, 3.0],
-        ];
+        let rows = [vec![0.0, 0.5, 0.0, 2.0, 0.0], vec![0.0; 5], vec![1.0, 0.0, 0.0, 0.0, 3.0]];
         let filters = SparseFilters::from_dense(rows.iter().cloned());
-        let spectrum: Vec<Lanes> = (0..5)
-            .map(|bin| std::array::from_fn(|l| (bin * 20 + l) as f32))
-            .collect();
+        let spectrum: Vec<Lanes> = (0..5).map(|bin| std::array::from_fn(|l| (bin * 20 + l) as f32)).collect();
         let mut out = vec![[7.0; LANES]; 3];
         filters.apply(&spectrum, &mut out);
         for (band, row) in rows.iter().enumerate() {

@@ -147,16 +147,8 @@ pub enum AudioError {
 }
 
 impl AudioError {
-    pub(crate) fn config(
-        field: &'static str,
-        value: impl ToString,
-        expected: &'static str,
-    ) -> Self {
-        Self::InvalidConfig {
-            field,
-            value: value.to_string(),
-            expected,
-        }
+    pub(crate) fn config(field: &'static str, value: impl ToString, expected: &'static str) -> Self {
+        Self::InvalidConfig { field, value: value.to_string(), expected }
     }
 }
 
@@ -164,10 +156,7 @@ impl AudioError {
 pub(crate) fn check_finite(samples: &[f32], offset: u64) -> Result<(), AudioError> {
     match first_non_finite(samples) {
         None => Ok(()),
-        Some(i) => Err(AudioError::NonFiniteSample {
-            index: offset + i as u64,
-            value: samples[i],
-        }),
+        Some(i) => Err(AudioError::NonFiniteSample { index: offset + i as u64, value: samples[i] }),
     }
 }
 
@@ -182,11 +171,7 @@ pub(crate) fn first_non_finite(samples: &[f32]) -> Option<usize> {
         }
     }
     let clean = lanes.iter().chain(tail).all(|x| (x * 0.0) == 0.0);
-    if clean {
-        None
-    } else {
-        samples.iter().position(|x| !x.is_finite())
-    }
+    if clean { None } else { samples.iter().position(|x| !x.is_finite()) }
 }
 
 #[cfg(test)]

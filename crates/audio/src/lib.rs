@@ -31,6 +31,4 @@ pub use error::AudioError;
 pub use kaldi::{Fbank, FbankConfig, Mfcc, MfccConfig, StreamingFbank};
 pub use mel::{FeatureNorm, Features, MelConfig, MelFrontEnd, PeakNorm, StreamingMel};
 pub use resample::{StreamingResampler, resample};
-pub use vad::{
-    EarshotVad, EnergyVad, EnergyVadConfig, Segment, SegmentConfig, Segmenter, Vad, segments,
-};
+pub use vad::{EarshotVad, EnergyVad, EnergyVadConfig, Segment, SegmentConfig, Segmenter, Vad, segments};

@@ -63,25 +63,11 @@ impl StreamingResampler {
     pub fn new(from: u32, to: u32) -> Result<Self, AudioError> {
         for (field, rate) in [("from", from), ("to", to)] {
             if NonZeroU32::new(rate).is_none() || rate > MAX_RATE_HZ {
-                return Err(AudioError::config(
-                    field,
-                    rate,
-                    "a sampling rate of 1 to 1,048,576 Hz",
-                ));
+                return Err(AudioError::config(field, rate, "a sampling rate of 1 to 1,048,576 Hz"));
             }
         }
-        let engine = if from == to {
-            None
-        } else {
-            Some(Engine::new(from, to)?)
-        };
-        Ok(Self {
-            from,
-            to,
-            engine,
-            num_pushed: 0,
-            num_emitted: 0,
-        })
+        let engine = if from == to { None } else { Some(Engine::new(from, to)?) };
+        Ok(Self { from, to, engine, num_pushed: 0, num_emitted: 0 })
     }
 
     /// Input samples that must follow before the output at a given time is complete, at most.
@@ -135,9 +121,8 @@ impl Engine {
         // both rates. `Both`: the block is one transform, so both sides have fixed sizes.
         let smallest_block = (from / greatest_common_divisor(from, to)) as usize;
         let block = BLOCK_SAMPLES.div_ceil(smallest_block).next_multiple_of(2) * smallest_block;
-        let fft = Fft::<f32>::new(from as usize, to as usize, block, 1, FixedSync::Both).map_err(
-            |e| AudioError::config("from, to", e, "a pair of rates that rubato accepts"),
-        )?;
+        let fft = Fft::<f32>::new(from as usize, to as usize, block, 1, FixedSync::Both)
+            .map_err(|e| AudioError::config("from, to", e, "a pair of rates that rubato accepts"))?;
         let block_in = fft.input_frames_next();
         let block_out = vec![0.0; fft.output_frames_next()];
         let delay_left = fft.output_delay();
@@ -180,9 +165,7 @@ impl Engine {
         let output = SequentialSlice::new_mut(&mut self.block_out, 1, num_out);
         // Both buffers have the sizes that rubato asked for, which is all that can go wrong.
         if let (Ok(input), Ok(mut output)) = (input, output) {
-            let done = self
-                .fft
-                .process_into_buffer(&input, &mut output, None::<&Indexing>);
+            let done = self.fft.process_into_buffer(&input, &mut output, None::<&Indexing>);
             debug_assert!(done.is_ok(), "{done:?}");
         }
         self.pending.clear();

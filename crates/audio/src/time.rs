@@ -63,11 +63,7 @@ pub fn samples_from_secs(secs: f64, sample_rate: u32) -> Result<Samples, AudioEr
     if secs >= 0.0 && samples < 9_007_199_254_740_992.0 {
         Ok(Samples(samples as u64))
     } else {
-        Err(AudioError::config(
-            "secs",
-            secs,
-            "a time of at least 0 that fits into 2^53 samples",
-        ))
+        Err(AudioError::config("secs", secs, "a time of at least 0 that fits into 2^53 samples"))
     }
 }
 
@@ -92,16 +88,9 @@ impl FrameGrid {
     pub fn new(sample_rate: u32, hop_samples: usize) -> Result<Self, AudioError> {
         if sample_rate == 0 || hop_samples == 0 {
             let value = format!("{sample_rate}, {hop_samples}");
-            return Err(AudioError::config(
-                "sample_rate, hop_samples",
-                value,
-                "numbers above 0",
-            ));
+            return Err(AudioError::config("sample_rate, hop_samples", value, "numbers above 0"));
         }
-        Ok(Self {
-            sample_rate,
-            hop_samples: hop_samples as u64,
-        })
+        Ok(Self { sample_rate, hop_samples: hop_samples as u64 })
     }
 
     /// The grid of an encoder that keeps one of every `factor` frames.
@@ -141,11 +130,7 @@ impl FrameGrid {
     }
 
     /// The samples that a range of frames stands for, cut at the end of the signal.
-    pub fn samples_from_frames(
-        self,
-        frames: Range<Frames>,
-        num_samples: Samples,
-    ) -> Range<Samples> {
+    pub fn samples_from_frames(self, frames: Range<Frames>, num_samples: Samples) -> Range<Samples> {
         let end = self.sample_from_frame(frames.end).min(num_samples);
         self.sample_from_frame(frames.start).min(end)..end
     }

@@ -34,9 +34,7 @@ fn float_wav(folder: &TempDir, samples: &[f32]) -> PathBuf {
     };
     let path = folder.path().join("float.wav");
     let mut writer = hound::WavWriter::create(&path, spec).unwrap();
-    samples
-        .iter()
-        .for_each(|&x| writer.write_sample(x).unwrap());
+    samples.iter().for_each(|&x| writer.write_sample(x).unwrap());
     writer.finalize().unwrap();
     path
 }
@@ -44,30 +42,14 @@ fn float_wav(folder: &TempDir, samples: &[f32]) -> PathBuf {
 #[test]
 fn missing_empty_foreign() {
     let folder = TempDir::new().unwrap();
-    assert!(matches!(
-        error_of(&folder.path().join("missing.wav")),
-        AudioError::Io { action: "open", .. }
-    ));
+    assert!(matches!(error_of(&folder.path().join("missing.wav")), AudioError::Io { action: "open", .. }));
     assert!(matches!(error_of(folder.path()), AudioError::Io { .. }));
-    assert!(matches!(
-        error_of(&write(&folder, "zero.wav", b"")),
-        AudioError::Empty { .. }
-    ));
-    let text = write(
-        &folder,
-        "text.wav",
-        "a line of text\n".repeat(5_000).as_bytes(),
-    );
+    assert!(matches!(error_of(&write(&folder, "zero.wav", b"")), AudioError::Empty { .. }));
+    let text = write(&folder, "text.wav", "a line of text\n".repeat(5_000).as_bytes());
     assert!(matches!(error_of(&text), AudioError::UnknownFormat { .. }));
-    assert!(matches!(
-        error_of(&write(&folder, "short.wav", b"RI")),
-        AudioError::UnknownFormat { .. }
-    ));
+    assert!(matches!(error_of(&write(&folder, "short.wav", b"RI")), AudioError::UnknownFormat { .. }));
     let header = &std::fs::read(float_wav(&folder, &[])).unwrap();
-    assert!(matches!(
-        error_of(&write(&folder, "no_samples.wav", header)),
-        AudioError::Empty { .. }
-    ));
+    assert!(matches!(error_of(&write(&folder, "no_samples.wav", header)), AudioError::Empty { .. }));
     let cut = write(&folder, "cut_header.wav", &header[..30]);
     assert!(matches!(error_of(&cut), AudioError::BadHeader { .. }));
 }
@@ -76,22 +58,11 @@ fn missing_empty_foreign() {
 fn truncated_wav_names_the_position() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("x.wav");
-    write_wav(
-        &path,
-        &Audio {
-            samples: vec![0.1; 40_000],
-            sample_rate: 16_000,
-        },
-    )
-    .unwrap();
+    write_wav(&path, &Audio { samples: vec![0.1; 40_000], sample_rate: 16_000 }).unwrap();
     let bytes = std::fs::read(&path).unwrap();
     let cut = write(&folder, "cut.wav", &bytes[..44 + 2 * 30_000 + 1]);
     match error_of(&cut) {
-        AudioError::Truncated {
-            position_samples: 30_000,
-            expected_samples: Some(40_000),
-            ..
-        } => {}
+        AudioError::Truncated { position_samples: 30_000, expected_samples: Some(40_000), .. } => {}
         other => panic!("{other:?}"),
     }
     // What came before is delivered by the stream, then the error, then nothing.
@@ -104,13 +75,7 @@ fn truncated_wav_names_the_position() {
 #[test]
 fn truncated_compressed_files_are_errors_not_short_signals() {
     let folder = TempDir::new().unwrap();
-    for name in [
-        "mono.flac",
-        "stereo.flac",
-        "mono.ogg",
-        "mono.mp3",
-        "mono.m4a",
-    ] {
+    for name in ["mono.flac", "stereo.flac", "mono.ogg", "mono.mp3", "mono.m4a"] {
         let bytes = std::fs::read(fixture("fixtures").join(name)).unwrap();
         for percent in [5, 20, 50, 80, 95, 99] {
             let cut = write(&folder, name, &bytes[..bytes.len() * percent / 100]);
@@ -118,17 +83,11 @@ fn truncated_compressed_files_are_errors_not_short_signals() {
             // FFmpeg pads its FLAC headers: the first samples come after more than half of the file.
             if name.ends_with("flac") && percent >= 80 {
                 match error {
-                    AudioError::Truncated {
-                        expected_samples: Some(9_600),
-                        position_samples,
-                        ..
-                    } => {
+                    AudioError::Truncated { expected_samples: Some(9_600), position_samples, .. } => {
                         assert!(position_samples < 9_600);
                     }
                     // The last frame may be cut in a way that its checksum notices first.
-                    AudioError::Corrupt {
-                        position_samples, ..
-                    } => assert!(position_samples < 9_600),
+                    AudioError::Corrupt { position_samples, .. } => assert!(position_samples < 9_600),
                     other => panic!("{name} at {percent} %: {other:?}"),
                 }
             }
@@ -157,34 +116,13 @@ fn samples_that_are_no_numbers_are_located() {
         let mut samples = vec![0.1; 50_000];
         samples[33_333] = bad;
         match error_of(&float_wav(&folder, &samples)) {
-            AudioError::NonFinite {
-                position_samples: 33_333,
-                ..
-            } => {}
+            AudioError::NonFinite { position_samples: 33_333, .. } => {}
             other => panic!("{other:?}"),
         }
     }
     let path = folder.path().join("out.wav");
-    assert!(
-        write_wav(
-            &path,
-            &Audio {
-                samples: vec![f32::NAN],
-                sample_rate: 16_000
-            }
-        )
-        .is_err()
-    );
-    assert!(
-        write_wav(
-            &path,
-            &Audio {
-                samples: vec![0.0],
-                sample_rate: 0
-            }
-        )
-        .is_err()
-    );
+    assert!(write_wav(&path, &Audio { samples: vec![f32::NAN], sample_rate: 16_000 }).is_err());
+    assert!(write_wav(&path, &Audio { samples: vec![0.0], sample_rate: 0 }).is_err());
     assert!(!path.exists());
 }
 
@@ -210,32 +148,15 @@ fn eight_channels_at_96_khz() {
     let resampled = auricle_audio::read_at(&path, 16_000, &Limits::default()).unwrap();
     assert_eq!(resampled.samples.len(), 1_600);
 
-    let limits = Limits {
-        max_channels: 7,
-        ..Limits::default()
-    };
-    assert!(matches!(
-        read(&path, &limits),
-        Err(AudioError::TooManyChannels {
-            channels: 8,
-            limit: 7,
-            ..
-        })
-    ));
+    let limits = Limits { max_channels: 7, ..Limits::default() };
+    assert!(matches!(read(&path, &limits), Err(AudioError::TooManyChannels { channels: 8, limit: 7, .. })));
 }
 
 #[test]
 fn three_hours_stream_in_bounded_memory_and_limits_hold() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("long.wav");
-    write_wav(
-        &path,
-        &Audio {
-            samples: vec![0.0; 1],
-            sample_rate: 16_000,
-        },
-    )
-    .unwrap();
+    write_wav(&path, &Audio { samples: vec![0.0; 1], sample_rate: 16_000 }).unwrap();
     // A sparse file: three hours of silence take no space.
     let num_samples = 3 * 3_600 * 16_000u32;
     let mut bytes = std::fs::read(&path).unwrap();
@@ -258,30 +179,15 @@ fn three_hours_stream_in_bounded_memory_and_limits_hold() {
     assert_eq!(total, num_samples as usize);
     assert!(largest <= 16_384);
 
-    let limits = Limits {
-        max_duration_secs: 3_600.0,
-        ..Limits::default()
-    };
-    assert!(matches!(
-        read(&path, &limits),
-        Err(AudioError::TooLong {
-            limit_secs: 3_600.0,
-            ..
-        })
-    ));
+    let limits = Limits { max_duration_secs: 3_600.0, ..Limits::default() };
+    assert!(matches!(read(&path, &limits), Err(AudioError::TooLong { limit_secs: 3_600.0, .. })));
 }
 
 #[test]
 fn duration_limit_holds_where_the_header_is_silent() {
     let path = fixture("fixtures/mono.m4a");
-    let limits = Limits {
-        max_duration_secs: 0.3,
-        ..Limits::default()
-    };
-    assert!(matches!(
-        read(&path, &limits),
-        Err(AudioError::TooLong { .. })
-    ));
+    let limits = Limits { max_duration_secs: 0.3, ..Limits::default() };
+    assert!(matches!(read(&path, &limits), Err(AudioError::TooLong { .. })));
     // `probe` does not enforce limits: it is how one learns of them.
     assert!(probe(&path).is_ok());
 }

@@ -17,13 +17,7 @@ const NUM_SAMPLES: usize = 9_600;
 /// The signal of the fixtures.
 fn chord() -> Vec<f32> {
     let secs = |n: usize| n as f64 / f64::from(RATE);
-    let chord = |t: f64| {
-        [300.0, 1_000.0, 2_500.0]
-            .iter()
-            .map(|f| (TAU * f * t).sin())
-            .sum::<f64>()
-            / 3.0
-    };
+    let chord = |t: f64| [300.0, 1_000.0, 2_500.0].iter().map(|f| (TAU * f * t).sin()).sum::<f64>() / 3.0;
     (0..NUM_SAMPLES)
         .map(|n| ((0.2 + 0.5 * n as f64 / (NUM_SAMPLES - 1) as f64) * chord(secs(n))) as f32)
         .collect()
@@ -66,11 +60,7 @@ fn lossy_formats_decode_in_place() {
 
     // AAC keeps the encoder's delay of one block of 1,024 samples.
     let aac = read_fixture("mono.m4a").samples;
-    assert!(
-        (NUM_SAMPLES + 1_024..NUM_SAMPLES + 3 * 1_024).contains(&aac.len()),
-        "{}",
-        aac.len()
-    );
+    assert!((NUM_SAMPLES + 1_024..NUM_SAMPLES + 3 * 1_024).contains(&aac.len()), "{}", aac.len());
     assert!(snr_db(&aac, &expected, 1_024) > 12.0);
 }
 
@@ -83,10 +73,7 @@ fn header_and_content_agree() {
         ("mono.mp3", "mp3", 1),
     ] {
         let info = probe(&fixture("fixtures").join(name)).unwrap();
-        assert_eq!(
-            (info.codec, info.channels, info.sample_rate),
-            (codec, channels, RATE)
-        );
+        assert_eq!((info.codec, info.channels, info.sample_rate), (codec, channels, RATE));
         assert_eq!(info.num_samples, Some(NUM_SAMPLES as u64));
         assert_eq!(info.duration_secs(), Some(0.6));
     }
@@ -96,18 +83,12 @@ fn header_and_content_agree() {
 #[test]
 fn content_decides_not_the_extension() {
     let folder = TempDir::new().unwrap();
-    for (name, extension) in [
-        ("mono.flac", "wav"),
-        ("mono.ogg", "mp3"),
-        ("mono.mp3", "flac"),
-        ("mono.m4a", "ogg"),
-    ] {
+    for (name, extension) in
+        [("mono.flac", "wav"), ("mono.ogg", "mp3"), ("mono.mp3", "flac"), ("mono.m4a", "ogg")]
+    {
         let renamed = folder.path().join("renamed").with_extension(extension);
         std::fs::copy(fixture("fixtures").join(name), &renamed).unwrap();
-        assert_eq!(
-            read(&renamed, &Limits::default()).unwrap(),
-            read_fixture(name)
-        );
+        assert_eq!(read(&renamed, &Limits::default()).unwrap(), read_fixture(name));
     }
 }
 
@@ -120,14 +101,8 @@ fn blocks_concatenate_to_the_whole_and_resampling_reads_the_same() {
         let whole = read(&path, &Limits::default()).unwrap().samples;
         assert_eq!(joined, whole);
         let at_8k = read_at(&path, 8_000, &Limits::default()).unwrap();
-        assert_eq!(
-            at_8k.samples,
-            auricle_audio::resample(&whole, RATE, 8_000).unwrap()
-        );
-        assert_eq!(
-            read_at(&path, RATE, &Limits::default()).unwrap().samples,
-            whole
-        );
+        assert_eq!(at_8k.samples, auricle_audio::resample(&whole, RATE, 8_000).unwrap());
+        assert_eq!(read_at(&path, RATE, &Limits::default()).unwrap().samples, whole);
     }
 }
 
@@ -158,49 +133,24 @@ fn every_width_of_wav_has_the_same_values() {
         (32, hound::SampleFormat::Float, "pcm_f32"),
     ] {
         for channels in [1, 2, 3] {
-            let spec = hound::WavSpec {
-                channels,
-                sample_rate: 22_050,
-                bits_per_sample,
-                sample_format,
-            };
-            let interleaved: Vec<f64> = values
-                .iter()
-                .flat_map(|&v| vec![v; channels.into()])
-                .collect();
+            let spec = hound::WavSpec { channels, sample_rate: 22_050, bits_per_sample, sample_format };
+            let interleaved: Vec<f64> = values.iter().flat_map(|&v| vec![v; channels.into()]).collect();
             write_with_hound(&path, spec, &interleaved);
             let audio = read(&path, &Limits::default()).unwrap();
-            assert!(
-                max_difference(&audio.samples, &values.map(|v| v as f32)) < 1e-7,
-                "{codec}, {channels}"
-            );
+            assert!(max_difference(&audio.samples, &values.map(|v| v as f32)) < 1e-7, "{codec}, {channels}");
             let info = probe(&path).unwrap();
-            assert_eq!(
-                (info.codec, info.channels, info.num_samples),
-                (codec, channels.into(), Some(6))
-            );
+            assert_eq!((info.codec, info.channels, info.num_samples), (codec, channels.into(), Some(6)));
         }
     }
 }
 
 /// A WAV file from raw parts: chunks before `data`, the declared length of `data`, its bytes.
-fn raw_wav(
-    path: PathBuf,
-    tag: u16,
-    bits: u16,
-    extra: &[u8],
-    declared: u32,
-    data: &[u8],
-) -> PathBuf {
+fn raw_wav(path: PathBuf, tag: u16, bits: u16, extra: &[u8], declared: u32, data: &[u8]) -> PathBuf {
     let mut bytes = b"RIFF\0\0\0\0WAVE".to_vec();
     bytes.extend_from_slice(extra);
     // Codecs other than PCM have a longer format chunk.
     let is_pcm = tag == 1;
-    bytes.extend_from_slice(if is_pcm {
-        b"fmt \x10\0\0\0"
-    } else {
-        b"fmt \x12\0\0\0"
-    });
+    bytes.extend_from_slice(if is_pcm { b"fmt \x10\0\0\0" } else { b"fmt \x12\0\0\0" });
     bytes.extend_from_slice(&tag.to_le_bytes());
     bytes.extend_from_slice(&1u16.to_le_bytes());
     bytes.extend_from_slice(&8_000u32.to_le_bytes());
@@ -225,14 +175,7 @@ fn wav_peculiarities() {
     let read = |path: PathBuf| read(&path, &Limits::default()).unwrap().samples;
 
     // A chunk of odd length is followed by a padding byte.
-    let odd = raw_wav(
-        folder.path().join("odd.wav"),
-        1,
-        16,
-        b"LIST\x03\0\0\0abc\0",
-        4,
-        &data,
-    );
+    let odd = raw_wav(folder.path().join("odd.wav"), 1, 16, b"LIST\x03\0\0\0abc\0", 4, &data);
     assert_eq!(read(odd), expected);
     // Lengths of encoders that write to a pipe.
     for declared in [u32::MAX, 0x7fff_f000] {
@@ -240,53 +183,21 @@ fn wav_peculiarities() {
         assert_eq!(read(piped), expected);
     }
     // A chunk after the data is not audio.
-    let after = raw_wav(
-        folder.path().join("after.wav"),
-        1,
-        16,
-        b"",
-        4,
-        &[&data[..], b"LIST\x04\0\0\0abcd"].concat(),
-    );
+    let after =
+        raw_wav(folder.path().join("after.wav"), 1, 16, b"", 4, &[&data[..], b"LIST\x04\0\0\0abcd"].concat());
     assert_eq!(read(after), expected);
     // µ-law, 64-bit float: the general decoder. 0x80 is the largest positive value of µ-law.
-    let mu_law = read(raw_wav(
-        folder.path().join("ulaw.wav"),
-        7,
-        8,
-        b"",
-        2,
-        &[0x80, 0xff],
-    ));
-    assert!(
-        (mu_law[0] - 32_124.0 / 32_768.0).abs() < 1e-4 && mu_law[1].abs() < 1e-3,
-        "{mu_law:?}"
-    );
-    let wide: Vec<u8> = [0.5f64, -0.25]
-        .iter()
-        .flat_map(|v| v.to_le_bytes())
-        .collect();
-    assert_eq!(
-        read(raw_wav(
-            folder.path().join("f64.wav"),
-            3,
-            64,
-            b"",
-            16,
-            &wide
-        )),
-        [0.5, -0.25]
-    );
+    let mu_law = read(raw_wav(folder.path().join("ulaw.wav"), 7, 8, b"", 2, &[0x80, 0xff]));
+    assert!((mu_law[0] - 32_124.0 / 32_768.0).abs() < 1e-4 && mu_law[1].abs() < 1e-3, "{mu_law:?}");
+    let wide: Vec<u8> = [0.5f64, -0.25].iter().flat_map(|v| v.to_le_bytes()).collect();
+    assert_eq!(read(raw_wav(folder.path().join("f64.wav"), 3, 64, b"", 16, &wide)), [0.5, -0.25]);
 }
 
 #[test]
 fn written_wav_reads_back_and_clips() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("x.wav");
-    let audio = Audio {
-        samples: chord(),
-        sample_rate: RATE,
-    };
+    let audio = Audio { samples: chord(), sample_rate: RATE };
     write_wav(&path, &audio).unwrap();
     let back = read(&path, &Limits::default()).unwrap();
     assert!(max_difference(&back.samples, &audio.samples) <= 0.5 / 32_768.0);
@@ -294,16 +205,6 @@ fn written_wav_reads_back_and_clips() {
     write_wav(&path, &back).unwrap();
     assert_eq!(read(&path, &Limits::default()).unwrap(), back);
 
-    write_wav(
-        &path,
-        &Audio {
-            samples: vec![1.5, -1.5, 0.0],
-            sample_rate: RATE,
-        },
-    )
-    .unwrap();
-    assert_eq!(
-        read(&path, &Limits::default()).unwrap().samples,
-        [32_767.0 / 32_768.0, -1.0, 0.0]
-    );
+    write_wav(&path, &Audio { samples: vec![1.5, -1.5, 0.0], sample_rate: RATE }).unwrap();
+    assert_eq!(read(&path, &Limits::default()).unwrap().samples, [32_767.0 / 32_768.0, -1.0, 0.0]);
 }

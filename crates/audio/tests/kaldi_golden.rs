@@ -4,9 +4,7 @@
 
 mod common;
 
-use auricle_audio::kaldi::{
-    Fbank, FbankConfig, FrameConfig, MelBankConfig, Mfcc, MfccConfig, WindowKind,
-};
+use auricle_audio::kaldi::{Fbank, FbankConfig, FrameConfig, MelBankConfig, Mfcc, MfccConfig, WindowKind};
 use auricle_audio::{AudioError, Features};
 use common::{Golden, fixture, max_difference};
 
@@ -18,42 +16,26 @@ fn golden() -> (Golden, Vec<f32>) {
 
 fn assert_equal(name: &str, golden: &Golden, features: &Features, tolerance: f32) {
     let (shape, expected) = golden.f32(name);
-    assert_eq!(
-        [features.num_frames, features.num_bins],
-        shape[..],
-        "{name}"
-    );
+    assert_eq!([features.num_frames, features.num_bins], shape[..], "{name}");
     let difference = max_difference(&features.data, &expected);
     println!("{name}: {difference:e}");
     assert!(difference < tolerance, "{name}: {difference:e}");
 }
 
 fn mel(num_bins: usize) -> MelBankConfig {
-    MelBankConfig {
-        num_bins,
-        ..MelBankConfig::default()
-    }
+    MelBankConfig { num_bins, ..MelBankConfig::default() }
 }
 
 #[test]
 fn filter_banks_equal_kaldi() {
     let (golden, wav) = golden();
-    let window = |window| FrameConfig {
-        window,
-        ..FrameConfig::default()
-    };
+    let window = |window| FrameConfig { window, ..FrameConfig::default() };
     let base = FbankConfig::default;
     for (name, config) in [
         ("fbank80", base()),
         (
             "fbank80_reflected",
-            FbankConfig {
-                frame: FrameConfig {
-                    snip_edges: false,
-                    ..FrameConfig::default()
-                },
-                ..base()
-            },
+            FbankConfig { frame: FrameConfig { snip_edges: false, ..FrameConfig::default() }, ..base() },
         ),
         (
             "fbank23_hamming_magnitude_energy",
@@ -69,11 +51,7 @@ fn filter_banks_equal_kaldi() {
         (
             "fbank40_band_htk",
             FbankConfig {
-                mel: MelBankConfig {
-                    num_bins: 40,
-                    low_hz: 100.0,
-                    high_hz: -400.0,
-                },
+                mel: MelBankConfig { num_bins: 40, low_hz: 100.0, high_hz: -400.0 },
                 use_energy: true,
                 htk_compat: true,
                 ..base()
@@ -101,10 +79,7 @@ fn filter_banks_equal_kaldi() {
 fn linear_filter_outputs_equal_kaldi() {
     let (golden, wav) = golden();
     let config = FbankConfig {
-        frame: FrameConfig {
-            window: WindowKind::Blackman,
-            ..FrameConfig::default()
-        },
+        frame: FrameConfig { window: WindowKind::Blackman, ..FrameConfig::default() },
         mel: mel(23),
         use_log: false,
         ..FbankConfig::default()
@@ -112,12 +87,7 @@ fn linear_filter_outputs_equal_kaldi() {
     let features = Fbank::new(&config).unwrap().compute(&wav, None).unwrap();
     let (_, expected) = golden.f32("fbank23_linear_blackman");
     let largest = expected.iter().fold(0.0f32, |m, v| m.max(*v));
-    assert_equal(
-        "fbank23_linear_blackman",
-        &golden,
-        &features,
-        5e-6 * largest,
-    );
+    assert_equal("fbank23_linear_blackman", &golden, &features, 5e-6 * largest);
 }
 
 #[test]
@@ -126,22 +96,8 @@ fn cepstra_equal_kaldi() {
     let base = MfccConfig::default;
     for (name, config) in [
         ("mfcc13", base()),
-        (
-            "mfcc13_c0_htk",
-            MfccConfig {
-                use_energy: false,
-                htk_compat: true,
-                ..base()
-            },
-        ),
-        (
-            "mfcc13_floor",
-            MfccConfig {
-                energy_floor: 1e7,
-                cepstral_lifter: 0.0,
-                ..base()
-            },
-        ),
+        ("mfcc13_c0_htk", MfccConfig { use_energy: false, htk_compat: true, ..base() }),
+        ("mfcc13_floor", MfccConfig { energy_floor: 1e7, cepstral_lifter: 0.0, ..base() }),
     ] {
         let features = Mfcc::new(&config).unwrap().compute(&wav, None).unwrap();
         assert_equal(name, &golden, &features, 5e-3);
@@ -158,56 +114,19 @@ fn signals_without_a_frame_and_bad_settings() {
         Err(AudioError::NonFiniteSample { index: 1, .. })
     ));
 
-    let reflected = FrameConfig {
-        snip_edges: false,
-        ..FrameConfig::default()
-    };
-    let reflected = Fbank::new(&FbankConfig {
-        frame: reflected,
-        ..FbankConfig::default()
-    })
-    .unwrap();
+    let reflected = FrameConfig { snip_edges: false, ..FrameConfig::default() };
+    let reflected = Fbank::new(&FbankConfig { frame: reflected, ..FbankConfig::default() }).unwrap();
     assert_eq!(reflected.compute(&[0.1; 80], None).unwrap().num_frames, 1);
     assert_eq!(reflected.compute(&[], None).unwrap().num_frames, 0);
 
     for frame in [
-        FrameConfig {
-            sample_rate: 0,
-            ..FrameConfig::default()
-        },
-        FrameConfig {
-            shift_ms: 0.0,
-            ..FrameConfig::default()
-        },
-        FrameConfig {
-            length_ms: f64::NAN,
-            ..FrameConfig::default()
-        },
-        FrameConfig {
-            length_ms: 1e12,
-            ..FrameConfig::default()
-        },
+        FrameConfig { sample_rate: 0, ..FrameConfig::default() },
+        FrameConfig { shift_ms: 0.0, ..FrameConfig::default() },
+        FrameConfig { length_ms: f64::NAN, ..FrameConfig::default() },
+        FrameConfig { length_ms: 1e12, ..FrameConfig::default() },
     ] {
-        assert!(
-            Fbank::new(&FbankConfig {
-                frame,
-                ..FbankConfig::default()
-            })
-            .is_err()
-        );
+        assert!(Fbank::new(&FbankConfig { frame, ..FbankConfig::default() }).is_err());
     }
-    assert!(
-        Mfcc::new(&MfccConfig {
-            num_ceps: 24,
-            ..MfccConfig::default()
-        })
-        .is_err()
-    );
-    assert!(
-        Fbank::new(&FbankConfig {
-            energy_floor: -1.0,
-            ..FbankConfig::default()
-        })
-        .is_err()
-    );
+    assert!(Mfcc::new(&MfccConfig { num_ceps: 24, ..MfccConfig::default() }).is_err());
+    assert!(Fbank::new(&FbankConfig { energy_floor: -1.0, ..FbankConfig::default() }).is_err());
 }

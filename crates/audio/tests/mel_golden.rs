@@ -15,15 +15,8 @@ fn equals_the_published_program_on_the_committed_row() {
     let (_, wav) = golden.f32("wav");
     let row_samples = golden.i64("row_samples")[0] as usize;
     let step = golden.i64("frame_step")[0] as usize;
-    for (name, norm) in [
-        ("mel", FeatureNorm::Utterance),
-        ("logmel_unnormalised", FeatureNorm::None),
-    ] {
-        let front = MelFrontEnd::new(MelConfig {
-            norm,
-            ..MelConfig::default()
-        })
-        .unwrap();
+    for (name, norm) in [("mel", FeatureNorm::Utterance), ("logmel_unnormalised", FeatureNorm::None)] {
+        let front = MelFrontEnd::new(MelConfig { norm, ..MelConfig::default() }).unwrap();
         let features = front.compute(&wav, row_samples, None).unwrap();
         let (shape, expected) = golden.f32(name);
         assert_eq!(features.num_frames.div_ceil(step), shape[0]);
@@ -48,18 +41,10 @@ fn equals_the_published_program_on_the_whole_golden_file() {
     let (shape, expected) = golden.f32("mel");
     let (bins, padded_frames) = (shape[1], shape[2]);
     let front = MelFrontEnd::new(MelConfig::default()).unwrap();
-    for (row, (&samples, &frames)) in golden
-        .i64("wav_len")
-        .iter()
-        .zip(&golden.i64("mel_len"))
-        .enumerate()
-    {
+    for (row, (&samples, &frames)) in golden.i64("wav_len").iter().zip(&golden.i64("mel_len")).enumerate() {
         let wav = &wav[row * wav_shape[1]..][..samples as usize];
         let features = front.compute(wav, wav_shape[1], None).unwrap();
-        assert_eq!(
-            (features.num_frames, features.num_bins),
-            (frames as usize, bins)
-        );
+        assert_eq!((features.num_frames, features.num_bins), (frames as usize, bins));
         let expected: Vec<f32> = (0..features.num_frames)
             .flat_map(|t| (0..bins).map(move |f| (f, t)))
             .map(|(f, t)| expected[(row * bins + f) * padded_frames + t])

@@ -14,10 +14,8 @@ fn files_below(folder: PathBuf, extension: &str, count: usize) -> Vec<PathBuf> {
     let mut folders = vec![folder];
     let mut files = Vec::new();
     while let Some(folder) = folders.pop() {
-        let mut entries: Vec<PathBuf> = std::fs::read_dir(folder)
-            .unwrap()
-            .map(|e| e.unwrap().path())
-            .collect();
+        let mut entries: Vec<PathBuf> =
+            std::fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()).collect();
         entries.sort();
         for path in entries {
             if path.is_dir() {
@@ -52,32 +50,13 @@ fn decodes_and_analyses_every_kind_of_file() {
         for path in files {
             let info = probe(&path).unwrap();
             let audio = read(&path, &limits).unwrap();
-            assert!(
-                info.codec == codec || extension == "wav",
-                "{}: {}",
-                path.display(),
-                info.codec
-            );
-            assert_eq!(
-                info.num_samples,
-                Some(audio.samples.len() as u64),
-                "{}",
-                path.display()
-            );
-            assert!(
-                audio.samples.iter().any(|&x| x.abs() > 1e-3),
-                "{} is silent",
-                path.display()
-            );
+            assert!(info.codec == codec || extension == "wav", "{}: {}", path.display(), info.codec);
+            assert_eq!(info.num_samples, Some(audio.samples.len() as u64), "{}", path.display());
+            assert!(audio.samples.iter().any(|&x| x.abs() > 1e-3), "{} is silent", path.display());
             let at_16k = read_at(&path, 16_000, &limits).unwrap().samples;
             let features = front.compute(&at_16k, at_16k.len(), None).unwrap();
             assert_eq!(features.num_frames, at_16k.len().div_ceil(160));
-            assert!(
-                features
-                    .data
-                    .iter()
-                    .all(|v| v.is_finite() && v.abs() < 50.0)
-            );
+            assert!(features.data.iter().all(|v| v.is_finite() && v.abs() < 50.0));
         }
     }
 }

@@ -23,9 +23,7 @@ const RATES: [(u32, u32); 10] = [
 
 fn noise(seed: u64, num_samples: usize) -> Vec<f32> {
     let mut stream = Key::new(seed).stream(Purpose::Test);
-    (0..num_samples)
-        .map(|_| stream.normal() as f32 * 0.3)
-        .collect()
+    (0..num_samples).map(|_| stream.normal() as f32 * 0.3).collect()
 }
 
 #[test]
@@ -41,9 +39,7 @@ fn a_sine_stays_the_same_sine_at_the_same_time() {
             assert_eq!(y.len(), resampled_len(num_samples, from, to));
             // Away from the ends, where the signal is cut off.
             let margin = y.len() / 8;
-            let error = (margin..y.len() - margin)
-                .map(|k| (y[k] - sine(to, k)).abs())
-                .fold(0.0, f32::max);
+            let error = (margin..y.len() - margin).map(|k| (y[k] - sine(to, k)).abs()).fold(0.0, f32::max);
             assert!(error < 2e-3, "{from} → {to}, {hz} Hz: {error:e}");
         }
     }
@@ -51,13 +47,9 @@ fn a_sine_stays_the_same_sine_at_the_same_time() {
 
 #[test]
 fn what_the_lower_rate_cannot_carry_is_removed() {
-    let x: Vec<f32> = (0..48_000)
-        .map(|n| (TAU * 11_000.0 * f64::from(n) / 48_000.0).sin() as f32)
-        .collect();
+    let x: Vec<f32> = (0..48_000).map(|n| (TAU * 11_000.0 * f64::from(n) / 48_000.0).sin() as f32).collect();
     let y = resample(&x, 48_000, 16_000).unwrap();
-    let peak = y[2_000..y.len() - 2_000]
-        .iter()
-        .fold(0.0f32, |m, v| m.max(v.abs()));
+    let peak = y[2_000..y.len() - 2_000].iter().fold(0.0f32, |m, v| m.max(v.abs()));
     assert!(peak < 1e-3, "{peak:e}");
 }
 
@@ -68,12 +60,7 @@ fn equal_rates_are_the_identity_and_bad_rates_errors() {
     assert_eq!(resample(&[], 8_000, 16_000).unwrap(), []);
     assert!(resample(&[0.0, f32::NAN], 8_000, 16_000).is_err());
     // Finite, but its Fourier transform is not.
-    assert!(
-        resample(&[f32::MAX; 4_000], 8_000, 16_000)
-            .unwrap()
-            .iter()
-            .any(|v| v.is_nan())
-    );
+    assert!(resample(&[f32::MAX; 4_000], 8_000, 16_000).unwrap().iter().any(|v| v.is_nan()));
     for (from, to) in [(0, 16_000), (16_000, 0), (u32::MAX, 16_000)] {
         assert!(resample(&x, from, to).is_err());
     }

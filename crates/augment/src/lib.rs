@@ -14,5 +14,7 @@ mod wave;
 
 pub use noise::{NoiseConfig, NoiseError, NoiseSource, add_noise, mix_at_snr};
 pub use shift::PositionShift;
-pub use spec::{SpanMask, SpecAugmentConfig, frequency_band_count, frequency_bands, spec_augment, time_spans};
+pub use spec::{
+    SpanMask, SpecAugmentConfig, frequency_band_count, frequency_bands, spec_augment, time_spans,
+};
 pub use wave::{low_pass, reverb, speed, volume};

@@ -14,7 +14,10 @@ pub struct PositionShift {
 impl PositionShift {
     /// Two independent draws, uniform on 0…`max_units` units of `unit` frames each.
     pub fn draw(max_units: usize, unit: usize, stream: &mut Stream) -> Self {
-        Self { left_frames: unit * stream.below(max_units + 1), right_frames: unit * stream.below(max_units + 1) }
+        Self {
+            left_frames: unit * stream.below(max_units + 1),
+            right_frames: unit * stream.below(max_units + 1),
+        }
     }
 
     /// The valid frames of one utterance with the mask vector on either side.

@@ -143,8 +143,14 @@ mod tests {
             let spread = (shares.iter().map(|s| (s - found).powi(2)).sum::<f64>() / draws as f64).sqrt();
             // Both means are estimates: 4 standard errors of their difference.
             let error = deviation * (1.0 / 2000.0 + 1.0 / f64::from(draws)).sqrt();
-            assert!((found - mean).abs() < 4.0 * error, "{mask:?} T={frames}: mean {found}, published {mean}");
-            assert!((spread / deviation - 1.0).abs() < 0.12, "{mask:?} T={frames}: deviation {spread}, published {deviation}");
+            assert!(
+                (found - mean).abs() < 4.0 * error,
+                "{mask:?} T={frames}: mean {found}, published {mean}"
+            );
+            assert!(
+                (spread / deviation - 1.0).abs() < 0.12,
+                "{mask:?} T={frames}: deviation {spread}, published {deviation}"
+            );
         }
     }
 

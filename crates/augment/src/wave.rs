@@ -138,7 +138,8 @@ mod tests {
 
     #[test]
     fn low_pass_passes_low_and_stops_high() {
-        let filtered = |hz| rms(&low_pass(&tone(16_000, hz), 4_000.0, 16_000)[500..15_000]) / rms(&tone(16_000, hz));
+        let filtered =
+            |hz| rms(&low_pass(&tone(16_000, hz), 4_000.0, 16_000)[500..15_000]) / rms(&tone(16_000, hz));
         assert!((filtered(2_000.0) - 1.0).abs() < 0.01 && filtered(5_000.0) < 0.01);
         let x = tone(4_000, 500.0);
         let y = low_pass(&x, 4_000.0, 16_000);

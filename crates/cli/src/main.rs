@@ -3,8 +3,12 @@
 mod data;
 mod decode;
 mod device;
+mod encode;
 mod eval;
+#[cfg(any())]
+mod import;
 mod model;
+#[cfg(any())]
 mod prepare;
 mod quickstart;
 mod replay;
@@ -35,9 +39,12 @@ enum Command {
     Train(train::Args),
     /// Transcribe audio files, a manifest or a folder.
     Decode(decode::Args),
+    /// Extract representations of an encoder.
+    Encode(encode::Args),
     /// Score hypotheses against references.
     #[command(subcommand)]
     Eval(eval::Command),
+    #[cfg(any())]
     /// Prepare a public corpus: manifests from its official layout.
     Prepare(prepare::Args),
     /// Check and convert data.
@@ -60,7 +67,9 @@ fn main() -> std::process::ExitCode {
         Command::Quickstart(args) => quickstart::run(&args),
         Command::Train(args) => train::run(&args),
         Command::Decode(args) => decode::run(&args),
+        Command::Encode(args) => encode::run(&args),
         Command::Eval(command) => eval::run(&command),
+        #[cfg(any())]
         Command::Prepare(args) => prepare::run(&args),
         Command::Data(command) => data::run(&command),
         Command::Tokenizer(command) => tokenizer::run(&command),

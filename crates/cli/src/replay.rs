@@ -19,7 +19,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let (capsule, recipe, _) = Capsule::read(&args.capsule)?;
     let scratch = std::env::temp_dir().join(format!("auricle-replay-{}", std::process::id()));
     std::fs::create_dir_all(&scratch)?;
-    let mut trainer = AnyTrainer::build(&recipe, &scratch, RunLog::open(&scratch, recipe.train.steps, true)?)?;
+    let mut trainer =
+        AnyTrainer::build(&recipe, &scratch, RunLog::open(&scratch, recipe.train.steps, true)?)?;
     trainer.resume(&args.capsule.join("checkpoint.safetensors"))?;
     std::fs::remove_dir_all(&scratch).ok();
     let store = AudioStore::new(16_000, 0);
@@ -30,6 +31,9 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         println!("  {} ({:.2} s)", utterance.id, utterance.duration_secs);
     }
     println!("loss {loss}");
-    println!("parameters with non-finite gradients: {}", if bad.is_empty() { "none".into() } else { bad.join(", ") });
+    println!(
+        "parameters with non-finite gradients: {}",
+        if bad.is_empty() { "none".into() } else { bad.join(", ") }
+    );
     Ok(ExitCode::SUCCESS)
 }

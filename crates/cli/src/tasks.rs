@@ -53,7 +53,8 @@ impl AnyTrainer {
                     Some(path) => Tokenizer::load(path)?,
                     None => Tokenizer::characters(),
                 };
-                let pretrained = config.init_from.as_deref().map(load_model).transpose()?.map(|(tensors, _)| tensors);
+                let pretrained =
+                    config.init_from.as_deref().map(load_model).transpose()?.map(|(tensors, _)| tensors);
                 let task = CtcTask::new(recipe, config, augment, tokenizer, pretrained, noise, &device)?;
                 Ok(Self::Ctc(Box::new(Trainer::new(task, recipe.clone(), run, train, validation, log)?)))
             }

@@ -58,7 +58,11 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     ctrlc::set_handler(move || asked.store(true, Ordering::Relaxed)).context("cannot catch Ctrl-C")?;
     match train(&recipe, &run, args.resume, args.quiet, &stop)? {
         Outcome::Interrupted => {
-            eprintln!("interrupted; go on with: auricle train {} --run {} --resume", args.recipe.display(), run.display());
+            eprintln!(
+                "interrupted; go on with: auricle train {} --run {} --resume",
+                args.recipe.display(),
+                run.display()
+            );
             Ok(ExitCode::from(INTERRUPTED))
         }
         Outcome::EarlyStopped | Outcome::Finished => {
@@ -77,7 +81,8 @@ pub fn load(path: &Path, set: &[String]) -> Result<Recipe> {
 
 /// `runs/<folder>-<recipe>`.
 fn default_run(recipe: &Path) -> PathBuf {
-    let part = |name: Option<&std::ffi::OsStr>| name.map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    let part =
+        |name: Option<&std::ffi::OsStr>| name.map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
     let folder = part(recipe.parent().and_then(Path::file_name));
     Path::new("runs").join(format!("{folder}-{}", part(recipe.file_stem())))
 }
@@ -126,9 +131,11 @@ fn plan_and_probe(recipe: &Recipe, scratch: &Path) -> Result<ExitCode> {
     println!("training utterances   {} ({hours:.2} h)", trainer.training_utterances().len());
     let batches = plan.batches.len() as u64;
     println!("steps per epoch       {}", batches / recipe.train.accumulate.max(1));
-    println!("epochs                {:.1}", (recipe.train.steps * recipe.train.accumulate) as f64 / batches.max(1) as f64);
+    println!(
+        "epochs                {:.1}",
+        (recipe.train.steps * recipe.train.accumulate) as f64 / batches.max(1) as f64
+    );
     println!("padding waste         {:.1} %", 100.0 * plan.padding_waste);
-    println!("left out of the plan  {}", plan.dropped.len());
     if recipe.task == "ctc" {
         let bad = crate::data::cannot_align(trainer.training_utterances(), recipe)?;
         println!("cannot align (CTC)    {}", bad.len());
@@ -139,7 +146,10 @@ fn plan_and_probe(recipe: &Recipe, scratch: &Path) -> Result<ExitCode> {
     let before = peak_memory_mib();
     let started = std::time::Instant::now();
     let loss = trainer.dry_run()?;
-    println!("longest batch         loss {loss:.3} in {:.2} s, forward and backward", started.elapsed().as_secs_f64());
+    println!(
+        "longest batch         loss {loss:.3} in {:.2} s, forward and backward",
+        started.elapsed().as_secs_f64()
+    );
     if let (Some(before), Some(after)) = (before, peak_memory_mib()) {
         println!("peak memory           {after:.0} MiB ({:.0} MiB by the longest batch)", after - before);
     }

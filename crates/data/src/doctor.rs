@@ -91,11 +91,17 @@ pub fn advice(kind: &str) -> &'static str {
         "unreadable" => "copy or download the file again; --fix drops the utterance",
         "duration" => "--fix writes the true duration",
         "segment" => "--fix drops the utterance; correct its start and duration",
-        "sample-rate" => "nothing: audio is resampled while it is read; mixed rates may hint at mixed sources",
+        "sample-rate" => {
+            "nothing: audio is resampled while it is read; mixed rates may hint at mixed sources"
+        }
         "no-text" => "write the transcript; --fix drops the utterance",
-        "odd-text" => "spell numbers and signs as words, or train a subword tokenizer that has the characters",
+        "odd-text" => {
+            "spell numbers and signs as words, or train a subword tokenizer that has the characters"
+        }
         "duplicate-id" => "--fix keeps the first",
-        "duplicate-audio" => "--fix keeps the first of a set; across sets it is a leak: drop it from the training set",
+        "duplicate-audio" => {
+            "--fix keeps the first of a set; across sets it is a leak: drop it from the training set"
+        }
         "shared-speaker" => "move the speaker's utterances to one set: scores on seen speakers are too good",
         "cannot-align" => "--fix drops the utterance; its transcript is longer than its audio can carry",
         "silent" => "listen to the file; --fix drops the utterance",
@@ -141,7 +147,11 @@ pub fn check(sets: &[Set], config: &CheckConfig, mut progress: impl FnMut()) -> 
                     check_sound(&heard, config, &mut find);
                     let place = (set.name.clone(), utterance.id.clone());
                     if let Some((other_set, other)) = audio.get(heard.digest.as_bytes()) {
-                        find("duplicate-audio", Severity::Error, format!("same samples as {other} in {other_set}"));
+                        find(
+                            "duplicate-audio",
+                            Severity::Error,
+                            format!("same samples as {other} in {other_set}"),
+                        );
                     } else {
                         audio.insert(*heard.digest.as_bytes(), place);
                     }
@@ -158,7 +168,11 @@ pub fn check(sets: &[Set], config: &CheckConfig, mut progress: impl FnMut()) -> 
     report
 }
 
-fn check_text(utterance: &Utterance, config: &CheckConfig, find: &mut impl FnMut(&'static str, Severity, String)) {
+fn check_text(
+    utterance: &Utterance,
+    config: &CheckConfig,
+    find: &mut impl FnMut(&'static str, Severity, String),
+) {
     let Some(text) = &utterance.text else {
         if config.needs_text {
             find("no-text", Severity::Error, "there is no transcript".into());
@@ -169,10 +183,13 @@ fn check_text(utterance: &Utterance, config: &CheckConfig, find: &mut impl FnMut
     if odd.contains(&Oddity::Empty) {
         find("no-text", Severity::Error, format!("the transcript `{text}` has no word"));
     } else if !odd.is_empty() {
-        let signs: Vec<String> = odd.iter().map(|o| match o {
-            Oddity::Digit(c) | Oddity::Character(c) => c.to_string(),
-            Oddity::Empty => String::new(),
-        }).collect();
+        let signs: Vec<String> = odd
+            .iter()
+            .map(|o| match o {
+                Oddity::Digit(c) | Oddity::Character(c) => c.to_string(),
+                Oddity::Empty => String::new(),
+            })
+            .collect();
         find("odd-text", Severity::Warning, format!("`{}` in `{text}`", signs.join("")));
     }
 }
@@ -182,10 +199,18 @@ fn check_sound(heard: &Heard, config: &CheckConfig, find: &mut impl FnMut(&'stat
         find("sample-rate", Severity::Warning, format!("{} Hz instead of {rate} Hz", heard.sample_rate));
     }
     if heard.peak < 1e-4 {
-        find("silent", Severity::Error, format!("peak {:.1} dB", 20.0 * f64::from(heard.peak.max(1e-10)).log10()));
+        find(
+            "silent",
+            Severity::Error,
+            format!("peak {:.1} dB", 20.0 * f64::from(heard.peak.max(1e-10)).log10()),
+        );
     }
     if heard.clipped > 1e-3 {
-        find("clipped", Severity::Warning, format!("{:.1} % of samples at full scale", 100.0 * heard.clipped));
+        find(
+            "clipped",
+            Severity::Warning,
+            format!("{:.1} % of samples at full scale", 100.0 * heard.clipped),
+        );
     }
 }
 
@@ -202,7 +227,8 @@ fn check_times(set: &Set, utterance: &Utterance, heard: &Heard) -> Option<Findin
             return finding("segment", detail, None);
         }
     } else if utterance.duration_secs <= 0.0 || end > heard.file_secs + DURATION_TOLERANCE_SECS {
-        let detail = format!("{:.2} s in the manifest, {:.2} s in the file", utterance.duration_secs, heard.file_secs);
+        let detail =
+            format!("{:.2} s in the manifest, {:.2} s in the file", utterance.duration_secs, heard.file_secs);
         return finding("duration", detail, Some(heard.file_secs));
     }
     None
@@ -282,7 +308,9 @@ pub fn fix(sets: &[Set], report: &CheckReport) -> Vec<Set> {
     sets.iter()
         .map(|set| {
             let mut errors = BTreeMap::<&str, Vec<&Finding>>::new();
-            for finding in report.findings.iter().filter(|f| f.set == set.name && f.severity == Severity::Error) {
+            for finding in
+                report.findings.iter().filter(|f| f.set == set.name && f.severity == Severity::Error)
+            {
                 errors.entry(&finding.id).or_default().push(finding);
             }
             let mut seen = BTreeMap::<&str, ()>::new();

@@ -68,7 +68,8 @@ impl<J, T, I: Iterator<Item = J>> Shared<I, T> {
 
     fn work(&self, work: &impl Fn(J) -> T) {
         while let Some((index, job)) = self.take() {
-            let result = catch_unwind(AssertUnwindSafe(|| work(job))).map_err(|panic| LoaderError(message(&*panic)));
+            let result =
+                catch_unwind(AssertUnwindSafe(|| work(job))).map_err(|panic| LoaderError(message(&*panic)));
             self.lock().results.insert(index, result);
             self.changed.notify_all();
         }

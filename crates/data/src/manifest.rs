@@ -58,10 +58,9 @@ impl Manifest {
     /// A line that is no utterance; an index beyond the end.
     pub fn get(&self, index: usize) -> Result<Utterance, DataError> {
         let io = DataError::io;
-        let &start = self
-            .offsets
-            .get(index)
-            .ok_or_else(|| DataError::layout(&self.path, format!("has {} utterances, not {}", self.len(), index + 1)))?;
+        let &start = self.offsets.get(index).ok_or_else(|| {
+            DataError::layout(&self.path, format!("has {} utterances, not {}", self.len(), index + 1))
+        })?;
         let end = self.offsets.get(index + 1).copied().unwrap_or(self.bytes);
         let mut file = File::open(&self.path).map_err(io(&self.path))?;
         file.seek(SeekFrom::Start(start)).map_err(io(&self.path))?;
@@ -94,14 +93,19 @@ impl Manifest {
     /// A missing file; the first line that is no utterance, by number; an id that comes twice.
     pub fn read(path: &Path) -> Result<Vec<Utterance>, DataError> {
         let mut utterances = Vec::new();
-        for_each_line(path, BufReader::new(File::open(path).map_err(DataError::io(path))?), |number, line| {
-            utterances.push(parse(path, number, line)?);
-            Ok(())
-        })?;
+        for_each_line(
+            path,
+            BufReader::new(File::open(path).map_err(DataError::io(path))?),
+            |number, line| {
+                utterances.push(parse(path, number, line)?);
+                Ok(())
+            },
+        )?;
         let mut ids: Vec<&str> = utterances.iter().map(|u| u.id.as_str()).collect();
         ids.sort_unstable();
         if let Some(pair) = ids.windows(2).find(|pair| pair[0] == pair[1]) {
-            let reason = format!("utterance id `{}` comes twice; `auricle data check --fix` keeps the first", pair[0]);
+            let reason =
+                format!("utterance id `{}` comes twice; `auricle data check --fix` keeps the first", pair[0]);
             return Err(DataError::layout(path, reason));
         }
         Ok(utterances)
@@ -123,10 +127,12 @@ impl Manifest {
         for utterance in sorted {
             offsets.push(text.len() as u64);
             let mut utterance = utterance.clone();
-            if let (false, Ok(below)) = (folder.as_os_str().is_empty(), utterance.audio.strip_prefix(folder)) {
+            if let (false, Ok(below)) = (folder.as_os_str().is_empty(), utterance.audio.strip_prefix(folder))
+            {
                 utterance.audio = below.to_owned();
             }
-            serde_json::to_writer(&mut text, &utterance).map_err(|e| DataError::layout(path, e.to_string()))?;
+            serde_json::to_writer(&mut text, &utterance)
+                .map_err(|e| DataError::layout(path, e.to_string()))?;
             text.push(b'\n');
         }
         if !folder.as_os_str().is_empty() {
@@ -146,14 +152,22 @@ pub(crate) fn for_each_line(
     let mut line = Vec::new();
     for number in 1.. {
         line.clear();
-        let read = (&mut reader).take(MAX_LINE_BYTES as u64 + 1).read_until(b'\n', &mut line).map_err(DataError::io(path))?;
+        let read = (&mut reader)
+            .take(MAX_LINE_BYTES as u64 + 1)
+            .read_until(b'\n', &mut line)
+            .map_err(DataError::io(path))?;
         if read == 0 {
             return Ok(());
         }
         if read > MAX_LINE_BYTES {
-            return Err(DataError::line(path, number, format!("longer than {MAX_LINE_BYTES} bytes: not a text manifest")));
+            return Err(DataError::line(
+                path,
+                number,
+                format!("longer than {MAX_LINE_BYTES} bytes: not a text manifest"),
+            ));
         }
-        let text = std::str::from_utf8(&line).map_err(|_| DataError::line(path, number, "not UTF-8 text"))?.trim();
+        let text =
+            std::str::from_utf8(&line).map_err(|_| DataError::line(path, number, "not UTF-8 text"))?.trim();
         if !text.is_empty() {
             each(number, text)?;
         }
@@ -162,8 +176,13 @@ pub(crate) fn for_each_line(
 }
 
 fn parse(path: &Path, number: usize, line: &str) -> Result<Utterance, DataError> {
-    let mut utterance: Utterance = serde_json::from_str(line.trim())
-        .map_err(|e| DataError::line(path, number, format!("{e}; a manifest line is {{\"id\", \"audio\", \"duration_secs\", …}}")))?;
+    let mut utterance: Utterance = serde_json::from_str(line.trim()).map_err(|e| {
+        DataError::line(
+            path,
+            number,
+            format!("{e}; a manifest line is {{\"id\", \"audio\", \"duration_secs\", …}}"),
+        )
+    })?;
     let sound = |secs: f64| secs.is_finite() && secs >= 0.0;
     if !sound(utterance.start_secs) || !sound(utterance.duration_secs) {
         return Err(DataError::line(path, number, format!("utterance {}: a time below zero", utterance.id)));
@@ -186,11 +205,18 @@ fn scan(path: &Path) -> Result<Vec<u64>, DataError> {
     let (mut offset, mut offsets, mut line) = (0u64, Vec::new(), Vec::new());
     loop {
         line.clear();
-        let read = (&mut reader).take(MAX_LINE_BYTES as u64 + 1).read_until(b'\n', &mut line).map_err(DataError::io(path))?;
+        let read = (&mut reader)
+            .take(MAX_LINE_BYTES as u64 + 1)
+            .read_until(b'\n', &mut line)
+            .map_err(DataError::io(path))?;
         match read {
             0 => return Ok(offsets),
             n if n > MAX_LINE_BYTES => {
-                return Err(DataError::line(path, offsets.len() + 1, format!("longer than {MAX_LINE_BYTES} bytes")));
+                return Err(DataError::line(
+                    path,
+                    offsets.len() + 1,
+                    format!("longer than {MAX_LINE_BYTES} bytes"),
+                ));
             }
             _ => {}
         }
@@ -208,7 +234,10 @@ fn read_index(index: &Path, bytes: u64, manifest: &Path) -> Option<Vec<u64>> {
         return None;
     }
     let content = std::fs::read(index).ok()?;
-    let mut words = content.strip_prefix(INDEX_MAGIC)?.chunks_exact(8).map(|w| u64::from_le_bytes(w.try_into().unwrap_or_default()));
+    let mut words = content
+        .strip_prefix(INDEX_MAGIC)?
+        .chunks_exact(8)
+        .map(|w| u64::from_le_bytes(w.try_into().unwrap_or_default()));
     let offsets = (words.next()? == bytes).then(|| words.collect::<Vec<_>>())?;
     let increasing = offsets.windows(2).all(|pair| pair[0] < pair[1]);
     (increasing && offsets.last().is_none_or(|&last| last < bytes)).then_some(offsets)
@@ -240,7 +269,9 @@ mod tests {
     use super::*;
 
     fn some(ids: &[&str]) -> Vec<Utterance> {
-        ids.iter().map(|id| Utterance::new(*id, format!("/audio/{id}.wav"), 1.5).with_text("héllo \"w\"\n")).collect()
+        ids.iter()
+            .map(|id| Utterance::new(*id, format!("/audio/{id}.wav"), 1.5).with_text("héllo \"w\"\n"))
+            .collect()
     }
 
     #[test]
@@ -250,7 +281,10 @@ mod tests {
         let mut utterances = some(&["c", "a", "b"]);
         utterances[0].audio = folder.path().join("wav/c.wav");
         Manifest::write(&path, &utterances).unwrap();
-        assert!(std::fs::read_to_string(&path).unwrap().contains("\"wav/c.wav\""), "stays valid when the folder moves");
+        assert!(
+            std::fs::read_to_string(&path).unwrap().contains("\"wav/c.wav\""),
+            "stays valid when the folder moves"
+        );
         utterances.sort_by(|a, b| a.id.cmp(&b.id));
         assert_eq!(Manifest::read(&path).unwrap(), utterances);
         let manifest = Manifest::open(&path).unwrap();
@@ -291,6 +325,8 @@ mod tests {
             let error = Manifest::read(&path).unwrap_err().to_string();
             assert!(error.contains(expected) && error.contains("a.jsonl"), "{error}");
         }
-        assert!(Manifest::read(&folder.path().join("none.jsonl")).unwrap_err().to_string().contains("none.jsonl"));
+        assert!(
+            Manifest::read(&folder.path().join("none.jsonl")).unwrap_err().to_string().contains("none.jsonl")
+        );
     }
 }

@@ -164,15 +164,21 @@ mod tests {
 
     #[test]
     fn lengths_are_the_best_of_all_choices() {
-        let durations: Vec<f64> = [1, 1, 2, 5, 5, 6, 9, 9, 9].iter().map(|&u| f64::from(u) * GRID_SECS).collect();
+        let durations: Vec<f64> =
+            [1, 1, 2, 5, 5, 6, 9, 9, 9].iter().map(|&u| f64::from(u) * GRID_SECS).collect();
         let waste = |lengths: &[usize]| -> Option<usize> {
-            durations.iter().map(|&d| {
-                let units = units_from_secs(d);
-                lengths.iter().find(|&&l| l >= units).map(|l| l - units)
-            }).sum()
+            durations
+                .iter()
+                .map(|&d| {
+                    let units = units_from_secs(d);
+                    lengths.iter().find(|&&l| l >= units).map(|l| l - units)
+                })
+                .sum()
         };
-        let best = (1..=9).flat_map(|a| (a..=9).flat_map(move |b| (b..=9).map(move |c| [a, b, c])))
-            .filter_map(|lengths| waste(&lengths)).min();
+        let best = (1..=9)
+            .flat_map(|a| (a..=9).flat_map(move |b| (b..=9).map(move |c| [a, b, c])))
+            .filter_map(|lengths| waste(&lengths))
+            .min();
         assert_eq!(waste(&bucket_lengths(&durations, 3)), best);
         assert_eq!(bucket_lengths(&durations, 100), [1, 2, 5, 6, 9]);
     }
@@ -180,10 +186,23 @@ mod tests {
     #[test]
     fn epochs_differ_and_repeat_by_key() {
         let durations: Vec<f64> = (0..50).map(|i| 1.0 + f64::from(i % 9)).collect();
-        let at = |epoch| plan(&durations, &BatchConfig { batch_secs: 20.0, ..BatchConfig::default() }, Key::new(1).epoch(epoch));
+        let at = |epoch| {
+            plan(
+                &durations,
+                &BatchConfig { batch_secs: 20.0, ..BatchConfig::default() },
+                Key::new(1).epoch(epoch),
+            )
+        };
         assert_eq!(at(3), at(3));
         assert_ne!(at(3), at(4));
-        let fixed = plan(&durations, &BatchConfig { shuffle: false, batch_secs: 20.0, ..BatchConfig::default() }, Key::new(9));
-        assert!(fixed.batches.windows(2).all(|pair| pair[0].padded_secs >= pair[1].padded_secs), "longest first");
+        let fixed = plan(
+            &durations,
+            &BatchConfig { shuffle: false, batch_secs: 20.0, ..BatchConfig::default() },
+            Key::new(9),
+        );
+        assert!(
+            fixed.batches.windows(2).all(|pair| pair[0].padded_secs >= pair[1].padded_secs),
+            "longest first"
+        );
     }
 }

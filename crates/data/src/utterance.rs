@@ -85,7 +85,11 @@ impl Utterance {
             Some(segment) if !segment.is_empty() => Ok(segment.to_vec()),
             _ => Err(DataError::layout(
                 &self.audio,
-                format!("has {} samples, utterance {} starts at {start}; run `auricle data check`", audio.samples.len(), self.id),
+                format!(
+                    "has {} samples, utterance {} starts at {start}; run `auricle data check`",
+                    audio.samples.len(),
+                    self.id
+                ),
             )),
         }
     }

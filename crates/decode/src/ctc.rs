@@ -32,7 +32,12 @@ pub fn greedy(scores: &[f32], classes: usize, blank: u32) -> Vec<TimedToken> {
                     token.confidence = (token.confidence * frames + probability) / (frames + 1.0);
                     token.end_frame = frame + 1;
                 }
-                _ => tokens.push(TimedToken { id, start_frame: frame, end_frame: frame + 1, confidence: probability }),
+                _ => tokens.push(TimedToken {
+                    id,
+                    start_frame: frame,
+                    end_frame: frame + 1,
+                    confidence: probability,
+                }),
             }
         }
         previous = id;

@@ -29,7 +29,12 @@ impl<V: Vad> Chunker<V> {
     /// # Errors
     /// A setting of `config` out of its domain.
     pub fn new(vad: V, config: &SegmentConfig) -> Result<Self, AudioError> {
-        Ok(Self { segmenter: Segmenter::new(vad, config)?, kept: VecDeque::new(), kept_from: 0, segments: Vec::new() })
+        Ok(Self {
+            segmenter: Segmenter::new(vad, config)?,
+            kept: VecDeque::new(),
+            kept_from: 0,
+            segments: Vec::new(),
+        })
     }
 
     /// Takes the next samples and appends the chunks that are complete.
@@ -40,7 +45,8 @@ impl<V: Vad> Chunker<V> {
         self.segmenter.push(samples, &mut self.segments)?;
         self.kept.extend(samples);
         self.deliver(out);
-        let needless = self.segmenter.earliest_future_sample().saturating_sub(self.kept_from).min(self.kept.len());
+        let needless =
+            self.segmenter.earliest_future_sample().saturating_sub(self.kept_from).min(self.kept.len());
         self.kept.drain(..needless);
         self.kept_from += needless;
         Ok(())

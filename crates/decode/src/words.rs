@@ -71,16 +71,22 @@ mod tests {
     #[test]
     fn characters_and_subwords() {
         let characters = [" ", "a", "b"];
-        let tokens = [token(1, 0, 0.9), token(2, 2, 0.5), token(0, 3, 0.1), token(0, 5, 0.1), token(2, 6, 1.0)];
+        let tokens =
+            [token(1, 0, 0.9), token(2, 2, 0.5), token(0, 3, 0.1), token(0, 5, 0.1), token(2, 6, 1.0)];
         let got = words(&tokens, |id| characters[id as usize], 0.5, 10.0);
         let expected = [("ab", 10.0, 11.5, 0.5), ("b", 13.0, 13.5, 1.0)];
         for (word, (text, start, end, confidence)) in got.iter().zip(expected) {
-            assert_eq!((word.word.as_str(), word.start_secs, word.end_secs, word.confidence), (text, start, end, confidence));
+            assert_eq!(
+                (word.word.as_str(), word.start_secs, word.end_secs, word.confidence),
+                (text, start, end, confidence)
+            );
         }
         assert_eq!(got.len(), 2);
         let subwords = ["▁", "▁he", "llo", "▁you"];
-        let tokens = [token(1, 0, 1.0), token(2, 1, 1.0), token(3, 2, 1.0), token(0, 3, 1.0), token(2, 4, 1.0)];
-        let got: Vec<String> = words(&tokens, |id| subwords[id as usize], 1.0, 0.0).into_iter().map(|w| w.word).collect();
+        let tokens =
+            [token(1, 0, 1.0), token(2, 1, 1.0), token(3, 2, 1.0), token(0, 3, 1.0), token(2, 4, 1.0)];
+        let got: Vec<String> =
+            words(&tokens, |id| subwords[id as usize], 1.0, 0.0).into_iter().map(|w| w.word).collect();
         assert_eq!(got, ["hello", "you", "llo"]);
     }
 }

@@ -40,7 +40,12 @@ const SRT_PAUSE_SECS: f64 = 0.8;
 ///
 /// # Errors
 /// What the writer says.
-pub fn write(out: &mut dyn Write, transcript: &Transcript, format: Format, cues: &mut usize) -> io::Result<()> {
+pub fn write(
+    out: &mut dyn Write,
+    transcript: &Transcript,
+    format: Format,
+    cues: &mut usize,
+) -> io::Result<()> {
     match format {
         Format::Text => writeln!(out, "{} {}", transcript.id, transcript.text),
         Format::Json => {
@@ -49,7 +54,14 @@ pub fn write(out: &mut dyn Write, transcript: &Transcript, format: Format, cues:
         }
         Format::Ctm => transcript.words.iter().try_for_each(|w| {
             let id = transcript.id.replace(char::is_whitespace, "_");
-            writeln!(out, "{id} 1 {:.3} {:.3} {} {:.3}", w.start_secs, w.end_secs - w.start_secs, w.word, w.confidence)
+            writeln!(
+                out,
+                "{id} 1 {:.3} {:.3} {} {:.3}",
+                w.start_secs,
+                w.end_secs - w.start_secs,
+                w.word,
+                w.confidence
+            )
         }),
         Format::Srt => srt_cues(&transcript.words).into_iter().try_for_each(|cue| {
             *cues += 1;
@@ -59,7 +71,13 @@ pub fn write(out: &mut dyn Write, transcript: &Transcript, format: Format, cues:
                 [] => return Ok(()),
             };
             let text: Vec<&str> = cue.iter().map(|w| w.word.as_str()).collect();
-            writeln!(out, "{cues}\n{} --> {}\n{}\n", srt_time(first.start_secs), srt_time(last.end_secs), text.join(" "))
+            writeln!(
+                out,
+                "{cues}\n{} --> {}\n{}\n",
+                srt_time(first.start_secs),
+                srt_time(last.end_secs),
+                text.join(" ")
+            )
         }),
     }
 }
@@ -72,7 +90,8 @@ fn srt_cues(words: &[Word]) -> Vec<&[Word]> {
     for (i, word) in words.iter().enumerate() {
         let first = &words[start];
         let paused = i > start && word.start_secs - words[i - 1].end_secs > SRT_PAUSE_SECS;
-        let long = characters + word.word.len() > SRT_CHARACTERS || word.end_secs - first.start_secs > SRT_SECS;
+        let long =
+            characters + word.word.len() > SRT_CHARACTERS || word.end_secs - first.start_secs > SRT_SECS;
         if i > start && (paused || long) {
             cues.push(&words[start..i]);
             (start, characters) = (i, 0);
@@ -97,7 +116,12 @@ mod tests {
     use super::*;
 
     fn transcript() -> Transcript {
-        let word = |word: &str, start_secs: f64| Word { word: word.into(), start_secs, end_secs: start_secs + 0.4, confidence: 0.5 };
+        let word = |word: &str, start_secs: f64| Word {
+            word: word.into(),
+            start_secs,
+            end_secs: start_secs + 0.4,
+            confidence: 0.5,
+        };
         let words = vec![word("good", 0.25), word("morning", 0.75), word("\"all\"", 3661.5)];
         Transcript { id: "a b".into(), text: "good morning \"all\"".into(), duration_secs: 3700.0, words }
     }

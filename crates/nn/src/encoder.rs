@@ -121,13 +121,51 @@ impl ConvTransformerEncoder {
     /// # Shapes
     /// - input `[B, T, F]`, T a multiple of the down-sampling, and valid lengths
     /// - output `[B, T', D]` and valid lengths `⌈length/2⌉` per halving; padded frames unspecified
-    pub fn forward(&self, mel: Tensor<3>, lengths: &[usize], context: &mut Context) -> (Tensor<3>, Vec<usize>) {
+    pub fn forward(
+        &self,
+        mel: Tensor<3>,
+        lengths: &[usize],
+        context: &mut Context,
+    ) -> (Tensor<3>, Vec<usize>) {
         let mut x = mel;
         let mut lengths = lengths.to_vec();
         for stage in &self.stages {
             for conv in &stage.convs {
                 (x, lengths) = conv.forward(x, &lengths, context);
             }
+            x = stage.transformer.forward(x, &lengths, context);
+        }
+        (x, lengths)
+    }
+
+    /// Number of Transformer layers in all stages.
+    pub fn layers(&self) -> usize {
+        self.stages.iter().map(|stage| stage.transformer.layers.len()).sum()
+    }
+
+    /// The residual stream after Transformer layer `layer`, counted from 1 over all stages.
+    ///
+    /// # Shapes
+    /// As [`Self::forward`], with the width and frame rate of the layer's stage.
+    pub fn forward_until(
+        &self,
+        mel: Tensor<3>,
+        lengths: &[usize],
+        layer: usize,
+        context: &mut Context,
+    ) -> (Tensor<3>, Vec<usize>) {
+        let mut x = mel;
+        let mut lengths = lengths.to_vec();
+        let mut left = layer;
+        for stage in &self.stages {
+            for conv in &stage.convs {
+                (x, lengths) = conv.forward(x, &lengths, context);
+            }
+            let own = stage.transformer.layers.len();
+            if left <= own {
+                return (stage.transformer.forward_layers(x, &lengths, left, context), lengths);
+            }
+            left -= own;
             x = stage.transformer.forward(x, &lengths, context);
         }
         (x, lengths)

@@ -61,10 +61,12 @@ impl CtcHeadConfig {
     /// A head on an encoder of width `input` for `classes` tokens, blank included.
     pub fn init(&self, input: usize, classes: usize, init: &mut Initializer<'_>) -> CtcHead {
         match *self {
-            Self::Subword { width, dropout } => CtcHead::Subword(SubwordHead::new(input, width, classes, dropout, init)),
-            Self::Character { width, upsampling, conv_norm, dropout } => {
-                CtcHead::Character(CharacterHead::new(input, width, upsampling, classes, conv_norm, dropout, init))
+            Self::Subword { width, dropout } => {
+                CtcHead::Subword(SubwordHead::new(input, width, classes, dropout, init))
             }
+            Self::Character { width, upsampling, conv_norm, dropout } => CtcHead::Character(
+                CharacterHead::new(input, width, upsampling, classes, conv_norm, dropout, init),
+            ),
         }
     }
 }
@@ -138,7 +140,10 @@ pub struct SubwordHead {
 impl SubwordHead {
     fn new(input: usize, width: usize, classes: usize, dropout: f64, init: &mut Initializer<'_>) -> Self {
         Self {
-            convs: vec![HeadConv::new(input, width, false, dropout, init), HeadConv::new(width, width, false, dropout, init)],
+            convs: vec![
+                HeadConv::new(input, width, false, dropout, init),
+                HeadConv::new(width, width, false, dropout, init),
+            ],
             output: classifier(width, classes, init),
         }
     }

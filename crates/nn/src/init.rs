@@ -69,7 +69,11 @@ impl<'a> Initializer<'a> {
         self.uniform(shape, 1.0 / (fan_in.max(1) as f64).sqrt())
     }
 
-    fn param<const D: usize>(shape: [usize; D], device: &Device, mut draw: impl FnMut() -> f32) -> Param<Tensor<D>> {
+    fn param<const D: usize>(
+        shape: [usize; D],
+        device: &Device,
+        mut draw: impl FnMut() -> f32,
+    ) -> Param<Tensor<D>> {
         let values: Vec<f32> = (0..shape.iter().product()).map(|_| draw()).collect();
         Param::from_tensor(Tensor::from_data(TensorData::new(values, shape), device))
     }

@@ -19,9 +19,9 @@ mod linear;
 mod mask;
 mod norm;
 pub mod params;
-pub mod weights;
 mod positional;
 mod transformer;
+pub mod weights;
 
 pub use context::Context;
 pub use conv::{Conv1d, Conv1dConfig, ConvModule, ConvModuleConfig};

@@ -24,7 +24,10 @@ impl Linear {
 
     /// PyTorch's default: weights and bias uniform on ±1/√D_in.
     pub fn uniform(input: usize, output: usize, init: &mut Initializer<'_>) -> Self {
-        Self { weight: init.fan_in_uniform([input, output], input), bias: init.fan_in_uniform([output], input) }
+        Self {
+            weight: init.fan_in_uniform([input, output], input),
+            bias: init.fan_in_uniform([output], input),
+        }
     }
 
     /// # Shapes

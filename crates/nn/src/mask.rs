@@ -19,8 +19,14 @@ pub fn zero_beyond(x: Tensor<3>, lengths: &[usize]) -> Tensor<3> {
 }
 
 /// True where a frame is padding. Shape `[B, T]`.
-pub(crate) fn padding_mask(lengths: &[usize], batch: usize, frames: usize, device: &Device) -> Tensor<2, Bool> {
-    let values: Vec<bool> =
-        (0..batch).flat_map(|b| (0..frames).map(move |t| t >= lengths.get(b).copied().unwrap_or(0))).collect();
+pub(crate) fn padding_mask(
+    lengths: &[usize],
+    batch: usize,
+    frames: usize,
+    device: &Device,
+) -> Tensor<2, Bool> {
+    let values: Vec<bool> = (0..batch)
+        .flat_map(|b| (0..frames).map(move |t| t >= lengths.get(b).copied().unwrap_or(0)))
+        .collect();
     Tensor::from_data(TensorData::new(values, [batch, frames]), device)
 }

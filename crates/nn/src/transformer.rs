@@ -1,6 +1,8 @@
 //! Transformer blocks with a convolutional positional embedding.
 
-use crate::{Context, Init, Initializer, LayerNorm, Linear, PositionalConv, PositionalConvConfig, zero_beyond};
+use crate::{
+    Context, Init, Initializer, LayerNorm, Linear, PositionalConv, PositionalConvConfig, zero_beyond,
+};
 use auricle_tensor::ops::{self, AttentionOptions, Dropout};
 use burn::module::Module;
 use burn::tensor::Tensor;
@@ -145,9 +147,16 @@ impl TransformerLayer {
             key_lengths: Some(lengths.to_vec()),
             causal: false,
             left_context: None,
-            dropout: context.dropout_seed(self.attention_dropout).map(|seed| Dropout { p: self.attention_dropout, seed }),
+            dropout: context
+                .dropout_seed(self.attention_dropout)
+                .map(|seed| Dropout { p: self.attention_dropout, seed }),
         };
-        let y = ops::attention(self.query.forward(y.clone()), self.key.forward(y.clone()), self.value.forward(y), options);
+        let y = ops::attention(
+            self.query.forward(y.clone()),
+            self.key.forward(y.clone()),
+            self.value.forward(y),
+            options,
+        );
         let y = post_norm(&self.attention_post_norm, self.output.forward(y));
         let x = x + context.dropout(y, self.dropout);
 
@@ -195,14 +204,29 @@ impl TransformerBlock {
     /// # Shapes
     /// `[B, T, D]` and valid lengths → `[B, T, D]`; values at padded frames are unspecified.
     pub fn forward(&self, x: Tensor<3>, lengths: &[usize], context: &mut Context) -> Tensor<3> {
+        let x = self.forward_layers(x, lengths, self.layers.len(), context);
+        self.norm.forward(x)
+    }
+
+    /// The residual stream after the first `count` layers, before the final LN.
+    ///
+    /// # Shapes
+    /// As [`Self::forward`].
+    pub fn forward_layers(
+        &self,
+        x: Tensor<3>,
+        lengths: &[usize],
+        count: usize,
+        context: &mut Context,
+    ) -> Tensor<3> {
         let x = zero_beyond(x, lengths);
         let positions = self.positional.forward(x.clone());
         let mut x = context.dropout(x + positions, self.dropout);
-        for layer in &self.layers {
+        for layer in self.layers.iter().take(count) {
             if !context.drops_layer(self.layer_drop) {
                 x = layer.forward(x, lengths, context);
             }
         }
-        self.norm.forward(x)
+        x
     }
 }

@@ -36,13 +36,19 @@ pub enum Precision {
 }
 
 /// The safetensors bytes of named tensors, in the order of their names.
-pub fn to_bytes(tensors: &NamedTensors, metadata: &Metadata, precision: Precision) -> Result<Vec<u8>, WeightsError> {
+pub fn to_bytes(
+    tensors: &NamedTensors,
+    metadata: &Metadata,
+    precision: Precision,
+) -> Result<Vec<u8>, WeightsError> {
     let mut buffers: Vec<(&str, Dtype, Vec<usize>, Vec<u8>)> = Vec::with_capacity(tensors.len());
     for (name, data) in tensors {
         let values = f32_values(name, data)?;
         let (dtype, bytes) = match precision {
             Precision::F32 => (Dtype::F32, values.iter().flat_map(|v| v.to_le_bytes()).collect()),
-            Precision::F16 => (Dtype::F16, values.iter().flat_map(|&v| f16::from_f32(v).to_le_bytes()).collect()),
+            Precision::F16 => {
+                (Dtype::F16, values.iter().flat_map(|&v| f16::from_f32(v).to_le_bytes()).collect())
+            }
         };
         buffers.push((name, dtype, data.shape().to_vec(), bytes));
     }
@@ -58,14 +64,19 @@ pub fn to_bytes(tensors: &NamedTensors, metadata: &Metadata, precision: Precisio
 /// The tensors and the metadata of safetensors bytes; half precision is widened to f32.
 pub fn from_bytes(bytes: &[u8]) -> Result<(NamedTensors, Metadata), WeightsError> {
     let (_, header) = SafeTensors::read_metadata(bytes)?;
-    let metadata = header.metadata().as_ref().map(|m| m.iter().map(|(k, v)| (k.clone(), v.clone())).collect());
+    let metadata =
+        header.metadata().as_ref().map(|m| m.iter().map(|(k, v)| (k.clone(), v.clone())).collect());
     let file = SafeTensors::deserialize(bytes)?;
     let mut tensors = NamedTensors::new();
     for (name, view) in file.iter() {
         let values: Vec<f32> = match view.dtype() {
             Dtype::F32 => view.data().as_chunks::<4>().0.iter().map(|c| f32::from_le_bytes(*c)).collect(),
-            Dtype::F16 => view.data().as_chunks::<2>().0.iter().map(|c| f16::from_le_bytes(*c).to_f32()).collect(),
-            Dtype::F64 => view.data().as_chunks::<8>().0.iter().map(|c| f64::from_le_bytes(*c) as f32).collect(),
+            Dtype::F16 => {
+                view.data().as_chunks::<2>().0.iter().map(|c| f16::from_le_bytes(*c).to_f32()).collect()
+            }
+            Dtype::F64 => {
+                view.data().as_chunks::<8>().0.iter().map(|c| f64::from_le_bytes(*c) as f32).collect()
+            }
             other => return Err(WeightsError::Type { name: name.to_string(), dtype: format!("{other:?}") }),
         };
         tensors.insert(name.to_string(), TensorData::new(values, view.shape().to_vec()));

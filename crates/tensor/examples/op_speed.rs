@@ -94,7 +94,9 @@ fn main() {
     let one = |x: Tensor<2>| Inputs::<2, 1> { x: vec![x], w: vec![] };
     let get = |i: &Inputs<2, 1>| i.x[0].clone();
 
-    row("gelu 1000×3072", filter, one(random([1000, 3072])), &|i| ops::gelu(get(&i)), &|i| reference::gelu(get(&i)));
+    row("gelu 1000×3072", filter, one(random([1000, 3072])), &|i| ops::gelu(get(&i)), &|i| {
+        reference::gelu(get(&i))
+    });
     let mask = Dropout { p: 0.1, seed: 3 };
     row("dropout 1000×768", filter, one(random([1000, 768])), &|i| ops::dropout(get(&i), 0.1, 3), &|i| {
         reference::dropout(get(&i), mask)
@@ -102,9 +104,13 @@ fn main() {
     row("softmax 24000×500", filter, one(random([24_000, 500])), &|i| ops::softmax(get(&i), 1), &|i| {
         reference::softmax(get(&i), 1)
     });
-    row("log_softmax 1000×1024", filter, one(random([1000, 1024])), &|i| ops::log_softmax(get(&i), 1), &|i| {
-        reference::log_softmax(get(&i), 1)
-    });
+    row(
+        "log_softmax 1000×1024",
+        filter,
+        one(random([1000, 1024])),
+        &|i| ops::log_softmax(get(&i), 1),
+        &|i| reference::log_softmax(get(&i), 1),
+    );
     let norm = Inputs { x: vec![random([1000, 768])], w: vec![random([768]), random([768])] };
     row(
         "layer_norm 1000×768",
@@ -128,7 +134,11 @@ fn main() {
     for (name, frames, options) in [
         ("attention 4×125 h12", 125, AttentionOptions::new(12)),
         ("attention 4×500 h12", 500, AttentionOptions::new(12)),
-        ("attention 4×500 h12 dropout", 500, AttentionOptions { dropout: Some(mask), ..AttentionOptions::new(12) }),
+        (
+            "attention 4×500 h12 dropout",
+            500,
+            AttentionOptions { dropout: Some(mask), ..AttentionOptions::new(12) },
+        ),
         (
             "attention 4×500 h12 causal, left 64",
             500,
@@ -170,7 +180,10 @@ fn main() {
         row(
             name,
             filter,
-            Inputs { x: vec![random([4, t, ci]), random([k, ci / options.groups, co])], w: vec![random([co])] },
+            Inputs {
+                x: vec![random([4, t, ci]), random([k, ci / options.groups, co])],
+                w: vec![random([co])],
+            },
             &|i| ops::conv1d(i.x[0].clone(), i.x[1].clone(), Some(i.w[0].clone()), options),
             &|i| reference::conv1d(i.x[0].clone(), i.x[1].clone(), Some(i.w[0].clone()), options),
         );
@@ -203,10 +216,10 @@ fn main() {
         let gradient = random([n]);
         let fresh = || Some((random([n]), random([n]).abs(), random([n]).abs()));
         let (mut a, mut b) = (fresh(), fresh());
-        let times =
-            in_turn(&mut || a = a.take().map(|(p, m, v)| ops::adamw(p, gradient.clone(), m, v, step)), &mut || {
-                b = b.take().map(|(p, m, v)| reference::adamw(p, gradient.clone(), m, v, step))
-            });
+        let times = in_turn(
+            &mut || a = a.take().map(|(p, m, v)| ops::adamw(p, gradient.clone(), m, v, step)),
+            &mut || b = b.take().map(|(p, m, v)| reference::adamw(p, gradient.clone(), m, v, step)),
+        );
         print("adamw 16.8 M", times, None);
     }
     if "ema 16.8 M".contains(filter) {

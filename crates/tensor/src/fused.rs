@@ -46,7 +46,11 @@ pub fn apply1<const D: usize>(kernel: impl Kernel<1>, a: Tensor<D>) -> Tensor<D>
 }
 
 /// As [`apply1`], for two tensors; the result has the rank of the first.
-pub fn apply2<const D: usize, const E: usize>(kernel: impl Kernel<2>, a: Tensor<D>, b: Tensor<E>) -> Tensor<D> {
+pub fn apply2<const D: usize, const E: usize>(
+    kernel: impl Kernel<2>,
+    a: Tensor<D>,
+    b: Tensor<E>,
+) -> Tensor<D> {
     Tensor::from_dispatch(Dispatch::fused2(a.into_dispatch(), b.into_dispatch(), kernel))
 }
 
@@ -136,7 +140,11 @@ impl<K: Kernel<N>, const N: usize> Backward<Flex, N> for Step<K> {
 /// The tensor with its elements in row-major order from the start of its storage, copied only where needed.
 pub fn dense(x: FlexTensor) -> FlexTensor {
     // `to_contiguous` hands the same storage back where it already is dense, and `x` is gone then.
-    if x.layout().num_elements() == x.storage::<f32>().len() && x.is_contiguous() { x } else { x.to_contiguous() }
+    if x.layout().num_elements() == x.storage::<f32>().len() && x.is_contiguous() {
+        x
+    } else {
+        x.to_contiguous()
+    }
 }
 
 /// The elements of a [`dense`] tensor.

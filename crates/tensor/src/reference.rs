@@ -35,7 +35,12 @@ pub fn log_softmax<const D: usize>(x: Tensor<D>, dim: usize) -> Tensor<D> {
 }
 
 /// See [`ops::layer_norm`](crate::ops::layer_norm).
-pub fn layer_norm<const D: usize>(x: Tensor<D>, gamma: Tensor<1>, beta: Tensor<1>, epsilon: f64) -> Tensor<D> {
+pub fn layer_norm<const D: usize>(
+    x: Tensor<D>,
+    gamma: Tensor<1>,
+    beta: Tensor<1>,
+    epsilon: f64,
+) -> Tensor<D> {
     let mean = x.clone().mean_dim(D - 1);
     let centred = x - mean;
     let variance = (centred.clone() * centred.clone()).mean_dim(D - 1);
@@ -57,7 +62,8 @@ pub fn linear<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Option<Tens
 pub fn dropout<const D: usize>(x: Tensor<D>, mask: Dropout) -> Tensor<D> {
     let dims = x.dims();
     let block = crate::ops::DROPOUT_BLOCK;
-    let dropped = (0..dims.iter().product()).map(|i: usize| !mask.keeps((i / block) as u64, (i % block) as u32));
+    let dropped =
+        (0..dims.iter().product()).map(|i: usize| !mask.keeps((i / block) as u64, (i % block) as u32));
     let dropped = bool_like(dropped.collect(), dims, &x);
     x.mask_fill(dropped, 0.0) * mask.scale()
 }
@@ -66,13 +72,17 @@ pub fn dropout<const D: usize>(x: Tensor<D>, mask: Dropout) -> Tensor<D> {
 pub fn conv1d(x: Tensor<3>, weight: Tensor<3>, bias: Option<Tensor<1>>, options: Conv1dOptions) -> Tensor<3> {
     let ([batch, frames, _], [kernel, _, outputs]) = (x.dims(), weight.dims());
     if batch == 0 || options.output_frames(frames, kernel) == 0 {
-        return Tensor::zeros([batch, options.output_frames(frames, kernel), outputs], (&x.device(), x.dtype()));
+        return Tensor::zeros(
+            [batch, options.output_frames(frames, kernel), outputs],
+            (&x.device(), x.dtype()),
+        );
     }
     if options.groups > 1 && options.stride > 1 {
         // burn 0.22.1 gives wrong weight gradients here where the stride leaves frames over.
         let one = Conv1dOptions { groups: 1, ..options };
         let (inputs, filters) = (x.chunk(options.groups, 2), weight.chunk(options.groups, 2));
-        let groups = inputs.into_iter().zip(filters).map(|(x, weight)| conv1d(x, weight, None, one)).collect();
+        let groups =
+            inputs.into_iter().zip(filters).map(|(x, weight)| conv1d(x, weight, None, one)).collect();
         let y = Tensor::cat(groups, 2);
         return match bias {
             Some(bias) => y + bias.unsqueeze(),
@@ -101,7 +111,8 @@ pub fn attention(q: Tensor<3>, k: Tensor<3>, v: Tensor<3>, options: &AttentionOp
     // What padded keys hold must not matter, not even NaN.
     let padded = (0..batch * keys)
         .map(|row| options.key_lengths.as_ref().is_some_and(|lengths| row % keys >= lengths[row / keys]));
-    let padded: Tensor<3, Bool> = bool_like(padded.collect(), [batch, keys, 1], &q).expand([batch, keys, width]);
+    let padded: Tensor<3, Bool> =
+        bool_like(padded.collect(), [batch, keys, 1], &q).expand([batch, keys, width]);
     let (k, v) = (k.mask_fill(padded.clone(), 0.0), v.mask_fill(padded, 0.0));
 
     let split = |x: Tensor<3>, frames| x.reshape([batch, frames, heads, width / heads]).swap_dims(1, 2);
@@ -183,7 +194,12 @@ fn log_add(a: Tensor<2>, b: Tensor<2>) -> Tensor<2> {
 }
 
 /// See [`ops::contrastive_loss`](crate::ops::contrastive_loss).
-pub fn contrastive_loss(pred: Tensor<2>, target: Tensor<2>, negatives: &[u32], temperature: f64) -> ContrastiveOutput {
+pub fn contrastive_loss(
+    pred: Tensor<2>,
+    target: Tensor<2>,
+    negatives: &[u32],
+    temperature: f64,
+) -> ContrastiveOutput {
     let [positions, width] = pred.dims();
     if positions == 0 {
         return ContrastiveOutput { loss: Tensor::zeros([1], (&pred.device(), pred.dtype())), accuracy: 0.0 };
@@ -198,17 +214,21 @@ pub fn contrastive_loss(pred: Tensor<2>, target: Tensor<2>, negatives: &[u32], t
     let mut scores = (pred.clone() * unit_target.clone()).sum_dim(1);
     if count > 0 {
         let indices: Vec<i64> = negatives.iter().map(|&i| i64::from(i)).collect();
-        let indices = Tensor::<1, Int>::from_data(TensorData::new(indices, [negatives.len()]), &pred.device());
+        let indices =
+            Tensor::<1, Int>::from_data(TensorData::new(indices, [negatives.len()]), &pred.device());
         let pick = |x: Tensor<2>| x.select(0, indices.clone()).reshape([positions, count, width]);
-        let same = pick(target.clone()).equal(target.reshape([positions, 1, width]).expand([positions, count, width]));
+        let same = pick(target.clone())
+            .equal(target.reshape([positions, 1, width]).expand([positions, count, width]));
         let same = same.all_dim(2).reshape([positions, count]);
-        let others = (pick(unit_target) * pred.reshape([positions, 1, width])).sum_dim(2).reshape([positions, count]);
+        let others =
+            (pick(unit_target) * pred.reshape([positions, 1, width])).sum_dim(2).reshape([positions, count]);
         scores = Tensor::cat(vec![scores, others.mask_fill(same, f64::NEG_INFINITY)], 1);
     }
     let scores = scores / temperature;
     let table = scores.clone().detach().into_data().convert::<f64>();
     let correct = table.as_slice::<f64>().map_or(0, |table| {
-        let is_correct = |row: &&[f64]| row[1..].iter().all(|s| *s <= row[0]) && row[1..].iter().any(|s| *s < row[0]);
+        let is_correct =
+            |row: &&[f64]| row[1..].iter().all(|s| *s <= row[0]) && row[1..].iter().any(|s| *s < row[0]);
         table.chunks_exact(count + 1).filter(is_correct).count()
     });
     let loss = -log_softmax(scores, 1).narrow(1, 0, 1).mean();
@@ -238,6 +258,10 @@ pub fn ema<const D: usize>(teacher: Tensor<D>, student: Tensor<D>, momentum: f64
 }
 
 /// A boolean tensor on the device of `like`.
-fn bool_like<const D: usize, const E: usize>(values: Vec<bool>, dims: [usize; D], like: &Tensor<E>) -> Tensor<D, Bool> {
+fn bool_like<const D: usize, const E: usize>(
+    values: Vec<bool>,
+    dims: [usize; D],
+    like: &Tensor<E>,
+) -> Tensor<D, Bool> {
     Tensor::from_data(TensorData::new(values, dims), &like.device())
 }

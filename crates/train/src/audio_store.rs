@@ -81,7 +81,9 @@ impl NoiseSource for NoiseLibrary {
         let fail = |reason: String| NoiseError::Read { name: recording.id.clone(), reason };
         let wave = self.store.wave(recording).map_err(|e| fail(e.to_string()))?;
         let piece = wave.samples.get(start..(start + len).min(wave.samples.len()));
-        piece.map(<[f32]>::to_vec).ok_or_else(|| fail(format!("is shorter than its manifest says ({} samples)", wave.samples.len())))
+        piece.map(<[f32]>::to_vec).ok_or_else(|| {
+            fail(format!("is shorter than its manifest says ({} samples)", wave.samples.len()))
+        })
     }
 
     fn sample_rate(&self) -> u32 {

@@ -1,7 +1,7 @@
 //! Failure capsules: the first bad batch, kept so that it can be reproduced.
 
-use crate::{Checkpoint, Draw, GradientSet, Prepare as _, Recipe, Task, TrainError, Wave};
 use crate::files::atomic_write;
+use crate::{Checkpoint, Draw, GradientSet, Prepare as _, Recipe, Task, TrainError, Wave};
 use auricle_data::Utterance;
 use auricle_nn::params;
 use auricle_rng::Key;
@@ -53,7 +53,8 @@ impl Capsule {
         };
         let bad = |e: String| TrainError::Data(format!("capsule {}: {e}", folder.display()));
         let capsule: Self = serde_json::from_str(&read("capsule.json")?).map_err(|e| bad(e.to_string()))?;
-        let recipe: Recipe = toml::from_str(&read("recipe.resolved.toml")?).map_err(|e| bad(e.to_string()))?;
+        let recipe: Recipe =
+            toml::from_str(&read("recipe.resolved.toml")?).map_err(|e| bad(e.to_string()))?;
         Ok((capsule, recipe, Checkpoint::read(&folder.join("checkpoint.safetensors"))?))
     }
 }
@@ -71,7 +72,11 @@ pub(crate) fn weights_hash(tensors: &params::NamedTensors) -> String {
 /// Runs the capsule's batch again on a task that holds the capsule's weights.
 ///
 /// Returns the loss and the names of parameters with non-finite gradients.
-pub(crate) fn replay<T: Task>(task: &mut T, capsule: &Capsule, waves: &[Wave]) -> Result<(f64, Vec<String>), TrainError> {
+pub(crate) fn replay<T: Task>(
+    task: &mut T,
+    capsule: &Capsule,
+    waves: &[Wave],
+) -> Result<(f64, Vec<String>), TrainError> {
     let found = weights_hash(&params::collect(task.model()));
     if found != capsule.weights_hash {
         return Err(TrainError::Data(format!(

@@ -53,7 +53,8 @@ impl Checkpoint {
         }
         let fail = |reason: String| TrainError::Checkpoint { path: path.to_path_buf(), reason };
         let progress = serde_json::to_string(&self.progress).map_err(|e| fail(e.to_string()))?;
-        let metadata = Metadata::from([("progress".into(), progress), ("format".into(), "auricle-checkpoint-1".into())]);
+        let metadata =
+            Metadata::from([("progress".into(), progress), ("format".into(), "auricle-checkpoint-1".into())]);
         let bytes = weights::to_bytes(&all, &metadata, Precision::F32).map_err(|e| fail(e.to_string()))?;
         atomic_write(path, &bytes).map_err(TrainError::io(path))
     }
@@ -64,12 +65,19 @@ impl Checkpoint {
         let bytes = std::fs::read(path).map_err(TrainError::io(path))?;
         let (all, metadata) = weights::from_bytes(&bytes).map_err(|e| fail(e.to_string()))?;
         let progress = metadata.get("progress").ok_or_else(|| {
-            fail("holds no training state; give the run's checkpoints/last.safetensors, not an exported model".into())
+            fail(
+                "holds no training state; give the run's checkpoints/last.safetensors, not an exported model"
+                    .into(),
+            )
         })?;
-        let progress = serde_json::from_str(progress).map_err(|e| fail(format!("damaged training state: {e}")))?;
+        let progress =
+            serde_json::from_str(progress).map_err(|e| fail(format!("damaged training state: {e}")))?;
         let mut parts = [NamedTensors::new(), NamedTensors::new(), NamedTensors::new()];
         for (name, data) in all {
-            let found = PARTS.iter().zip(&mut parts).find_map(|(prefix, part)| Some((name.strip_prefix(prefix)?, part)));
+            let found = PARTS
+                .iter()
+                .zip(&mut parts)
+                .find_map(|(prefix, part)| Some((name.strip_prefix(prefix)?, part)));
             match found {
                 Some((rest, part)) => part.insert(rest.to_string(), data),
                 None => return Err(fail(format!("unknown tensor `{name}`"))),

@@ -154,7 +154,8 @@ pub struct TrainConfig {
 impl TrainConfig {
     /// The device that models are built on: it records gradients.
     pub fn device(&self) -> Result<Device, TrainError> {
-        let device = auricle_tensor::device(&self.device).map_err(|e| TrainError::Task(e.to_string()))?.autodiff();
+        let device =
+            auricle_tensor::device(&self.device).map_err(|e| TrainError::Task(e.to_string()))?.autodiff();
         Ok(if self.gradient_checkpointing { device.gradient_checkpointing() } else { device })
     }
 }

@@ -31,7 +31,9 @@ pub enum TrainError {
     #[error("{0}")]
     Task(String),
     /// A loss or gradient is not finite.
-    #[error("step {step}: {what} is not finite; the batch was saved, reproduce it with `auricle replay {capsule}`")]
+    #[error(
+        "step {step}: {what} is not finite; the batch was saved, reproduce it with `auricle replay {capsule}`"
+    )]
     NonFinite {
         /// Optimiser step.
         step: u64,

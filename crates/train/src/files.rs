@@ -13,7 +13,10 @@ pub fn atomic_write(path: &Path, bytes: &[u8]) -> io::Result<()> {
 }
 
 /// As [`atomic_write`], with the writing done by `write`.
-pub fn atomic_write_with(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+pub fn atomic_write_with(
+    path: &Path,
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> io::Result<()> {
     let temporary = temporary_beside(path);
     let result = File::create(&temporary).and_then(|mut file| {
         write(&mut file)?;
@@ -59,7 +62,10 @@ impl RunLock {
             Ok(()) => Ok(Self { _file: file }),
             Err(std::fs::TryLockError::WouldBlock) => Err(io::Error::new(
                 io::ErrorKind::WouldBlock,
-                format!("{} is in use by another process; wait for it or choose another --run", run.display()),
+                format!(
+                    "{} is in use by another process; wait for it or choose another --run",
+                    run.display()
+                ),
             )),
             Err(std::fs::TryLockError::Error(error)) => Err(error),
         }

@@ -33,13 +33,15 @@ impl GradientSet {
 
     /// Multiplies everything.
     pub fn scale(&mut self, factor: f64) {
-        let scaled = std::mem::take(&mut self.by_name).into_iter().map(|(name, g)| (name, g.mul_scalar(factor)));
+        let scaled =
+            std::mem::take(&mut self.by_name).into_iter().map(|(name, g)| (name, g.mul_scalar(factor)));
         self.by_name = scaled.collect();
     }
 
     /// Global L2 norm over all parameters, summed in the order of their names.
     pub fn norm(&self) -> f64 {
-        let squares = self.by_name.values().map(|g| f64::from((g.clone() * g.clone()).sum().into_scalar::<f32>()));
+        let squares =
+            self.by_name.values().map(|g| f64::from((g.clone() * g.clone()).sum().into_scalar::<f32>()));
         squares.sum::<f64>().sqrt()
     }
 

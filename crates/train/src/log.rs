@@ -50,7 +50,8 @@ impl RunLog {
         entry.insert("step".into(), step.into());
         for &(name, value) in values {
             // JSON has no NaN; a missing number would hide it.
-            let number = serde_json::Number::from_f64(value).map_or_else(|| Value::String(value.to_string()), Value::Number);
+            let number = serde_json::Number::from_f64(value)
+                .map_or_else(|| Value::String(value.to_string()), Value::Number);
             entry.insert(name.to_string(), number);
             self.events.scalar(step, name, value)?;
         }
@@ -65,8 +66,10 @@ impl RunLog {
 
     /// Validation scores, for the terminal.
     pub fn validation(&mut self, step: u64, values: &[(&str, f64)]) {
-        let scores: Vec<String> =
-            values.iter().map(|(name, value)| format!("{} {value:.4}", name.trim_start_matches("validation/"))).collect();
+        let scores: Vec<String> = values
+            .iter()
+            .map(|(name, value)| format!("{} {value:.4}", name.trim_start_matches("validation/")))
+            .collect();
         self.progress.line(&format!("step {step}: validation {}", scores.join(", ")));
     }
 

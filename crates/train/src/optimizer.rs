@@ -29,7 +29,14 @@ pub struct AdamWConfig {
 
 impl Default for AdamWConfig {
     fn default() -> Self {
-        Self { lr: 1e-3, beta1: 0.9, beta2: 0.98, epsilon: 1e-6, weight_decay: 0.01, encoder_weight_decay: None }
+        Self {
+            lr: 1e-3,
+            beta1: 0.9,
+            beta2: 0.98,
+            epsilon: 1e-6,
+            weight_decay: 0.01,
+            encoder_weight_decay: None,
+        }
     }
 }
 
@@ -67,7 +74,13 @@ impl AdamW {
     }
 
     /// One update of every parameter that has a gradient.
-    pub fn step<M: Module>(&mut self, module: M, gradients: GradientSet, lr: f64, group: &dyn Fn(&str) -> Group) -> M {
+    pub fn step<M: Module>(
+        &mut self,
+        module: M,
+        gradients: GradientSet,
+        lr: f64,
+        group: &dyn Fn(&str) -> Group,
+    ) -> M {
         module.map(&mut Update { optimizer: self, gradients, lr, group, path: Vec::new() })
     }
 
@@ -84,7 +97,12 @@ impl AdamW {
     }
 
     /// Restores what [`Self::state`] gave; entries without both moments are ignored.
-    pub fn load_state(&mut self, mut tensors: NamedTensors, updates: &BTreeMap<String, u64>, device: &burn::tensor::Device) {
+    pub fn load_state(
+        &mut self,
+        mut tensors: NamedTensors,
+        updates: &BTreeMap<String, u64>,
+        device: &burn::tensor::Device,
+    ) {
         self.moments.clear();
         for (name, &updates) in updates {
             let first = tensors.remove(&format!("first.{name}"));
@@ -129,11 +147,12 @@ impl ModuleMapper for Update<'_> {
         let shape = value.dims();
         let value = value.inner().flatten::<1>(0, D - 1);
         let device = value.device();
-        let Moments { first, second, updates } = self.optimizer.moments.remove(&name).unwrap_or_else(|| Moments {
-            first: Tensor::zeros(value.shape(), &device),
-            second: Tensor::zeros(value.shape(), &device),
-            updates: 0,
-        });
+        let Moments { first, second, updates } =
+            self.optimizer.moments.remove(&name).unwrap_or_else(|| Moments {
+                first: Tensor::zeros(value.shape(), &device),
+                second: Tensor::zeros(value.shape(), &device),
+                updates: 0,
+            });
         let step = AdamWStep {
             lr: self.lr * group.lr_scale,
             beta1,

@@ -68,7 +68,8 @@ fn apply(table: &mut Table, text: &str) -> Result<(), TrainError> {
     let (path, value) = text.split_once('=').ok_or_else(|| fail("write KEY=VALUE".into()))?;
     let value = parse_value(value.trim());
     let keys: Vec<&str> = path.trim().split('.').collect();
-    let (last, parents) = keys.split_last().filter(|(last, _)| !last.is_empty()).ok_or_else(|| fail("no key".into()))?;
+    let (last, parents) =
+        keys.split_last().filter(|(last, _)| !last.is_empty()).ok_or_else(|| fail("no key".into()))?;
     let mut place = table;
     for key in parents {
         let next = place.entry(key.to_string()).or_insert_with(|| Value::Table(Table::new()));
@@ -96,7 +97,8 @@ fn with_suggestion(message: &str) -> String {
     let mut quoted = message.split('`').skip(1).step_by(2);
     let unknown = message.contains("unknown field") || message.contains("unknown variant");
     let Some(wrong) = quoted.next().filter(|_| unknown) else { return message.to_string() };
-    let near = quoted.map(|known| (strsim::jaro_winkler(wrong, known), known)).max_by(|a, b| a.0.total_cmp(&b.0));
+    let near =
+        quoted.map(|known| (strsim::jaro_winkler(wrong, known), known)).max_by(|a, b| a.0.total_cmp(&b.0));
     match near {
         Some((similarity, known)) if similarity > 0.7 => format!("{message}; did you mean `{known}`?"),
         _ => message.to_string(),
@@ -120,9 +122,11 @@ mod tests {
 
     #[test]
     fn bases_merge_and_overrides_win() {
-        let folder = files(&[("base.toml", BASE), ("own.toml", "base = 'base.toml'\n[train]\npatience = 3\n")]);
+        let folder =
+            files(&[("base.toml", BASE), ("own.toml", "base = 'base.toml'\n[train]\npatience = 3\n")]);
         let set = ["optimizer.lr=1".to_string(), "train.device=cpu".into(), "data.noise=['n.jsonl']".into()];
-        let recipe: Recipe = parse(&load(&folder.path().join("own.toml"), &set).unwrap(), "own.toml").unwrap();
+        let recipe: Recipe =
+            parse(&load(&folder.path().join("own.toml"), &set).unwrap(), "own.toml").unwrap();
         assert_eq!((recipe.train.steps, recipe.train.patience, recipe.optimizer.lr), (10, Some(3), 1.0));
         assert_eq!(recipe.data.noise, [PathBuf::from("n.jsonl")]);
         // The resolved text reads back as the same recipe.
@@ -132,7 +136,10 @@ mod tests {
 
     #[test]
     fn another_kind_replaces_the_table() {
-        let folder = files(&[("base.toml", BASE), ("own.toml", "base = 'base.toml'\n[schedule]\nkind = 'constant'\n")]);
+        let folder = files(&[
+            ("base.toml", BASE),
+            ("own.toml", "base = 'base.toml'\n[schedule]\nkind = 'constant'\n"),
+        ]);
         let recipe: Recipe = parse(&load(&folder.path().join("own.toml"), &[]).unwrap(), "own.toml").unwrap();
         assert_eq!(recipe.schedule, crate::schedule::Schedule::Constant);
     }
@@ -147,7 +154,8 @@ mod tests {
         ]);
         let at = |name: &str| folder.path().join(name);
         assert!(load(&at("a.toml"), &[]).unwrap_err().to_string().contains("in circles"));
-        let error = parse::<Recipe>(&load(&at("typo.toml"), &[]).unwrap(), "typo.toml").unwrap_err().to_string();
+        let error =
+            parse::<Recipe>(&load(&at("typo.toml"), &[]).unwrap(), "typo.toml").unwrap_err().to_string();
         assert!(error.contains("typo.toml") && error.contains("did you mean `steps`"), "{error}");
         for (set, expected) in [
             ("optimizer.lr=fast", "is a float, not a string"),

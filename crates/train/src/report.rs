@@ -53,7 +53,11 @@ impl Report {
         for row in rows {
             self.body.push_str("<tr>");
             for cell in row {
-                let class = if cell.starts_with(|c: char| c.is_ascii_digit() || c == '-' || c == '+') { " class=\"n\"" } else { "" };
+                let class = if cell.starts_with(|c: char| c.is_ascii_digit() || c == '-' || c == '+') {
+                    " class=\"n\""
+                } else {
+                    ""
+                };
                 self.push(format_args!("<td{class}>{}</td>", escape(cell)));
             }
             self.body.push_str("</tr>\n");
@@ -65,21 +69,33 @@ impl Report {
     /// A line chart.
     #[must_use]
     pub fn lines(mut self, caption: &str, x: &Axis, y: &Axis, series: &[Series]) -> Self {
-        self.push(format_args!("<figure>{}<figcaption>{}</figcaption></figure>\n", chart::lines(caption, x, y, series), escape(caption)));
+        self.push(format_args!(
+            "<figure>{}<figcaption>{}</figcaption></figure>\n",
+            chart::lines(caption, x, y, series),
+            escape(caption)
+        ));
         self
     }
 
     /// A horizontal bar chart of non-negative values.
     #[must_use]
     pub fn bars(mut self, caption: &str, unit: &str, values: &[(String, f64)]) -> Self {
-        self.push(format_args!("<figure>{}<figcaption>{}</figcaption></figure>\n", chart::bars(caption, unit, values), escape(caption)));
+        self.push(format_args!(
+            "<figure>{}<figcaption>{}</figcaption></figure>\n",
+            chart::bars(caption, unit, values),
+            escape(caption)
+        ));
         self
     }
 
     /// A heat map of counts: `values[row][column]`.
     #[must_use]
     pub fn matrix(mut self, caption: &str, rows: &[String], columns: &[String], values: &[Vec<f64>]) -> Self {
-        self.push(format_args!("<figure>{}<figcaption>{}</figcaption></figure>\n", chart::matrix(caption, rows, columns, values), escape(caption)));
+        self.push(format_args!(
+            "<figure>{}<figcaption>{}</figcaption></figure>\n",
+            chart::matrix(caption, rows, columns, values),
+            escape(caption)
+        ));
         self
     }
 
@@ -134,7 +150,11 @@ mod tests {
             .bars("wer", "%", &[("one".into(), 2.0)])
             .matrix("confusion", &["a".into()], &["b".into()], &[vec![3.0]])
             .html();
-        assert!(!html.contains("<script") && !html.contains("</table>\"") && !html.contains("http://www.w3.org/1999"));
+        assert!(
+            !html.contains("<script")
+                && !html.contains("</table>\"")
+                && !html.contains("http://www.w3.org/1999")
+        );
         assert!(!html.contains("NaN"), "a missing point must not reach the drawing");
         assert_eq!(html.matches("<svg").count(), 3);
         assert_eq!(html.matches("<svg").count(), html.matches("</svg>").count());

@@ -90,7 +90,11 @@ mod tests {
                     (200_001, 0.0),
                 ][..],
             ),
-            (large, 3e-3, &[(100_000, 0.002846420591458521), (499_999, 3.379629909261439e-14), (500_001, 0.0)]),
+            (
+                large,
+                3e-3,
+                &[(100_000, 0.002846420591458521), (499_999, 3.379629909261439e-14), (500_001, 0.0)],
+            ),
             (
                 tune(80_000),
                 3e-5,
@@ -108,7 +112,10 @@ mod tests {
         ] {
             for &(step, rate) in expected {
                 let found = schedule.lr_at(step, peak);
-                assert!((found - rate).abs() <= 1e-9 * rate + 1e-19, "step {step}: {found:e} instead of {rate:e}");
+                assert!(
+                    (found - rate).abs() <= 1e-9 * rate + 1e-19,
+                    "step {step}: {found:e} instead of {rate:e}"
+                );
             }
         }
     }

@@ -3,8 +3,8 @@
 use crate::capsule::weights_hash;
 use crate::log::RunLog;
 use crate::{
-    AdamW, AudioStore, Capsule, Checkpoint, Draw, GradientSet, Metric, Prepare, Progress, Recipe, StepOutput, Task,
-    TrainError,
+    AdamW, AudioStore, Capsule, Checkpoint, Draw, GradientSet, Metric, Prepare, Progress, Recipe, StepOutput,
+    Task, TrainError,
 };
 use auricle_data::{BatchPlan, Utterance, load_ordered, plan};
 use auricle_nn::params;
@@ -54,7 +54,9 @@ impl<T: Task> Trainer<T> {
     ) -> Result<Self, TrainError> {
         let train = select(train, &recipe);
         if train.is_empty() {
-            return Err(TrainError::Data("no training utterance is left after data.min_secs and data.max_secs".into()));
+            return Err(TrainError::Data(
+                "no training utterance is left after data.min_secs and data.max_secs".into(),
+            ));
         }
         let store = Arc::new(AudioStore::new(task.preparer().sample_rate(), recipe.data.cache_mib));
         let progress = Progress { recipe_hash: recipe.hash(), ..Progress::default() };
@@ -115,7 +117,10 @@ impl<T: Task> Trainer<T> {
 
     /// Seconds an utterance takes in a batch: tasks may crop.
     fn batch_secs(&self, utterance: &Utterance) -> f64 {
-        self.task.preparer().crop_secs().map_or(utterance.duration_secs, |crop| utterance.duration_secs.min(crop))
+        self.task
+            .preparer()
+            .crop_secs()
+            .map_or(utterance.duration_secs, |crop| utterance.duration_secs.min(crop))
     }
 
     /// Trains to the recipe's last step, to early stopping, or until `stop` is set.
@@ -167,8 +172,14 @@ impl<T: Task> Trainer<T> {
         let jobs: Vec<_> = batches.into_iter().enumerate().skip(from as usize).collect();
         let (preparer, store, train) = (self.task.preparer(), self.store.clone(), self.train.clone());
         let work = move |(index, batch): (usize, auricle_data::Batch)| -> Loaded<T> {
-            let waves = batch.indices.iter().filter_map(|&i| train.get(i)).map(|u| store.wave(u)).collect::<Result<Vec<_>, _>>()?;
-            let secs = waves.iter().map(|wave| wave.samples.len() as f64).sum::<f64>() / f64::from(preparer.sample_rate());
+            let waves = batch
+                .indices
+                .iter()
+                .filter_map(|&i| train.get(i))
+                .map(|u| store.wave(u))
+                .collect::<Result<Vec<_>, _>>()?;
+            let secs = waves.iter().map(|wave| wave.samples.len() as f64).sum::<f64>()
+                / f64::from(preparer.sample_rate());
             let draw = Draw::Train { epoch: key, batch: index as u64 };
             Ok((index as u64, secs, preparer.prepare(&waves, batch.padded_secs, draw)?))
         };
@@ -176,7 +187,12 @@ impl<T: Task> Trainer<T> {
         Ok(loader.map(|item| item.map_err(|e| TrainError::Data(e.to_string())).and_then(|inner| inner)))
     }
 
-    fn micro_step(&mut self, batch: &<T::Prepare as Prepare>::Batch, index: u64, pending: &mut Pending) -> Result<(), TrainError> {
+    fn micro_step(
+        &mut self,
+        batch: &<T::Prepare as Prepare>::Batch,
+        index: u64,
+        pending: &mut Pending,
+    ) -> Result<(), TrainError> {
         let step = self.progress.step;
         if pending.batches == 0 {
             self.task.begin_step(step);
@@ -217,7 +233,12 @@ impl<T: Task> Trainer<T> {
         self.log.advance(step, self.progress.audio_secs, pending.loss());
         if step.is_multiple_of(self.recipe.train.log_every) || step == 1 {
             let epoch = self.progress.epoch as f64;
-            let own = [("train/loss", pending.loss()), ("train/grad_norm", norm), ("train/lr", lr), ("train/epoch", epoch)];
+            let own = [
+                ("train/loss", pending.loss()),
+                ("train/grad_norm", norm),
+                ("train/lr", lr),
+                ("train/epoch", epoch),
+            ];
             let task = pending.metrics();
             let all = own.into_iter().chain(task.iter().map(|m| (m.name, m.value)));
             self.log.scalars(step, &all.collect::<Vec<_>>()).map_err(TrainError::io(&self.run))?;
@@ -241,7 +262,8 @@ impl<T: Task> Trainer<T> {
         let improved = self.progress.best.first().is_none_or(|&(best, _)| score < best);
         self.progress.stale = if improved { 0 } else { self.progress.stale + 1 };
         let keep = self.recipe.train.keep_best.max(1);
-        let rank = self.progress.best.iter().position(|&(best, _)| score < best).unwrap_or(self.progress.best.len());
+        let rank =
+            self.progress.best.iter().position(|&(best, _)| score < best).unwrap_or(self.progress.best.len());
         if rank < keep {
             self.progress.best.insert(rank, (score, step));
             self.save(&self.best_path(step))?;
@@ -258,10 +280,15 @@ impl<T: Task> Trainer<T> {
         let durations: Vec<f64> = self.validation.iter().map(|u| self.batch_secs(u)).collect();
         let batch = auricle_data::BatchConfig { shuffle: false, ..self.recipe.batch.clone() };
         let batches = plan(&durations, &batch, Key::new(0)).batches;
-        let (preparer, store, utterances) = (self.task.preparer(), self.store.clone(), self.validation.clone());
+        let (preparer, store, utterances) =
+            (self.task.preparer(), self.store.clone(), self.validation.clone());
         let work = move |batch: auricle_data::Batch| -> Result<<T::Prepare as Prepare>::Batch, TrainError> {
-            let waves =
-                batch.indices.iter().filter_map(|&i| utterances.get(i)).map(|u| store.wave(u)).collect::<Result<Vec<_>, _>>()?;
+            let waves = batch
+                .indices
+                .iter()
+                .filter_map(|&i| utterances.get(i))
+                .map(|u| store.wave(u))
+                .collect::<Result<Vec<_>, _>>()?;
             preparer.prepare(&waves, batch.padded_secs, Draw::Validation)
         };
         for loaded in load_ordered(batches.into_iter(), self.recipe.data.workers.max(1), LOOK_AHEAD, work) {
@@ -275,15 +302,23 @@ impl<T: Task> Trainer<T> {
     pub fn dry_run(&mut self) -> Result<f64, TrainError> {
         let plan = self.plan(0);
         let longest = plan.longest().ok_or_else(|| TrainError::Data("the batch plan is empty".into()))?;
-        let waves =
-            longest.indices.iter().filter_map(|&i| self.train.get(i)).map(|u| self.store.wave(u)).collect::<Result<Vec<_>, _>>()?;
+        let waves = longest
+            .indices
+            .iter()
+            .filter_map(|&i| self.train.get(i))
+            .map(|u| self.store.wave(u))
+            .collect::<Result<Vec<_>, _>>()?;
         let draw = Draw::Train { epoch: Key::new(self.recipe.seed), batch: 0 };
         let batch = self.task.preparer().prepare(&waves, longest.padded_secs, draw)?;
         Ok(self.task.forward_backward(&batch, 0, draw)?.loss)
     }
 
     /// Runs a failure capsule's batch again; the trainer must have resumed its checkpoint.
-    pub fn replay(&mut self, capsule: &Capsule, waves: &[crate::Wave]) -> Result<(f64, Vec<String>), TrainError> {
+    pub fn replay(
+        &mut self,
+        capsule: &Capsule,
+        waves: &[crate::Wave],
+    ) -> Result<(f64, Vec<String>), TrainError> {
         crate::capsule::replay(&mut self.task, capsule, waves)
     }
 
@@ -416,8 +451,13 @@ mod average {
 
     pub fn add(mut sum: NamedTensors, other: &NamedTensors) -> NamedTensors {
         for (name, data) in &mut sum {
-            if let (Ok(a), Some(Ok(b))) = (data.try_to_vec::<f32>(), other.get(name).map(|o| o.try_to_vec::<f32>())) {
-                *data = TensorData::new(a.iter().zip(&b).map(|(a, b)| a + b).collect::<Vec<_>>(), data.shape().to_vec());
+            if let (Ok(a), Some(Ok(b))) =
+                (data.try_to_vec::<f32>(), other.get(name).map(|o| o.try_to_vec::<f32>()))
+            {
+                *data = TensorData::new(
+                    a.iter().zip(&b).map(|(a, b)| a + b).collect::<Vec<_>>(),
+                    data.shape().to_vec(),
+                );
             }
         }
         sum
@@ -426,7 +466,10 @@ mod average {
     pub fn scale(mut tensors: NamedTensors, factor: f32) -> NamedTensors {
         for data in tensors.values_mut() {
             if let Ok(values) = data.try_to_vec::<f32>() {
-                *data = TensorData::new(values.iter().map(|v| v * factor).collect::<Vec<_>>(), data.shape().to_vec());
+                *data = TensorData::new(
+                    values.iter().map(|v| v * factor).collect::<Vec<_>>(),
+                    data.shape().to_vec(),
+                );
             }
         }
         tensors

@@ -2,7 +2,9 @@
 
 use crate::{CtcAugment, CtcConfig};
 use auricle_audio::MelFrontEnd;
-use auricle_augment::{NoiseSource, add_noise, frequency_band_count, frequency_bands, spec_augment, speed, time_spans};
+use auricle_augment::{
+    NoiseSource, add_noise, frequency_band_count, frequency_bands, spec_augment, speed, time_spans,
+};
 use auricle_rng::Purpose;
 use auricle_text::Tokenizer;
 use auricle_train::{Draw, Prepare, TrainError, Wave};
@@ -50,7 +52,8 @@ impl CtcPrepare {
         if let Some(bad) = augment.speed.iter().find(|factor| !(0.5..=2.0).contains(*factor)) {
             return Err(TrainError::Recipe(format!("augment.speed: {bad} is not between 0.5 and 2")));
         }
-        let front_end = MelFrontEnd::new(config.front_end.clone()).map_err(|e| TrainError::Recipe(e.to_string()))?;
+        let front_end =
+            MelFrontEnd::new(config.front_end.clone()).map_err(|e| TrainError::Recipe(e.to_string()))?;
         Ok(Self { config, augment, front_end, tokenizer, mask_vector, noise })
     }
 
@@ -61,7 +64,8 @@ impl CtcPrepare {
         let fail = |error: &dyn std::fmt::Display| TrainError::Data(format!("utterance {id}: {error}"));
         let bins = self.config.encoder.bins;
         if !draw.is_training() {
-            let mel = self.front_end.compute(&wave.samples, wave.samples.len(), None).map_err(|e| fail(&e))?;
+            let mel =
+                self.front_end.compute(&wave.samples, wave.samples.len(), None).map_err(|e| fail(&e))?;
             return Ok((mel.data, mel.num_frames));
         }
         let mut samples = wave.samples.to_vec();
@@ -73,10 +77,12 @@ impl CtcPrepare {
             samples = add_noise(&samples, config, &**source, key).map_err(|e| fail(&e))?;
         }
         let mut dither = key.stream(Purpose::Dither);
-        let mut mel = self.front_end.compute(&samples, samples.len(), Some(&mut dither)).map_err(|e| fail(&e))?;
+        let mut mel =
+            self.front_end.compute(&samples, samples.len(), Some(&mut dither)).map_err(|e| fail(&e))?;
         let spec = &self.augment.spec;
         let spans = time_spans(mel.num_frames, &spec.time, &mut key.stream(Purpose::TimeMask));
-        let bands = frequency_bands(bins, bands, spec.frequency.length, &mut key.stream(Purpose::FrequencyMask));
+        let bands =
+            frequency_bands(bins, bands, spec.frequency.length, &mut key.stream(Purpose::FrequencyMask));
         spec_augment(&mut mel.data, bins, &spans, &self.mask_vector, &bands);
         Ok((mel.data, mel.num_frames))
     }
@@ -93,7 +99,8 @@ impl Prepare for CtcPrepare {
         let bins = self.config.encoder.bins;
         let mut stream = draw.batch().stream(Purpose::FrequencyMask);
         let bands = frequency_band_count(bins, &self.augment.spec.frequency, &mut stream);
-        let rows = waves.iter().map(|wave| self.features(wave, draw, bands)).collect::<Result<Vec<_>, _>>()?;
+        let rows =
+            waves.iter().map(|wave| self.features(wave, draw, bands)).collect::<Result<Vec<_>, _>>()?;
         let lengths: Vec<usize> = rows.iter().map(|(_, frames)| *frames).collect();
         let multiple = 16usize.max(self.config.encoder.downsampling());
         let planned = self.config.front_end.num_frames_from_secs(padded_secs);
@@ -108,9 +115,13 @@ impl Prepare for CtcPrepare {
         for wave in waves {
             let id = &wave.utterance.id;
             let text = wave.utterance.text.clone().ok_or_else(|| {
-                TrainError::Data(format!("utterance {id} has no transcript; drop it with `auricle data check --fix`"))
+                TrainError::Data(format!(
+                    "utterance {id} has no transcript; drop it with `auricle data check --fix`"
+                ))
             })?;
-            targets.push(self.tokenizer.encode(&text).map_err(|e| TrainError::Data(format!("utterance {id}: {e}")))?);
+            targets.push(
+                self.tokenizer.encode(&text).map_err(|e| TrainError::Data(format!("utterance {id}: {e}")))?,
+            );
             texts.push(text);
         }
         let ids = waves.iter().map(|wave| wave.utterance.id.clone()).collect();

@@ -31,20 +31,31 @@ pub struct Recognition {
 
 impl Recogniser {
     /// A recogniser from exported weights.
-    pub fn from_weights(mut tensors: NamedTensors, metadata: &Metadata, device: &Device) -> Result<Self, TrainError> {
+    pub fn from_weights(
+        mut tensors: NamedTensors,
+        metadata: &Metadata,
+        device: &Device,
+    ) -> Result<Self, TrainError> {
         let fail = |what: String| TrainError::Task(what);
         let field = |name: &str| {
-            metadata.get(name).ok_or_else(|| fail(format!("these weights carry no `{name}`: not a recogniser of auricle")))
+            metadata
+                .get(name)
+                .ok_or_else(|| fail(format!("these weights carry no `{name}`: not a recogniser of auricle")))
         };
         let kind = field("kind")?;
         if kind != "ctc" {
-            return Err(fail(format!("these weights are a `{kind}` model; a recogniser is of kind `ctc`: fine-tune it first")));
+            return Err(fail(format!(
+                "these weights are a `{kind}` model; a recogniser is of kind `ctc`: fine-tune it first"
+            )));
         }
-        let config: CtcConfig = serde_json::from_str(field("config")?).map_err(|e| fail(format!("config: {e}")))?;
+        let config: CtcConfig =
+            serde_json::from_str(field("config")?).map_err(|e| fail(format!("config: {e}")))?;
         config.encoder.validate().map_err(fail)?;
-        let tokenizer = Tokenizer::from_json(field("tokenizer")?).map_err(|e| fail(format!("tokenizer: {e}")))?;
+        let tokenizer =
+            Tokenizer::from_json(field("tokenizer")?).map_err(|e| fail(format!("tokenizer: {e}")))?;
         let mut stream = Key::new(0).stream(Purpose::Init);
-        let model = CtcModel::new(&config, tokenizer.vocab_size(), &mut Initializer::new(&mut stream, device));
+        let model =
+            CtcModel::new(&config, tokenizer.vocab_size(), &mut Initializer::new(&mut stream, device));
         let model = params::load(model, "", &mut tensors).map_err(|e| fail(e.to_string()))?;
         let front_end = MelFrontEnd::new(config.front_end.clone()).map_err(|e| fail(e.to_string()))?;
         Ok(Self { config, model, front_end, tokenizer, device: device.clone() })
@@ -90,7 +101,8 @@ impl Recogniser {
         let mel = Tensor::from_data(TensorData::new(values, [batch.len(), frames, bins]), &self.device);
         let (logits, lengths) = self.model.forward(mel, &lengths, false, &mut Context::eval());
         let [_, frames, classes] = logits.dims();
-        let values = logits.into_data().try_to_vec::<f32>().map_err(|e| TrainError::Task(format!("{e:?}")))?;
+        let values =
+            logits.into_data().try_to_vec::<f32>().map_err(|e| TrainError::Task(format!("{e:?}")))?;
         let rows = values.chunks(frames * classes).zip(lengths);
         Ok(rows.map(|(row, length)| row.get(..length * classes).unwrap_or(row).to_vec()).collect())
     }

@@ -49,9 +49,11 @@ impl CtcTask {
         device: &Device,
     ) -> Result<Self, TrainError> {
         config.encoder.validate().map_err(TrainError::Recipe)?;
-                let mut stream = Key::new(recipe.seed).stream(Purpose::Init);
-        let mut mask_vector: Vec<f32> = (0..config.encoder.bins).map(|_| (0.01 * stream.normal()) as f32).collect();
-        let mut model = CtcModel::new(&config, tokenizer.vocab_size(), &mut Initializer::new(&mut stream, device));
+        let mut stream = Key::new(recipe.seed).stream(Purpose::Init);
+        let mut mask_vector: Vec<f32> =
+            (0..config.encoder.bins).map(|_| (0.01 * stream.normal()) as f32).collect();
+        let mut model =
+            CtcModel::new(&config, tokenizer.vocab_size(), &mut Initializer::new(&mut stream, device));
         if let Some(mut pretrained) = pretrained {
             let encoder = params::load(model.encoder, "encoder", &mut pretrained)
                 .map_err(|e| TrainError::Recipe(format!("model.init_from: {e}")))?;
@@ -60,7 +62,8 @@ impl CtcTask {
             mask_vector = brought.filter(|v| v.len() == config.encoder.bins).unwrap_or(mask_vector);
         }
         let tokenizer = Arc::new(tokenizer);
-        let prepare = CtcPrepare::new(config.clone(), augment, tokenizer.clone(), mask_vector.clone(), noise)?;
+        let prepare =
+            CtcPrepare::new(config.clone(), augment, tokenizer.clone(), mask_vector.clone(), noise)?;
         Ok(Self {
             config,
             optimizer: recipe.optimizer.clone(),
@@ -98,7 +101,12 @@ impl Task for CtcTask {
 
     /// CTC per utterance (not divided by target length), infinite losses zeroed, mean over the
     /// batch (SPIRAL §9).
-    fn forward_backward(&mut self, batch: &CtcBatch, step: u64, draw: Draw) -> Result<StepOutput, TrainError> {
+    fn forward_backward(
+        &mut self,
+        batch: &CtcBatch,
+        step: u64,
+        draw: Draw,
+    ) -> Result<StepOutput, TrainError> {
         let key = draw.batch();
         let mut context = Context::train(key.stream(Purpose::Dropout), key.stream(Purpose::LayerDrop));
         let frozen = step < self.config.freeze_encoder_steps;
@@ -126,12 +134,14 @@ impl Task for CtcTask {
     fn validate(&mut self, batch: &CtcBatch) -> Result<(), TrainError> {
         let device = self.device.clone().without_autodiff();
         let mel = self.input(batch, &device);
-        let (logits, lengths) = self.model().valid().forward(mel, &batch.lengths, false, &mut Context::eval());
+        let (logits, lengths) =
+            self.model().valid().forward(mel, &batch.lengths, false, &mut Context::eval());
         let losses = ops::ctc_loss(logits.clone(), &batch.targets, &lengths, self.tokenizer.blank_id());
         self.tally.loss += f64::from(losses.sum().into_scalar::<f32>());
         self.tally.utterances += batch.ids.len() as f64;
         let [_, frames, classes] = logits.dims();
-        let values = logits.into_data().try_to_vec::<f32>().map_err(|e| TrainError::Task(format!("{e:?}")))?;
+        let values =
+            logits.into_data().try_to_vec::<f32>().map_err(|e| TrainError::Task(format!("{e:?}")))?;
         for (row, (length, text)) in values.chunks(frames * classes).zip(lengths.iter().zip(&batch.texts)) {
             let frames = row.get(..length * classes).unwrap_or(row);
             let tokens = greedy(frames, classes, self.tokenizer.blank_id());
@@ -153,10 +163,13 @@ impl Task for CtcTask {
 
     fn export(&self) -> Result<(NamedTensors, Metadata), TrainError> {
         let mut tensors = params::collect(self.model());
-        tensors.insert("mask_vector".into(), TensorData::new(self.mask_vector.clone(), [self.mask_vector.len()]));
+        tensors.insert(
+            "mask_vector".into(),
+            TensorData::new(self.mask_vector.clone(), [self.mask_vector.len()]),
+        );
         let fail = |e: &dyn std::fmt::Display| TrainError::Task(e.to_string());
         let config = serde_json::to_string(&self.config).map_err(|e| fail(&e))?;
-        let tokenizer = self.tokenizer.to_json().map_err(|e| fail(&e))?;
+        let tokenizer = self.tokenizer.to_json();
         let metadata = Metadata::from([
             ("format".to_string(), "auricle-model-1".to_string()),
             ("kind".to_string(), "ctc".to_string()),

@@ -91,13 +91,20 @@ pub fn transcribe<E>(
 }
 
 /// Words of a recording that is cut where nobody speaks.
-fn long_form(recogniser: &Recogniser, utterance: &Utterance, config: &TranscribeConfig) -> Result<Vec<Word>, TrainError> {
+fn long_form(
+    recogniser: &Recogniser,
+    utterance: &Utterance,
+    config: &TranscribeConfig,
+) -> Result<Vec<Word>, TrainError> {
     let fail = |e: &dyn std::fmt::Display| TrainError::Data(format!("{}: {e}", utterance.id));
     let audio = stream(&utterance.audio, &Limits::unlimited_duration()).map_err(|e| fail(&e))?;
     let rate = recogniser.sample_rate();
     let vad = EarshotVad::new();
     if vad.sample_rate() != rate {
-        return Err(fail(&format!("voice activity detection works at {} Hz, this model at {rate}", vad.sample_rate())));
+        return Err(fail(&format!(
+            "voice activity detection works at {} Hz, this model at {rate}",
+            vad.sample_rate()
+        )));
     }
     let segments = SegmentConfig { max_secs: Some(config.chunk_secs), ..SegmentConfig::default() };
     let mut chunker = Chunker::new(vad, &segments).map_err(|e| fail(&e))?;
@@ -108,10 +115,12 @@ fn long_form(recogniser: &Recogniser, utterance: &Utterance, config: &Transcribe
     for block in audio {
         resampled.clear();
         resampler.push(&block.map_err(|e| fail(&e))?, &mut resampled);
-        let span = first.clamp(seen, seen + resampled.len()) - seen..last.clamp(seen, seen + resampled.len()) - seen;
+        let span =
+            first.clamp(seen, seen + resampled.len()) - seen..last.clamp(seen, seen + resampled.len()) - seen;
         seen += resampled.len();
         chunker.push(resampled.get(span).unwrap_or_default(), &mut chunks).map_err(|e| fail(&e))?;
-        if chunks.iter().map(|c| c.samples.len()).sum::<usize>() as f64 >= config.batch_secs * f64::from(rate) {
+        if chunks.iter().map(|c| c.samples.len()).sum::<usize>() as f64 >= config.batch_secs * f64::from(rate)
+        {
             words.extend(recognise_chunks(recogniser, &mut chunks)?);
         }
     }
@@ -137,7 +146,12 @@ fn recognise_chunks(recogniser: &Recogniser, chunks: &mut Vec<Chunk>) -> Result<
 
 fn timed(recogniser: &Recogniser, recognition: &Recognition, offset_secs: f64) -> Vec<Word> {
     let tokenizer = recogniser.tokenizer();
-    words(&recognition.tokens, |id| tokenizer.piece(id).unwrap_or_default(), recogniser.frame_secs(), offset_secs)
+    words(
+        &recognition.tokens,
+        |id| tokenizer.piece(id).unwrap_or_default(),
+        recogniser.frame_secs(),
+        offset_secs,
+    )
 }
 
 fn transcript(utterance: &Utterance, words: Vec<Word>) -> Transcript {

@@ -2,7 +2,9 @@
 
 use crate::{SpiralAugment, SpiralConfig, draw_negatives};
 use auricle_audio::{Features, MelFrontEnd};
-use auricle_augment::{NoiseSource, PositionShift, add_noise, frequency_band_count, frequency_bands, spec_augment, time_spans};
+use auricle_augment::{
+    NoiseSource, PositionShift, add_noise, frequency_band_count, frequency_bands, spec_augment, time_spans,
+};
 use auricle_rng::Purpose;
 use auricle_train::{Draw, Prepare, TrainError, Wave};
 use std::sync::Arc;
@@ -46,7 +48,8 @@ impl SpiralPrepare {
         if augment.noise.is_some() && noise.is_none() {
             return Err(TrainError::Recipe("augment.noise needs noise manifests in data.noise".into()));
         }
-        let front_end = MelFrontEnd::new(config.front_end.clone()).map_err(|e| TrainError::Recipe(e.to_string()))?;
+        let front_end =
+            MelFrontEnd::new(config.front_end.clone()).map_err(|e| TrainError::Recipe(e.to_string()))?;
         Ok(Self { config, augment, front_end, mask_vector, noise })
     }
 
@@ -57,7 +60,8 @@ impl SpiralPrepare {
         let crop = (self.config.crop_secs * f64::from(self.sample_rate())) as usize;
         let samples = match wave.samples.len() {
             n if n > crop => {
-                let start = if draw.is_training() { key.stream(Purpose::Crop).below(n - crop + 1) } else { 0 };
+                let start =
+                    if draw.is_training() { key.stream(Purpose::Crop).below(n - crop + 1) } else { 0 };
                 &wave.samples[start..start + crop]
             }
             _ => &wave.samples[..],
@@ -106,7 +110,8 @@ impl Prepare for SpiralPrepare {
 
         let batch_key = draw.batch();
         let spec = &self.augment.spec;
-        let band_count = frequency_band_count(bins, &spec.frequency, &mut batch_key.stream(Purpose::FrequencyMask));
+        let band_count =
+            frequency_band_count(bins, &spec.frequency, &mut batch_key.stream(Purpose::FrequencyMask));
         let shift = if draw.is_training() && self.augment.max_shift > 0 {
             PositionShift::draw(self.augment.max_shift, unit, &mut batch_key.stream(Purpose::Shift))
         } else {
@@ -119,8 +124,12 @@ impl Prepare for SpiralPrepare {
         for (wave, (clean, noisy)) in waves.iter().zip(views) {
             let key = draw.utterance(&wave.utterance.id);
             let spans = time_spans(noisy.num_frames, &spec.time, &mut key.stream(Purpose::TimeMask));
-            let bands =
-                frequency_bands(bins, band_count, spec.frequency.length, &mut key.stream(Purpose::FrequencyMask));
+            let bands = frequency_bands(
+                bins,
+                band_count,
+                spec.frequency.length,
+                &mut key.stream(Purpose::FrequencyMask),
+            );
             let mut masked = noisy.data;
             spec_augment(&mut masked, bins, &spans, &self.mask_vector, &bands);
             masked.resize(frames * bins, 0.0);
@@ -136,7 +145,8 @@ impl Prepare for SpiralPrepare {
                 "utterance {id} has fewer than 2 encoder frames: raise data.min_secs"
             )));
         }
-        let negatives = draw_negatives(&positions, self.config.negatives, &mut batch_key.stream(Purpose::Negatives));
+        let negatives =
+            draw_negatives(&positions, self.config.negatives, &mut batch_key.stream(Purpose::Negatives));
         let shift = (shift.left_frames, shift.right_frames);
         Ok(SpiralBatch { student, teacher, lengths, frames, shift, positions, negatives })
     }

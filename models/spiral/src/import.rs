@@ -32,7 +32,8 @@ pub fn from_published(state: NamedTensors, config: &EncoderConfig) -> Imported {
     let modules = module_paths(config);
     let mut imported = Imported::default();
     for (name, data) in state {
-        let short = name.strip_prefix("st2vec_encoder.").or_else(|| name.strip_prefix("encoder.")).unwrap_or(&name);
+        let short =
+            name.strip_prefix("st2vec_encoder.").or_else(|| name.strip_prefix("encoder.")).unwrap_or(&name);
         if short == "mask_emb" {
             imported.mask_vector = Some(data);
             continue;

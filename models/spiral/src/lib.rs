@@ -14,6 +14,7 @@
 
 mod batch;
 mod config;
+mod extract;
 pub mod import;
 mod loss;
 mod model;
@@ -21,6 +22,7 @@ mod task;
 
 pub use batch::{SpiralBatch, SpiralPrepare};
 pub use config::{MomentumSchedule, SpiralAugment, SpiralConfig};
+pub use extract::{Extractor, Representation};
 pub use loss::draw_negatives;
 pub use model::{Predictor, Student, Trunk};
 pub use task::SpiralTask;

@@ -53,7 +53,10 @@ mod tests {
                 }
                 if length == 5 {
                     // 25 expected of each of the four others.
-                    assert!(seen.iter().enumerate().all(|(i, &c)| i as u32 == position || (8..=45).contains(&c)), "{seen:?}");
+                    assert!(
+                        seen.iter().enumerate().all(|(i, &c)| i as u32 == position || (8..=45).contains(&c)),
+                        "{seen:?}"
+                    );
                 }
                 row += 1;
             }

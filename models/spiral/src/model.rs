@@ -1,7 +1,9 @@
 //! Student and teacher networks.
 
 use crate::SpiralConfig;
-use auricle_nn::{BatchNorm, BatchStats, Context, Conv1d, Conv1dConfig, ConvTransformerEncoder, Initializer, Linear};
+use auricle_nn::{
+    BatchNorm, BatchStats, Context, Conv1d, Conv1dConfig, ConvTransformerEncoder, Initializer, Linear,
+};
 use burn::module::Module;
 use burn::tensor::Tensor;
 use burn::tensor::activation::relu;
@@ -26,7 +28,12 @@ impl Trunk {
 
     /// # Shapes
     /// `[B, T, F]` and valid lengths → `[B, T', P]` and valid lengths
-    pub fn forward(&self, mel: Tensor<3>, lengths: &[usize], context: &mut Context) -> (Tensor<3>, Vec<usize>) {
+    pub fn forward(
+        &self,
+        mel: Tensor<3>,
+        lengths: &[usize],
+        context: &mut Context,
+    ) -> (Tensor<3>, Vec<usize>) {
         let (x, lengths) = self.encoder.forward(mel, lengths, context);
         (self.projector.forward(x), lengths)
     }
@@ -65,7 +72,8 @@ impl Predictor {
     /// # Shapes
     /// `[B, T', P]` → `[B, T', P]`
     pub fn forward(&self, x: Tensor<3>, lengths: &[usize]) -> Tensor<3> {
-        let x = self.convs.iter().fold(x, |x, layer| relu(layer.norm.forward(layer.conv.forward(x, lengths))));
+        let x =
+            self.convs.iter().fold(x, |x, layer| relu(layer.norm.forward(layer.conv.forward(x, lengths))));
         self.output.forward(x)
     }
 
@@ -87,7 +95,8 @@ impl Predictor {
     #[must_use]
     pub fn update(mut self, stats: Vec<BatchStats>) -> Self {
         let layers = self.convs.into_iter().zip(stats);
-        self.convs = layers.map(|(layer, stats)| PredictorConv { norm: layer.norm.update(stats), ..layer }).collect();
+        self.convs =
+            layers.map(|(layer, stats)| PredictorConv { norm: layer.norm.update(stats), ..layer }).collect();
         self
     }
 }

@@ -42,8 +42,9 @@ impl SpiralTask {
         device: &Device,
     ) -> Result<Self, TrainError> {
         config.encoder.validate().map_err(TrainError::Recipe)?;
-                let mut stream = Key::new(recipe.seed).stream(Purpose::Init);
-        let mask_vector: Vec<f32> = (0..config.encoder.bins).map(|_| (0.01 * stream.normal()) as f32).collect();
+        let mut stream = Key::new(recipe.seed).stream(Purpose::Init);
+        let mask_vector: Vec<f32> =
+            (0..config.encoder.bins).map(|_| (0.01 * stream.normal()) as f32).collect();
         let student = Student::new(&config, &mut Initializer::new(&mut stream, device));
         Self::with_student(recipe, config, augment, student, mask_vector, noise, device)
     }
@@ -90,7 +91,9 @@ impl SpiralTask {
 
     /// Teacher targets of all valid positions, `[N, P]`, without gradient.
     fn targets(&self, batch: &SpiralBatch, context: &mut Context) -> Tensor<2> {
-        let Some(teacher) = &self.teacher else { return Tensor::zeros([0, self.config.projection], &self.device) };
+        let Some(teacher) = &self.teacher else {
+            return Tensor::zeros([0, self.config.projection], &self.device);
+        };
         let (left, right) = batch.shift;
         let rows = batch.lengths.len();
         let frames = batch.frames + left + right;
@@ -130,8 +133,11 @@ fn valid_rows(x: Tensor<3>, positions: &[usize]) -> Tensor<2> {
     if positions.iter().all(|&p| p == frames) {
         return x.reshape([rows * frames, width]);
     }
-    let indices: Vec<i64> =
-        positions.iter().enumerate().flat_map(|(b, &n)| (0..n).map(move |t| (b * frames + t) as i64)).collect();
+    let indices: Vec<i64> = positions
+        .iter()
+        .enumerate()
+        .flat_map(|(b, &n)| (0..n).map(move |t| (b * frames + t) as i64))
+        .collect();
     let count = indices.len();
     let indices: Tensor<1, Int> = Tensor::from_data(TensorData::new(indices, [count]), &x.device());
     x.reshape([rows * frames, width]).select(0, indices)
@@ -165,7 +171,12 @@ impl Task for SpiralTask {
         }
     }
 
-    fn forward_backward(&mut self, batch: &SpiralBatch, step: u64, draw: Draw) -> Result<StepOutput, TrainError> {
+    fn forward_backward(
+        &mut self,
+        batch: &SpiralBatch,
+        step: u64,
+        draw: Draw,
+    ) -> Result<StepOutput, TrainError> {
         let key = draw.batch();
         let mut teacher_context =
             Context::train(key.stream(Purpose::TeacherDropout), key.stream(Purpose::TeacherLayerDrop));
@@ -173,7 +184,8 @@ impl Task for SpiralTask {
         let spread = target_spread(&targets);
 
         let mut context = Context::train(key.stream(Purpose::Dropout), key.stream(Purpose::LayerDrop));
-        let mel = input(&batch.student, batch.lengths.len(), batch.frames, self.config.encoder.bins, &self.device);
+        let mel =
+            input(&batch.student, batch.lengths.len(), batch.frames, self.config.encoder.bins, &self.device);
         let student = self.model();
         let (projected, positions) = student.trunk.forward(mel, &batch.lengths, &mut context);
         let (predicted, stats) = student.predictor.forward_train(projected, &positions);
@@ -227,21 +239,35 @@ impl Task for SpiralTask {
     fn state(&self) -> NamedTensors {
         let mut state = NamedTensors::new();
         if let Some(teacher) = &self.teacher {
-            state.extend(params::collect(teacher).into_iter().map(|(name, data)| (format!("teacher.{name}"), data)));
+            state.extend(
+                params::collect(teacher).into_iter().map(|(name, data)| (format!("teacher.{name}"), data)),
+            );
         }
-        state.insert("mask_vector".into(), TensorData::new(self.mask_vector.clone(), [self.mask_vector.len()]));
+        state.insert(
+            "mask_vector".into(),
+            TensorData::new(self.mask_vector.clone(), [self.mask_vector.len()]),
+        );
         state.insert("averaged_step".into(), TensorData::new(vec![self.averaged_step as f32], [1]));
         state
     }
 
     fn load_state(&mut self, mut state: NamedTensors) -> Result<(), TrainError> {
-        let fail = |what: &str| TrainError::Task(format!("the checkpoint's SPIRAL state has no usable `{what}`"));
+        let fail =
+            |what: &str| TrainError::Task(format!("the checkpoint's SPIRAL state has no usable `{what}`"));
         if let Some(teacher) = self.teacher.take() {
-            self.teacher = Some(params::load(teacher, "teacher", &mut state).map_err(|e| TrainError::Task(e.to_string()))?);
+            self.teacher = Some(
+                params::load(teacher, "teacher", &mut state).map_err(|e| TrainError::Task(e.to_string()))?,
+            );
         }
-        let step = state.remove("averaged_step").and_then(|d| d.try_to_vec::<f32>().ok()).and_then(|v| v.first().copied());
+        let step = state
+            .remove("averaged_step")
+            .and_then(|d| d.try_to_vec::<f32>().ok())
+            .and_then(|v| v.first().copied());
         self.averaged_step = step.ok_or_else(|| fail("averaged_step"))? as u64;
-        let saved = state.remove("mask_vector").and_then(|d| d.try_to_vec::<f32>().ok()).ok_or_else(|| fail("mask_vector"))?;
+        let saved = state
+            .remove("mask_vector")
+            .and_then(|d| d.try_to_vec::<f32>().ok())
+            .ok_or_else(|| fail("mask_vector"))?;
         if saved != self.mask_vector {
             return Err(fail("mask_vector: it is another run's"));
         }
@@ -250,9 +276,14 @@ impl Task for SpiralTask {
 
     fn export(&self) -> Result<(NamedTensors, Metadata), TrainError> {
         let trunk = &self.model().trunk;
-        let mut tensors: NamedTensors =
-            params::collect(&trunk.encoder).into_iter().map(|(name, data)| (format!("encoder.{name}"), data)).collect();
-        tensors.insert("mask_vector".into(), TensorData::new(self.mask_vector.clone(), [self.mask_vector.len()]));
+        let mut tensors: NamedTensors = params::collect(&trunk.encoder)
+            .into_iter()
+            .map(|(name, data)| (format!("encoder.{name}"), data))
+            .collect();
+        tensors.insert(
+            "mask_vector".into(),
+            TensorData::new(self.mask_vector.clone(), [self.mask_vector.len()]),
+        );
         let config = serde_json::to_string(&self.config).map_err(|e| TrainError::Task(e.to_string()))?;
         let metadata = Metadata::from([
             ("format".to_string(), "auricle-model-1".to_string()),

@@ -38,9 +38,7 @@ pub(super) struct CompressedBlocks {
 impl CompressedBlocks {
     /// `magic`: the first bytes of the file.
     pub(super) fn open(path: &Path, magic: &[u8]) -> Result<Self, AudioError> {
-        let is_known = [&b"fLaC"[..], b"OggS", b"ID3"]
-            .iter()
-            .any(|m| magic.starts_with(m))
+        let is_known = [&b"fLaC"[..], b"OggS", b"ID3"].iter().any(|m| magic.starts_with(m))
             || magic.get(4..8) == Some(b"ftyp");
         let file = File::open(path).map_err(|source| AudioError::Io {
             action: "open",
@@ -50,12 +48,7 @@ impl CompressedBlocks {
         let stream = MediaSourceStream::new(Box::new(file), Default::default());
         // No hint: the extension must not decide.
         let format = symphonia::default::get_probe()
-            .probe(
-                &Hint::new(),
-                stream,
-                FormatOptions::default(),
-                MetadataOptions::default(),
-            )
+            .probe(&Hint::new(), stream, FormatOptions::default(), MetadataOptions::default())
             .map_err(|e| match e {
                 SymphoniaError::IoError(e) if is_known && e.kind() == ErrorKind::UnexpectedEof => {
                     AudioError::Truncated {
@@ -65,10 +58,7 @@ impl CompressedBlocks {
                         sample_rate: 0,
                     }
                 }
-                e => AudioError::UnknownFormat {
-                    path: path.to_owned(),
-                    detail: e.to_string(),
-                },
+                e => AudioError::UnknownFormat { path: path.to_owned(), detail: e.to_string() },
             })?;
         let container = format.format_info().short_name;
 
@@ -76,34 +66,20 @@ impl CompressedBlocks {
             path: path.to_owned(),
             detail: format!("no audio track that can be decoded in a {container} file"),
         };
-        let track = format
-            .default_track(TrackType::Audio)
-            .ok_or_else(no_audio)?;
+        let track = format.default_track(TrackType::Audio).ok_or_else(no_audio)?;
         let Some(CodecParameters::Audio(params)) = &track.codec_params else {
             return Err(no_audio());
         };
-        let bad_header = |detail: &str| AudioError::BadHeader {
-            path: path.to_owned(),
-            detail: detail.to_owned(),
-        };
+        let bad_header =
+            |detail: &str| AudioError::BadHeader { path: path.to_owned(), detail: detail.to_owned() };
         let decoder = symphonia::default::get_codecs()
             // FLAC carries an MD5 of its samples, so that silent damage can be noticed.
             .make_audio_decoder(params, &AudioDecoderOptions::default().verify(true))
-            .map_err(|e| AudioError::UnsupportedCodec {
-                path: path.to_owned(),
-                detail: e.to_string(),
-            })?;
+            .map_err(|e| AudioError::UnsupportedCodec { path: path.to_owned(), detail: e.to_string() })?;
         let codec = decoder.codec_info().short_name;
-        let sample_rate = params
-            .sample_rate
-            .ok_or_else(|| bad_header("no sampling rate"))?;
+        let sample_rate = params.sample_rate.ok_or_else(|| bad_header("no sampling rate"))?;
         let channels = params.channels.as_ref().map_or(0, |c| c.count());
-        let info = AudioInfo {
-            sample_rate,
-            channels,
-            num_samples: track.num_frames,
-            codec,
-        };
+        let info = AudioInfo { sample_rate, channels, num_samples: track.num_frames, codec };
         let length = match (container, track.num_frames) {
             ("flac" | "wave", Some(n)) => Length::Exact(n),
             // The Ogg reader finds the length on the page that is marked as the last one.
@@ -114,14 +90,7 @@ impl CompressedBlocks {
             _ => Length::Unknown,
         };
         let track_id = track.id;
-        Ok(Self {
-            info,
-            format,
-            decoder,
-            track_id,
-            length,
-            is_flac: codec == "flac",
-        })
+        Ok(Self { info, format, decoder, track_id, length, is_flac: codec == "flac" })
     }
 
     pub(super) fn next_block(
@@ -149,11 +118,9 @@ impl CompressedBlocks {
         };
         let failed = |e| match e {
             SymphoniaError::IoError(e) if e.kind() == ErrorKind::UnexpectedEof => truncated(),
-            SymphoniaError::IoError(source) => AudioError::Io {
-                action: "read",
-                path: path.to_owned(),
-                source,
-            },
+            SymphoniaError::IoError(source) => {
+                AudioError::Io { action: "read", path: path.to_owned(), source }
+            }
             SymphoniaError::ResetRequired => corrupt("the stream changes its format".to_owned()),
             other => corrupt(other.to_string()),
         };
@@ -162,9 +129,9 @@ impl CompressedBlocks {
             return match self.length {
                 Length::Missing => Err(truncated()),
                 Length::Exact(n) if position_samples < n => Err(truncated()),
-                _ if self.decoder.finalize().verify_ok == Some(false) => Err(corrupt(
-                    "the samples do not match the checksum in the header".to_owned(),
-                )),
+                _ if self.decoder.finalize().verify_ok == Some(false) => {
+                    Err(corrupt("the samples do not match the checksum in the header".to_owned()))
+                }
                 _ => Ok(false),
             };
         };

@@ -51,20 +51,14 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            max_duration_secs: 4.0 * 3600.0,
-            max_channels: 32,
-        }
+        Self { max_duration_secs: 4.0 * 3600.0, max_channels: 32 }
     }
 }
 
 impl Limits {
     /// No limit on the duration, for streaming; the other limits are the defaults.
     pub fn unlimited_duration() -> Self {
-        Self {
-            max_duration_secs: f64::INFINITY,
-            ..Self::default()
-        }
+        Self { max_duration_secs: f64::INFINITY, ..Self::default() }
     }
 }
 
@@ -85,8 +79,7 @@ pub struct AudioInfo {
 impl AudioInfo {
     /// Duration in seconds, where the header says so.
     pub fn duration_secs(&self) -> Option<f64> {
-        self.num_samples
-            .map(|n| n as f64 / f64::from(self.sample_rate.max(1)))
+        self.num_samples.map(|n| n as f64 / f64::from(self.sample_rate.max(1)))
     }
 }
 
@@ -95,10 +88,7 @@ impl AudioInfo {
 /// # Errors
 /// As [`stream`], for what the header can show.
 pub fn probe(path: &Path) -> Result<AudioInfo, AudioError> {
-    let no_limits = Limits {
-        max_duration_secs: f64::INFINITY,
-        max_channels: usize::MAX,
-    };
+    let no_limits = Limits { max_duration_secs: f64::INFINITY, max_channels: usize::MAX };
     Ok(stream(path, &no_limits)?.info)
 }
 
@@ -125,10 +115,7 @@ pub fn read_at(path: &Path, sample_rate: u32, limits: &Limits) -> Result<Audio, 
         resampler.push(&block?, &mut samples);
     }
     resampler.finish(&mut samples);
-    Ok(Audio {
-        samples,
-        sample_rate,
-    })
+    Ok(Audio { samples, sample_rate })
 }
 
 /// Opens a file for decoding block by block in bounded memory, as mono at its own sampling rate.
@@ -138,35 +125,19 @@ pub fn read_at(path: &Path, sample_rate: u32, limits: &Limits) -> Result<Audio, 
 /// # Errors
 /// A missing, empty or unknown file, an unusable header, a limit that the header already breaks.
 pub fn stream(path: &Path, limits: &Limits) -> Result<AudioStream, AudioError> {
-    let io = |action, source| AudioError::Io {
-        action,
-        path: path.to_owned(),
-        source,
-    };
+    let io = |action, source| AudioError::Io { action, path: path.to_owned(), source };
     let mut magic = Vec::with_capacity(12);
     let file = File::open(path).map_err(|e| io("open", e))?;
     if file.metadata().map_err(|e| io("open", e))?.is_dir() {
-        return Err(io(
-            "open",
-            std::io::Error::from(std::io::ErrorKind::IsADirectory),
-        ));
+        return Err(io("open", std::io::Error::from(std::io::ErrorKind::IsADirectory)));
     }
-    file.take(12)
-        .read_to_end(&mut magic)
-        .map_err(|e| io("read", e))?;
+    file.take(12).read_to_end(&mut magic).map_err(|e| io("read", e))?;
     if magic.is_empty() {
-        return Err(AudioError::Empty {
-            path: path.to_owned(),
-            detail: "0 bytes",
-        });
+        return Err(AudioError::Empty { path: path.to_owned(), detail: "0 bytes" });
     }
 
     let is_wav = magic.starts_with(b"RIFF") && magic.ends_with(b"WAVE");
-    let wav = if is_wav {
-        wav::WavBlocks::open(path)?
-    } else {
-        None
-    };
+    let wav = if is_wav { wav::WavBlocks::open(path)? } else { None };
     let source = match wav {
         Some(wav) => Source::Wav(wav),
         None => Source::Compressed(compressed::CompressedBlocks::open(path, &magic)?),
@@ -239,33 +210,19 @@ impl AudioStream {
         for block in self {
             samples.extend_from_slice(&block?);
         }
-        Ok(Audio {
-            samples,
-            sample_rate,
-        })
+        Ok(Audio { samples, sample_rate })
     }
 
     fn check_header(&self) -> Result<(), AudioError> {
-        let AudioInfo {
-            sample_rate,
-            channels,
-            ..
-        } = self.info;
+        let AudioInfo { sample_rate, channels, .. } = self.info;
         let path = || self.path.clone();
         if sample_rate == 0 || channels == 0 {
             let detail = format!("{channels} channels at {sample_rate} Hz");
-            return Err(AudioError::BadHeader {
-                path: path(),
-                detail,
-            });
+            return Err(AudioError::BadHeader { path: path(), detail });
         }
         if channels > self.limits.max_channels {
             let limit = self.limits.max_channels;
-            return Err(AudioError::TooManyChannels {
-                path: path(),
-                channels,
-                limit,
-            });
+            return Err(AudioError::TooManyChannels { path: path(), channels, limit });
         }
         // Only an exact length may refuse a file before it is decoded.
         if matches!(self.source, Source::Wav(_)) || matches!(self.info.codec, "flac" | "vorbis") {
@@ -278,31 +235,18 @@ impl AudioStream {
         let duration_secs = num_samples as f64 / f64::from(self.info.sample_rate);
         let limit_secs = self.limits.max_duration_secs;
         if duration_secs > limit_secs {
-            return Err(AudioError::TooLong {
-                path: self.path.clone(),
-                duration_secs,
-                limit_secs,
-            });
+            return Err(AudioError::TooLong { path: self.path.clone(), duration_secs, limit_secs });
         }
         Ok(())
     }
 
     fn next_mono(&mut self) -> Result<Option<Vec<f32>>, AudioError> {
         loop {
-            let Self {
-                source,
-                path,
-                position_samples,
-                interleaved,
-                ..
-            } = self;
+            let Self { source, path, position_samples, interleaved, .. } = self;
             if !source.next_block(path, *position_samples, interleaved)? {
                 if self.position_samples == 0 {
                     let path = self.path.clone();
-                    return Err(AudioError::Empty {
-                        path,
-                        detail: "a header and no samples",
-                    });
+                    return Err(AudioError::Empty { path, detail: "a header and no samples" });
                 }
                 return Ok(None);
             }
@@ -312,10 +256,7 @@ impl AudioStream {
             let mono = mono_from_interleaved(&self.interleaved, self.info.channels);
             if let Some(i) = first_non_finite(&mono) {
                 let position_samples = self.position_samples + i as u64;
-                return Err(AudioError::NonFinite {
-                    path: self.path.clone(),
-                    position_samples,
-                });
+                return Err(AudioError::NonFinite { path: self.path.clone(), position_samples });
             }
             self.position_samples += mono.len() as u64;
             self.check_duration(self.position_samples)?;
@@ -341,18 +282,10 @@ impl Iterator for AudioStream {
 fn mono_from_interleaved(interleaved: &[f32], channels: usize) -> Vec<f32> {
     match channels {
         1 => interleaved.to_vec(),
-        2 => interleaved
-            .as_chunks::<2>()
-            .0
-            .iter()
-            .map(|[l, r]| 0.5 * (l + r))
-            .collect(),
+        2 => interleaved.as_chunks::<2>().0.iter().map(|[l, r]| 0.5 * (l + r)).collect(),
         _ => {
             let scale = 1.0 / channels as f32;
-            interleaved
-                .chunks_exact(channels)
-                .map(|group| group.iter().sum::<f32>() * scale)
-                .collect()
+            interleaved.chunks_exact(channels).map(|group| group.iter().sum::<f32>() * scale).collect()
         }
     }
 }

@@ -45,14 +45,7 @@ impl Format {
             valid_bits = u16_at(18).filter(|&v| v > 0).unwrap_or(bits);
         }
         let bytes_per_group = usize::from(u16_at(12)?);
-        Some(Self {
-            tag,
-            channels: u16_at(2)?,
-            sample_rate: u32_at(4)?,
-            bytes_per_group,
-            bits,
-            valid_bits,
-        })
+        Some(Self { tag, channels: u16_at(2)?, sample_rate: u32_at(4)?, bytes_per_group, bits, valid_bits })
     }
 }
 
@@ -92,14 +85,7 @@ enum Layout {
 impl Layout {
     /// `None` for what the general decoder reads: other codecs, 64-bit float, fewer valid bits than stored.
     fn from_header(header: &Format) -> Option<(Self, &'static str)> {
-        let &Format {
-            tag,
-            channels,
-            bits,
-            valid_bits,
-            bytes_per_group,
-            ..
-        } = header;
+        let &Format { tag, channels, bits, valid_bits, bytes_per_group, .. } = header;
         if bits != valid_bits || usize::from(bits) * usize::from(channels) != 8 * bytes_per_group {
             return None;
         }
@@ -124,22 +110,14 @@ impl Layout {
                 let values = bytes.as_chunks::<3>().0.iter();
                 // In the upper three bytes, so that the sign needs no care.
                 out.extend(
-                    values.map(|&[a, b, c]| {
-                        i32::from_le_bytes([0, a, b, c]) as f32 / 2_147_483_648.0
-                    }),
+                    values.map(|&[a, b, c]| i32::from_le_bytes([0, a, b, c]) as f32 / 2_147_483_648.0),
                 );
             }
             Self::Int32 => {
                 let values = bytes.as_chunks::<4>().0.iter();
                 out.extend(values.map(|&b| i32::from_le_bytes(b) as f32 / 2_147_483_648.0));
             }
-            Self::Float32 => out.extend(
-                bytes
-                    .as_chunks::<4>()
-                    .0
-                    .iter()
-                    .map(|&b| f32::from_le_bytes(b)),
-            ),
+            Self::Float32 => out.extend(bytes.as_chunks::<4>().0.iter().map(|&b| f32::from_le_bytes(b))),
         }
     }
 }
@@ -156,11 +134,7 @@ pub(super) struct WavBlocks {
 impl WavBlocks {
     /// `None` where this kind of WAV is for the general decoder.
     pub(super) fn open(path: &Path) -> Result<Option<Self>, AudioError> {
-        let io = |source| AudioError::Io {
-            action: "read",
-            path: path.to_owned(),
-            source,
-        };
+        let io = |source| AudioError::Io { action: "read", path: path.to_owned(), source };
         let file = File::open(path).map_err(io)?;
         let file_bytes = file.metadata().map_err(io)?.len();
         let mut reader = BufReader::with_capacity(1 << 16, file);
@@ -169,10 +143,7 @@ impl WavBlocks {
             Ok(None) => return Ok(None),
             Err(e) if e.kind() == std::io::ErrorKind::UnexpectedEof => {
                 let detail = "the file ends before its first sample".to_owned();
-                return Err(AudioError::BadHeader {
-                    path: path.to_owned(),
-                    detail,
-                });
+                return Err(AudioError::BadHeader { path: path.to_owned(), detail });
             }
             Err(e) => return Err(io(e)),
         };
@@ -181,30 +152,13 @@ impl WavBlocks {
         };
         let mut data_bytes = u64::from(declared_bytes);
         if UNKNOWN_DATA_BYTES.contains(&declared_bytes) {
-            data_bytes =
-                data_bytes.min(file_bytes.saturating_sub(reader.stream_position().map_err(io)?));
+            data_bytes = data_bytes.min(file_bytes.saturating_sub(reader.stream_position().map_err(io)?));
         }
-        let Format {
-            channels,
-            sample_rate,
-            bytes_per_group,
-            ..
-        } = format;
+        let Format { channels, sample_rate, bytes_per_group, .. } = format;
         let expected_samples = data_bytes / bytes_per_group.max(1) as u64;
-        let info = AudioInfo {
-            sample_rate,
-            channels: channels.into(),
-            num_samples: Some(expected_samples),
-            codec,
-        };
-        Ok(Some(Self {
-            info,
-            reader,
-            layout,
-            bytes_per_group,
-            expected_samples,
-            bytes: Vec::new(),
-        }))
+        let info =
+            AudioInfo { sample_rate, channels: channels.into(), num_samples: Some(expected_samples), codec };
+        Ok(Some(Self { info, reader, layout, bytes_per_group, expected_samples, bytes: Vec::new() }))
     }
 
     pub(super) fn next_block(
@@ -213,10 +167,7 @@ impl WavBlocks {
         position_samples: u64,
         interleaved: &mut Vec<f32>,
     ) -> Result<bool, AudioError> {
-        let left = self
-            .expected_samples
-            .saturating_sub(position_samples)
-            .min(BLOCK_SAMPLES) as usize;
+        let left = self.expected_samples.saturating_sub(position_samples).min(BLOCK_SAMPLES) as usize;
         interleaved.clear();
         if left == 0 {
             return Ok(false);
@@ -226,16 +177,11 @@ impl WavBlocks {
         (&mut self.reader)
             .take(num_bytes as u64)
             .read_to_end(&mut self.bytes)
-            .map_err(|source| AudioError::Io {
-                action: "read",
-                path: path.to_owned(),
-                source,
-            })?;
+            .map_err(|source| AudioError::Io { action: "read", path: path.to_owned(), source })?;
         if self.bytes.len() < num_bytes {
             return Err(AudioError::Truncated {
                 path: path.to_owned(),
-                position_samples: position_samples
-                    + (self.bytes.len() / self.bytes_per_group) as u64,
+                position_samples: position_samples + (self.bytes.len() / self.bytes_per_group) as u64,
                 expected_samples: Some(self.expected_samples),
                 sample_rate: self.info.sample_rate,
             });
@@ -268,11 +214,7 @@ pub fn write_wav(path: &Path, audio: &Audio) -> Result<(), AudioError> {
             hound::Error::IoError(e) => e,
             other => std::io::Error::other(other),
         };
-        AudioError::Io {
-            action: "write",
-            path: path.to_owned(),
-            source,
-        }
+        AudioError::Io { action: "write", path: path.to_owned(), source }
     };
     if u32::try_from(audio.samples.len()).map_or(true, |n| n > (u32::MAX - 44) / 2) {
         return Err(failed(hound::Error::Unsupported));

@@ -87,17 +87,10 @@ pub(super) struct Framing {
 impl Framing {
     pub(super) fn new(config: &FrameConfig) -> Result<Self, AudioError> {
         let config = config.clone();
-        for (field, ms) in [
-            ("length_ms", config.length_ms),
-            ("shift_ms", config.shift_ms),
-        ] {
+        for (field, ms) in [("length_ms", config.length_ms), ("shift_ms", config.shift_ms)] {
             let samples = config.samples_from_ms(ms);
             if !(2..=1 << 20).contains(&samples) {
-                return Err(AudioError::config(
-                    field,
-                    ms,
-                    "a duration of 2 to 1,048,576 samples",
-                ));
+                return Err(AudioError::config(field, ms, "a duration of 2 to 1,048,576 samples"));
             }
         }
         for (field, value) in [
@@ -113,13 +106,7 @@ impl Framing {
         let shift_samples = config.samples_from_ms(config.shift_ms);
         let window = window(config.window, length_samples);
         let plan = SpectrumPlan::new(length_samples.next_power_of_two());
-        Ok(Self {
-            config,
-            length_samples,
-            shift_samples,
-            window,
-            plan,
-        })
+        Ok(Self { config, length_samples, shift_samples, window, plan })
     }
 
     pub(super) fn config(&self) -> &FrameConfig {
@@ -129,9 +116,7 @@ impl Framing {
     /// Frames of a signal that has ended.
     pub(super) fn num_frames(&self, num_samples: usize) -> usize {
         if self.config.snip_edges {
-            num_samples
-                .checked_sub(self.length_samples)
-                .map_or(0, |n| n / self.shift_samples + 1)
+            num_samples.checked_sub(self.length_samples).map_or(0, |n| n / self.shift_samples + 1)
         } else {
             (num_samples + self.shift_samples / 2) / self.shift_samples
         }
@@ -141,11 +126,7 @@ impl Framing {
     fn first_sample(&self, frame: usize) -> i64 {
         let start = (frame * self.shift_samples) as i64;
         let centring = (self.shift_samples / 2) as i64 - (self.length_samples / 2) as i64;
-        if self.config.snip_edges {
-            start
-        } else {
-            start + centring
-        }
+        if self.config.snip_edges { start } else { start + centring }
     }
 
     /// Frames that lie wholly before `num_samples`, those that no later sample can change.
@@ -162,14 +143,7 @@ impl Framing {
 
     /// Copies a frame of `signal`, whose first value has position `offset` and which ends at
     /// `num_samples`; positions outside are reflected with the edge repeated.
-    fn copy_frame(
-        &self,
-        signal: &[f32],
-        offset: usize,
-        num_samples: usize,
-        frame: usize,
-        out: &mut [f32],
-    ) {
+    fn copy_frame(&self, signal: &[f32], offset: usize, num_samples: usize, frame: usize, out: &mut [f32]) {
         let first = self.first_sample(frame);
         let inside = usize::try_from(first)
             .ok()
@@ -186,11 +160,7 @@ impl Framing {
         for (i, y) in out.iter_mut().enumerate() {
             let mut position = first + i as i64;
             while position < 0 || position >= end {
-                position = if position < 0 {
-                    -position - 1
-                } else {
-                    2 * end - 1 - position
-                };
+                position = if position < 0 { -position - 1 } else { 2 * end - 1 - position };
             }
             *y = signal[position as usize - offset] * scale;
         }
@@ -204,9 +174,9 @@ fn window(kind: WindowKind, num_samples: usize) -> Vec<f32> {
         WindowKind::Rectangular => vec![1.0; num_samples],
         WindowKind::Hanning => cosine_window(num_samples, 0.5),
         WindowKind::Hamming => cosine_window(num_samples, 0.54),
-        WindowKind::Povey => (0..num_samples)
-            .map(|n| (0.5 - 0.5 * (step * n as f64).cos()).powf(0.85) as f32)
-            .collect(),
+        WindowKind::Povey => {
+            (0..num_samples).map(|n| (0.5 - 0.5 * (step * n as f64).cos()).powf(0.85) as f32).collect()
+        }
         WindowKind::Blackman => {
             let (a, c) = (0.42, 0.08);
             let value = |n: f64| a - 0.5 * (step * n).cos() + c * (2.0 * step * n).cos();
@@ -234,10 +204,7 @@ impl Analysis {
 
 impl Scratch {
     /// Appends the features of `frames`. See [`Framing::copy_frame`] for `signal`, `offset`, `num_samples`.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "one private seam between offline and streaming"
-    )]
+    #[expect(clippy::too_many_arguments, reason = "one private seam between offline and streaming")]
     pub(super) fn append(
         &mut self,
         analysis: &Analysis,
@@ -249,11 +216,7 @@ impl Scratch {
         out: &mut Vec<f32>,
     ) {
         let Analysis { framing, head } = analysis;
-        let Self {
-            block,
-            bands,
-            features,
-        } = self;
+        let Self { block, bands, features } = self;
         let mut next = frames.start;
         while next < frames.end {
             let num_lanes = (frames.end - next).min(LANES);
@@ -274,11 +237,7 @@ impl Scratch {
 impl Framing {
     /// Dither, mean, pre-emphasis and window in place; returns the energy `Σx²` of the stage asked for.
     fn condition(&self, x: &mut [f32], energy: Energy, dither: Option<&mut Stream>) -> f32 {
-        let FrameConfig {
-            remove_dc_offset,
-            pre_emphasis,
-            ..
-        } = self.config;
+        let FrameConfig { remove_dc_offset, pre_emphasis, .. } = self.config;
         if let Some(stream) = dither {
             for x in x.iter_mut() {
                 *x += self.config.dither * stream.normal() as f32;
@@ -290,11 +249,7 @@ impl Framing {
                 *x -= mean;
             }
         }
-        let raw = if energy == Energy::Raw {
-            lane_sum(x, |x| x * x)
-        } else {
-            0.0
-        };
+        let raw = if energy == Energy::Raw { lane_sum(x, |x| x * x) } else { 0.0 };
         for i in (1..x.len()).rev() {
             x[i] -= pre_emphasis * x[i - 1];
         }
@@ -302,10 +257,6 @@ impl Framing {
         for (x, w) in x.iter_mut().zip(&self.window) {
             *x *= w;
         }
-        if energy == Energy::Windowed {
-            lane_sum(x, |x| x * x)
-        } else {
-            raw
-        }
+        if energy == Energy::Windowed { lane_sum(x, |x| x * x) } else { raw }
     }
 }

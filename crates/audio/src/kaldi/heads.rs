@@ -29,22 +29,14 @@ impl LogEnergy {
     /// A floor of 0 is none.
     pub(super) fn new(use_energy: bool, raw_energy: bool, floor: f32) -> Result<Self, AudioError> {
         if !(floor >= 0.0 && floor.is_finite()) {
-            return Err(AudioError::config(
-                "energy_floor",
-                floor,
-                "0 or a positive number",
-            ));
+            return Err(AudioError::config("energy_floor", floor, "0 or a positive number"));
         }
         let energy = match (use_energy, raw_energy) {
             (false, _) => Energy::None,
             (true, true) => Energy::Raw,
             (true, false) => Energy::Windowed,
         };
-        let log_floor = if floor > 0.0 {
-            floor.ln()
-        } else {
-            f32::NEG_INFINITY
-        };
+        let log_floor = if floor > 0.0 { floor.ln() } else { f32::NEG_INFINITY };
         Ok(Self { energy, log_floor })
     }
 }
@@ -73,20 +65,9 @@ impl Head {
         framing: &Framing,
         energy: LogEnergy,
     ) -> Result<Self, AudioError> {
-        let &FbankConfig {
-            use_log,
-            use_power,
-            htk_compat,
-            ..
-        } = config;
+        let &FbankConfig { use_log, use_power, htk_compat, .. } = config;
         let filters = mel_filters(&config.mel, framing)?;
-        Ok(Self {
-            filters,
-            use_power,
-            energy,
-            htk_compat,
-            kind: Kind::Fbank { use_log },
-        })
+        Ok(Self { filters, use_power, energy, htk_compat, kind: Kind::Fbank { use_log } })
     }
 
     pub(super) fn mfcc(
@@ -94,47 +75,25 @@ impl Head {
         framing: &Framing,
         energy: LogEnergy,
     ) -> Result<Self, AudioError> {
-        let &MfccConfig {
-            num_ceps,
-            cepstral_lifter,
-            htk_compat,
-            ..
-        } = config;
+        let &MfccConfig { num_ceps, cepstral_lifter, htk_compat, .. } = config;
         let filters = mel_filters(&config.mel, framing)?;
         let num_bins = filters.len();
         if num_ceps == 0 || num_ceps > num_bins {
             return Err(AudioError::config("num_ceps", num_ceps, "1 to num_bins"));
         }
         if !(cepstral_lifter >= 0.0 && cepstral_lifter.is_finite()) {
-            return Err(AudioError::config(
-                "cepstral_lifter",
-                cepstral_lifter,
-                "0 or a positive number",
-            ));
+            return Err(AudioError::config("cepstral_lifter", cepstral_lifter, "0 or a positive number"));
         }
         let q = f64::from(cepstral_lifter);
         let row = |k: usize| {
-            let lifter = if q > 0.0 {
-                1.0 + 0.5 * q * (PI * k as f64 / q).sin()
-            } else {
-                1.0
-            };
+            let lifter = if q > 0.0 { 1.0 + 0.5 * q * (PI * k as f64 / q).sin() } else { 1.0 };
             let norm = (if k == 0 { 1.0 } else { 2.0 } / num_bins as f64).sqrt();
             (0..num_bins)
-                .map(|n| {
-                    (lifter * norm * (PI / num_bins as f64 * (n as f64 + 0.5) * k as f64).cos())
-                        as f32
-                })
+                .map(|n| (lifter * norm * (PI / num_bins as f64 * (n as f64 + 0.5) * k as f64).cos()) as f32)
                 .collect()
         };
         let transform = SparseFilters::from_dense((0..num_ceps).map(row));
-        Ok(Self {
-            filters,
-            use_power: true,
-            energy,
-            htk_compat,
-            kind: Kind::Mfcc { transform },
-        })
+        Ok(Self { filters, use_power: true, energy, htk_compat, kind: Kind::Mfcc { transform } })
     }
 
     pub(super) fn energy(&self) -> Energy {
@@ -210,32 +169,16 @@ fn mel_from_hz(hz: f64) -> f64 {
 
 /// Triangles in the mel domain with height 1, on all bins below half the sampling rate.
 fn mel_filters(config: &MelBankConfig, framing: &Framing) -> Result<SparseFilters, AudioError> {
-    let &MelBankConfig {
-        num_bins,
-        low_hz,
-        high_hz,
-    } = config;
+    let &MelBankConfig { num_bins, low_hz, high_hz } = config;
     let sample_rate = f64::from(framing.config().sample_rate);
     let nyquist_hz = sample_rate / 2.0;
-    let high_hz = if high_hz > 0.0 {
-        high_hz
-    } else {
-        nyquist_hz + high_hz
-    };
+    let high_hz = if high_hz > 0.0 { high_hz } else { nyquist_hz + high_hz };
     if !(0.0 <= low_hz && low_hz < high_hz && high_hz <= nyquist_hz) {
         let value = format!("{low_hz} to {high_hz}");
-        return Err(AudioError::config(
-            "low_hz, high_hz",
-            value,
-            "0 ≤ low_hz < high_hz ≤ sample_rate/2",
-        ));
+        return Err(AudioError::config("low_hz, high_hz", value, "0 ≤ low_hz < high_hz ≤ sample_rate/2"));
     }
     if !(3..=framing.plan.fft_size()).contains(&num_bins) {
-        return Err(AudioError::config(
-            "num_bins",
-            num_bins,
-            "3 to the length of the Fourier transform",
-        ));
+        return Err(AudioError::config("num_bins", num_bins, "3 to the length of the Fourier transform"));
     }
     let (low, high) = (mel_from_hz(low_hz), mel_from_hz(high_hz));
     let step = (high - low) / (num_bins + 1) as f64;
@@ -244,9 +187,7 @@ fn mel_filters(config: &MelBankConfig, framing: &Framing) -> Result<SparseFilter
         let left = low + band as f64 * step;
         let weight = |bin: usize| {
             let mel = mel_from_hz(bin as f64 * bin_hz);
-            ((mel - left) / step)
-                .min((left + 2.0 * step - mel) / step)
-                .max(0.0) as f32
+            ((mel - left) / step).min((left + 2.0 * step - mel) / step).max(0.0) as f32
         };
         (0..framing.plan.fft_size() / 2).map(weight).collect()
     })))

@@ -40,11 +40,7 @@ pub struct MelBankConfig {
 
 impl Default for MelBankConfig {
     fn default() -> Self {
-        Self {
-            num_bins: 80,
-            low_hz: 20.0,
-            high_hz: 0.0,
-        }
+        Self { num_bins: 80, low_hz: 20.0, high_hz: 0.0 }
     }
 }
 
@@ -111,10 +107,7 @@ impl Default for MfccConfig {
     fn default() -> Self {
         Self {
             frame: FrameConfig::default(),
-            mel: MelBankConfig {
-                num_bins: 23,
-                ..MelBankConfig::default()
-            },
+            mel: MelBankConfig { num_bins: 23, ..MelBankConfig::default() },
             num_ceps: 13,
             use_energy: true,
             raw_energy: true,
@@ -132,24 +125,12 @@ struct Analysis {
 }
 
 impl Analysis {
-    fn compute(
-        &self,
-        samples: &[f32],
-        dither: Option<&mut Stream>,
-    ) -> Result<Features, AudioError> {
+    fn compute(&self, samples: &[f32], dither: Option<&mut Stream>) -> Result<Features, AudioError> {
         check_finite(samples, 0)?;
         let num_frames = self.framing.num_frames(samples.len());
         let mut data = Vec::with_capacity(num_frames * self.head.num_features());
         let mut scratch = self.scratch();
-        scratch.append(
-            self,
-            samples,
-            0,
-            0..num_frames,
-            samples.len(),
-            dither,
-            &mut data,
-        );
+        scratch.append(self, samples, 0, 0..num_frames, samples.len(), dither, &mut data);
         Ok(Features::from_data(data, self.head.num_features()))
     }
 }
@@ -179,11 +160,7 @@ impl Fbank {
     ///
     /// # Errors
     /// NaN or infinite samples.
-    pub fn compute(
-        &self,
-        samples: &[f32],
-        dither: Option<&mut Stream>,
-    ) -> Result<Features, AudioError> {
+    pub fn compute(&self, samples: &[f32], dither: Option<&mut Stream>) -> Result<Features, AudioError> {
         self.0.compute(samples, dither)
     }
 
@@ -218,11 +195,7 @@ impl Mfcc {
     ///
     /// # Errors
     /// NaN or infinite samples.
-    pub fn compute(
-        &self,
-        samples: &[f32],
-        dither: Option<&mut Stream>,
-    ) -> Result<Features, AudioError> {
+    pub fn compute(&self, samples: &[f32], dither: Option<&mut Stream>) -> Result<Features, AudioError> {
         self.0.compute(samples, dither)
     }
 

@@ -25,13 +25,7 @@ pub struct StreamingKaldi {
 impl StreamingKaldi {
     pub(super) fn new(analysis: Arc<Analysis>) -> Self {
         let scratch = analysis.scratch();
-        Self {
-            analysis,
-            scratch,
-            signal: Vec::new(),
-            offset: 0,
-            num_frames: 0,
-        }
+        Self { analysis, scratch, signal: Vec::new(), offset: 0, num_frames: 0 }
     }
 
     /// Values per frame.
@@ -50,16 +44,9 @@ impl StreamingKaldi {
 
     fn push_unchecked(&mut self, samples: &[f32], out: &mut Vec<f32>) -> usize {
         self.signal.extend_from_slice(samples);
-        let complete = self
-            .analysis
-            .framing
-            .num_complete_frames(self.num_samples());
+        let complete = self.analysis.framing.num_complete_frames(self.num_samples());
         let emitted = self.emit_until(complete, out);
-        let needed = self
-            .analysis
-            .framing
-            .first_needed_sample(self.num_frames)
-            .max(self.offset);
+        let needed = self.analysis.framing.first_needed_sample(self.num_frames).max(self.offset);
         let unused = (needed - self.offset).min(self.signal.len());
         self.signal.drain(..unused);
         self.offset += unused;
@@ -83,22 +70,8 @@ impl StreamingKaldi {
     fn emit_until(&mut self, end: usize, out: &mut Vec<f32>) -> usize {
         let frames = self.num_frames..end.max(self.num_frames);
         let num_samples = self.num_samples();
-        let Self {
-            analysis,
-            scratch,
-            signal,
-            offset,
-            ..
-        } = self;
-        scratch.append(
-            analysis,
-            signal,
-            *offset,
-            frames.clone(),
-            num_samples,
-            None,
-            out,
-        );
+        let Self { analysis, scratch, signal, offset, .. } = self;
+        scratch.append(analysis, signal, *offset, frames.clone(), num_samples, None, out);
         self.num_frames = frames.end;
         frames.len()
     }
@@ -112,17 +85,11 @@ mod tests {
 
     fn signal(seed: u64, num_samples: usize) -> Vec<f32> {
         let mut stream = Key::new(seed).stream(Purpose::Test);
-        (0..num_samples)
-            .map(|_| stream.normal() as f32 * 0.3)
-            .collect()
+        (0..num_samples).map(|_| stream.normal() as f32 * 0.3).collect()
     }
 
     fn frame(snip_edges: bool, length_ms: f64) -> FrameConfig {
-        FrameConfig {
-            snip_edges,
-            length_ms,
-            ..FrameConfig::default()
-        }
+        FrameConfig { snip_edges, length_ms, ..FrameConfig::default() }
     }
 
     proptest! {

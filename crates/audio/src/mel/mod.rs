@@ -15,8 +15,8 @@ use crate::dsp::{
 };
 use crate::error::{AudioError, check_finite};
 use numerics::{
-    EPSILON, normalise, normalise_by_own_statistics, peak, pre_emphasise, reflect_end,
-    reflect_start, slaney_filters,
+    EPSILON, normalise, normalise_by_own_statistics, peak, pre_emphasise, reflect_end, reflect_start,
+    slaney_filters,
 };
 
 pub use streaming::StreamingMel;
@@ -120,11 +120,7 @@ pub struct Features {
 impl Features {
     pub(crate) fn from_data(data: Vec<f32>, num_bins: usize) -> Self {
         let num_frames = data.len() / num_bins.max(1);
-        Self {
-            data,
-            num_frames,
-            num_bins,
-        }
+        Self { data, num_frames, num_bins }
     }
 
     /// Frames in order, each of `num_bins` values.
@@ -157,12 +153,7 @@ impl MelFrontEnd {
         let window = cosine_window(config.window_samples, 0.5);
         let filters = slaney_filters(&config);
         let plan = SpectrumPlan::new(config.fft_size);
-        Ok(Self {
-            config,
-            window,
-            filters,
-            plan,
-        })
+        Ok(Self { config, window, filters, plan })
     }
 
     /// The settings.
@@ -206,18 +197,10 @@ impl MelFrontEnd {
         row_samples: usize,
         dither: Option<&mut Stream>,
     ) -> Result<Features, AudioError> {
-        let MelConfig {
-            hop_samples,
-            ref norm,
-            ..
-        } = self.config;
+        let MelConfig { hop_samples, ref norm, .. } = self.config;
         let num_frames = frames_from_samples(samples.len(), hop_samples);
         let too_short = |num_samples, min_samples, needed_for| {
-            Err(AudioError::TooShort {
-                num_samples,
-                min_samples,
-                needed_for,
-            })
+            Err(AudioError::TooShort { num_samples, min_samples, needed_for })
         };
         if row_samples < self.min_samples() {
             return too_short(
@@ -227,27 +210,18 @@ impl MelFrontEnd {
             );
         }
         if row_samples < samples.len() {
-            return too_short(
-                row_samples,
-                samples.len(),
-                "the utterance inside its padded row",
-            );
+            return too_short(row_samples, samples.len(), "the utterance inside its padded row");
         }
         if num_frames == 0 {
             return too_short(0, 1, "a frame");
         }
         if num_frames == 1 && *norm == FeatureNorm::Utterance {
-            return too_short(
-                samples.len(),
-                hop_samples + 1,
-                "a standard deviation over frames",
-            );
+            return too_short(samples.len(), hop_samples + 1, "a standard deviation over frames");
         }
 
         let extended = self.extended_signal(samples, row_samples, num_frames, dither);
         let mut data = Vec::with_capacity(num_frames * self.config.num_bins);
-        self.scratch()
-            .append_log_mel(self, &extended, num_frames, &mut data);
+        self.scratch().append_log_mel(self, &extended, num_frames, &mut data);
         match norm {
             FeatureNorm::Utterance => normalise_by_own_statistics(&mut data, self.config.num_bins),
             FeatureNorm::None => {}
@@ -258,11 +232,7 @@ impl MelFrontEnd {
 
     /// Samples before the centre of a frame that its window covers.
     fn lead_samples(&self) -> usize {
-        let MelConfig {
-            fft_size,
-            window_samples,
-            ..
-        } = self.config;
+        let MelConfig { fft_size, window_samples, .. } = self.config;
         fft_size / 2 - (fft_size - window_samples) / 2
     }
 
@@ -275,12 +245,7 @@ impl MelFrontEnd {
         num_frames: usize,
         dither: Option<&mut Stream>,
     ) -> Vec<f32> {
-        let MelConfig {
-            hop_samples,
-            window_samples,
-            pre_emphasis,
-            ..
-        } = self.config;
+        let MelConfig { hop_samples, window_samples, pre_emphasis, .. } = self.config;
         let lead = self.lead_samples();
         let total = (num_frames - 1) * hop_samples + window_samples;
         let gain = match self.config.peak {
@@ -306,10 +271,7 @@ impl MelFrontEnd {
     }
 
     fn scratch(&self) -> Scratch {
-        Scratch {
-            block: self.plan.scratch(),
-            bands: vec![[0.0; LANES]; self.filters.len()],
-        }
+        Scratch { block: self.plan.scratch(), bands: vec![[0.0; LANES]; self.filters.len()] }
     }
 }
 
@@ -321,25 +283,10 @@ struct Scratch {
 
 impl Scratch {
     /// Appends the log-mel values of `num_frames` frames; frame `t` starts at `t·hop` of `signal`.
-    fn append_log_mel(
-        &mut self,
-        front: &MelFrontEnd,
-        signal: &[f32],
-        num_frames: usize,
-        out: &mut Vec<f32>,
-    ) {
-        let MelConfig {
-            hop_samples,
-            window_samples,
-            log_offset,
-            ..
-        } = front.config;
+    fn append_log_mel(&mut self, front: &MelFrontEnd, signal: &[f32], num_frames: usize, out: &mut Vec<f32>) {
+        let MelConfig { hop_samples, window_samples, log_offset, .. } = front.config;
         let Self { block, bands } = self;
-        let mut frames = signal
-            .windows(window_samples)
-            .step_by(hop_samples)
-            .take(num_frames)
-            .fuse();
+        let mut frames = signal.windows(window_samples).step_by(hop_samples).take(num_frames).fuse();
         let mut left = num_frames;
         while left > 0 {
             let num_lanes = left.min(LANES);
@@ -361,60 +308,29 @@ impl Scratch {
 }
 
 fn validate(config: &MelConfig) -> Result<(), AudioError> {
-    let &MelConfig {
-        sample_rate,
-        num_bins,
-        fft_size,
-        window_samples,
-        hop_samples,
-        low_hz,
-        high_hz,
-        ..
-    } = config;
+    let &MelConfig { sample_rate, num_bins, fft_size, window_samples, hop_samples, low_hz, high_hz, .. } =
+        config;
     let nyquist_hz = f64::from(sample_rate) / 2.0;
     if fft_size < 2 || fft_size % 2 == 1 || fft_size > 1 << 20 {
-        return Err(AudioError::config(
-            "fft_size",
-            fft_size,
-            "an even number from 2 to 1,048,576",
-        ));
+        return Err(AudioError::config("fft_size", fft_size, "an even number from 2 to 1,048,576"));
     }
     if window_samples < 2 || window_samples > fft_size {
-        return Err(AudioError::config(
-            "window_samples",
-            window_samples,
-            "2 to fft_size",
-        ));
+        return Err(AudioError::config("window_samples", window_samples, "2 to fft_size"));
     }
     if hop_samples == 0 || hop_samples > window_samples {
-        return Err(AudioError::config(
-            "hop_samples",
-            hop_samples,
-            "1 to window_samples",
-        ));
+        return Err(AudioError::config("hop_samples", hop_samples, "1 to window_samples"));
     }
     if num_bins == 0 || num_bins > fft_size {
         return Err(AudioError::config("num_bins", num_bins, "1 to fft_size"));
     }
     if !(0.0 <= low_hz && low_hz < high_hz && high_hz <= nyquist_hz) {
         let value = format!("{low_hz} to {high_hz}");
-        return Err(AudioError::config(
-            "low_hz, high_hz",
-            value,
-            "0 ≤ low_hz < high_hz ≤ sample_rate/2",
-        ));
+        return Err(AudioError::config("low_hz, high_hz", value, "0 ≤ low_hz < high_hz ≤ sample_rate/2"));
     }
     if !(config.log_offset >= f32::MIN_POSITIVE && config.log_offset.is_finite()) {
-        return Err(AudioError::config(
-            "log_offset",
-            config.log_offset,
-            "a positive normal number",
-        ));
+        return Err(AudioError::config("log_offset", config.log_offset, "a positive normal number"));
     }
-    for (field, value) in [
-        ("pre_emphasis", config.pre_emphasis),
-        ("dither", config.dither),
-    ] {
+    for (field, value) in [("pre_emphasis", config.pre_emphasis), ("dither", config.dither)] {
         if !value.is_finite() {
             return Err(AudioError::config(field, value, "a finite number"));
         }

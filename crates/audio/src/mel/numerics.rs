@@ -15,10 +15,7 @@ pub(super) fn peak(samples: &[f32]) -> f32 {
             *lane = if x.abs() > *lane { x.abs() } else { *lane };
         }
     }
-    lanes
-        .iter()
-        .chain(tail)
-        .fold(0.0, |peak, x| peak.max(x.abs()))
+    lanes.iter().chain(tail).fold(0.0, |peak, x| peak.max(x.abs()))
 }
 
 /// `y[n] ← y[n] − c·y[n−1]`, backwards so that it works in place; `y[0]` stays.
@@ -51,33 +48,18 @@ pub(super) fn reflect_end(signal: &mut Vec<f32>, total: usize) {
 /// Mel value of a frequency on Slaney's scale: linear below 1 kHz (200/3 Hz per mel), then logarithmic.
 pub(super) fn mel_from_hz(hz: f64) -> f64 {
     let log_step = 6.4f64.ln() / 27.0;
-    if hz < 1_000.0 {
-        hz * 3.0 / 200.0
-    } else {
-        15.0 + (hz / 1_000.0).ln() / log_step
-    }
+    if hz < 1_000.0 { hz * 3.0 / 200.0 } else { 15.0 + (hz / 1_000.0).ln() / log_step }
 }
 
 /// Inverse of [`mel_from_hz`].
 pub(super) fn hz_from_mel(mel: f64) -> f64 {
     let log_step = 6.4f64.ln() / 27.0;
-    if mel < 15.0 {
-        mel * 200.0 / 3.0
-    } else {
-        1_000.0 * ((mel - 15.0) * log_step).exp()
-    }
+    if mel < 15.0 { mel * 200.0 / 3.0 } else { 1_000.0 * ((mel - 15.0) * log_step).exp() }
 }
 
 /// Triangles between equidistant mel values, each of area 1 (weights `2/(f_hi − f_lo)` at the top).
 pub(super) fn slaney_filters(config: &MelConfig) -> SparseFilters {
-    let &MelConfig {
-        sample_rate,
-        num_bins,
-        fft_size,
-        low_hz,
-        high_hz,
-        ..
-    } = config;
+    let &MelConfig { sample_rate, num_bins, fft_size, low_hz, high_hz, .. } = config;
     let (low, high) = (mel_from_hz(low_hz), mel_from_hz(high_hz));
     let edge_hz = |i: usize| hz_from_mel(low + (high - low) * i as f64 / (num_bins + 1) as f64);
     SparseFilters::from_dense((0..num_bins).map(|band| {
@@ -104,8 +86,7 @@ pub(super) fn normalise_by_own_statistics(data: &mut [f32], num_bins: usize) {
     let num_frames = data.len() / num_bins;
     let sums = |f: &dyn Fn(&mut [f64], &[f32])| {
         let mut sums = vec![0.0f64; num_bins];
-        data.chunks_exact(num_bins)
-            .for_each(|frame| f(&mut sums, frame));
+        data.chunks_exact(num_bins).for_each(|frame| f(&mut sums, frame));
         sums
     };
     let sum = sums(&|sums, frame| {
@@ -119,10 +100,7 @@ pub(super) fn normalise_by_own_statistics(data: &mut [f32], num_bins: usize) {
             *s += f64::from((v - m) * (v - m));
         }
     });
-    let std: Vec<f32> = squares
-        .iter()
-        .map(|s| (s / (num_frames as f64 - 1.0)).sqrt() as f32)
-        .collect();
+    let std: Vec<f32> = squares.iter().map(|s| (s / (num_frames as f64 - 1.0)).sqrt() as f32).collect();
     normalise(data, &mean, &std);
 }
 
@@ -142,15 +120,8 @@ mod tests {
     #[test]
     fn filters_of_the_published_front_end() {
         let filters = slaney_filters(&MelConfig::default());
-        let non_zero: Vec<usize> = (0..128)
-            .map(|b| {
-                filters
-                    .dense_row(b, 257)
-                    .iter()
-                    .filter(|&&w| w != 0.0)
-                    .count()
-            })
-            .collect();
+        let non_zero: Vec<usize> =
+            (0..128).map(|b| filters.dense_row(b, 257).iter().filter(|&&w| w != 0.0).count()).collect();
         assert!(non_zero.iter().all(|&n| n > 0));
         assert_eq!(non_zero.iter().filter(|&&n| n == 1).count(), 25);
     }

@@ -26,18 +26,10 @@ impl StreamingMel {
     /// A value out of its domain, or a normalisation that needs the whole utterance.
     pub fn new(config: MelConfig) -> Result<Self, AudioError> {
         let PeakNorm::Fixed(gain) = config.peak else {
-            return Err(AudioError::config(
-                "peak",
-                "utterance",
-                "a fixed gain for streaming",
-            ));
+            return Err(AudioError::config("peak", "utterance", "a fixed gain for streaming"));
         };
         if config.norm == FeatureNorm::Utterance {
-            return Err(AudioError::config(
-                "norm",
-                "utterance",
-                "`none` or fixed statistics for streaming",
-            ));
+            return Err(AudioError::config("norm", "utterance", "`none` or fixed statistics for streaming"));
         }
         let front = MelFrontEnd::new(config)?;
         let scratch = front.scratch();
@@ -69,12 +61,7 @@ impl StreamingMel {
     }
 
     fn push_unchecked(&mut self, samples: &[f32], out: &mut Vec<f32>) -> usize {
-        let MelConfig {
-            pre_emphasis,
-            hop_samples,
-            window_samples,
-            ..
-        } = self.front.config;
+        let MelConfig { pre_emphasis, hop_samples, window_samples, .. } = self.front.config;
         let lead = self.front.lead_samples();
         let start = self.signal.len();
         self.signal.extend(samples.iter().map(|x| self.gain * x));
@@ -96,11 +83,7 @@ impl StreamingMel {
             reflect_start(&mut self.signal, lead);
             self.is_started = true;
         }
-        let complete = self
-            .signal
-            .len()
-            .checked_sub(window_samples)
-            .map_or(0, |n| n / hop_samples + 1);
+        let complete = self.signal.len().checked_sub(window_samples).map_or(0, |n| n / hop_samples + 1);
         self.emit(complete, out)
     }
 
@@ -110,11 +93,7 @@ impl StreamingMel {
     /// # Errors
     /// A signal shorter than [`MelFrontEnd::min_samples`].
     pub fn finish(&mut self, out: &mut Vec<f32>) -> Result<usize, AudioError> {
-        let MelConfig {
-            hop_samples,
-            window_samples,
-            ..
-        } = self.front.config;
+        let MelConfig { hop_samples, window_samples, .. } = self.front.config;
         let num_samples = std::mem::take(&mut self.num_samples);
         let num_emitted = std::mem::take(&mut self.num_frames);
         let is_started = std::mem::take(&mut self.is_started);
@@ -140,8 +119,7 @@ impl StreamingMel {
 
     fn emit(&mut self, num_frames: usize, out: &mut Vec<f32>) -> usize {
         let start = out.len();
-        self.scratch
-            .append_log_mel(&self.front, &self.signal, num_frames, out);
+        self.scratch.append_log_mel(&self.front, &self.signal, num_frames, out);
         if let FeatureNorm::Fixed { mean, std } = &self.front.config.norm {
             normalise(&mut out[start..], mean, std);
         }
@@ -161,25 +139,16 @@ mod tests {
     fn config(fixed_norm: bool) -> MelConfig {
         let norm = if fixed_norm {
             let ramp = |scale: f32| (0..128).map(|i| scale * (1.0 + i as f32)).collect();
-            FeatureNorm::Fixed {
-                mean: ramp(-0.1),
-                std: ramp(0.02),
-            }
+            FeatureNorm::Fixed { mean: ramp(-0.1), std: ramp(0.02) }
         } else {
             FeatureNorm::None
         };
-        MelConfig {
-            peak: PeakNorm::Fixed(0.7),
-            norm,
-            ..MelConfig::default()
-        }
+        MelConfig { peak: PeakNorm::Fixed(0.7), norm, ..MelConfig::default() }
     }
 
     fn signal(seed: u64, num_samples: usize) -> Vec<f32> {
         let mut stream = Key::new(seed).stream(Purpose::Test);
-        (0..num_samples)
-            .map(|_| stream.normal() as f32 * 0.3)
-            .collect()
+        (0..num_samples).map(|_| stream.normal() as f32 * 0.3).collect()
     }
 
     proptest! {
@@ -236,13 +205,7 @@ mod tests {
     fn refuses_what_needs_the_whole_utterance() {
         assert!(StreamingMel::new(MelConfig::default()).is_err());
         let peak = PeakNorm::Fixed(1.0);
-        assert!(
-            StreamingMel::new(MelConfig {
-                peak,
-                ..MelConfig::default()
-            })
-            .is_err()
-        );
+        assert!(StreamingMel::new(MelConfig { peak, ..MelConfig::default() }).is_err());
     }
 
     #[test]
@@ -257,16 +220,10 @@ mod tests {
         out.clear();
         streaming.push(&x[..500], &mut out).unwrap();
         let error = streaming.push(&[0.0, f32::NAN], &mut out).unwrap_err();
-        assert!(
-            error.to_string().starts_with("sample 501 is NaN"),
-            "{error}"
-        );
+        assert!(error.to_string().starts_with("sample 501 is NaN"), "{error}");
         streaming.push(&x[500..], &mut out).unwrap();
         streaming.finish(&mut out).unwrap();
-        let offline = MelFrontEnd::new(config(false))
-            .unwrap()
-            .compute(&x, x.len(), None)
-            .unwrap();
+        let offline = MelFrontEnd::new(config(false)).unwrap().compute(&x, x.len(), None).unwrap();
         assert_eq!(out, offline.data);
     }
 }

@@ -25,13 +25,7 @@ pub struct EnergyVadConfig {
 
 impl Default for EnergyVadConfig {
     fn default() -> Self {
-        Self {
-            sample_rate: 16_000,
-            frame_ms: 10.0,
-            margin_db: 12.0,
-            silence_db: -60.0,
-            rise_db_per_sec: 2.0,
-        }
+        Self { sample_rate: 16_000, frame_ms: 10.0, margin_db: 12.0, silence_db: -60.0, rise_db_per_sec: 2.0 }
     }
 }
 
@@ -67,13 +61,7 @@ impl EnergyVad {
         }
         let rise_db_per_frame = config.rise_db_per_sec * (config.frame_ms / 1_000.0) as f32;
         let frame_samples = frame_samples.round() as usize;
-        let mut vad = Self {
-            config,
-            frame_samples,
-            rise_db_per_frame,
-            level_db: 0.0,
-            floor_db: 0.0,
-        };
+        let mut vad = Self { config, frame_samples, rise_db_per_frame, level_db: 0.0, floor_db: 0.0 };
         vad.reset();
         Ok(vad)
     }
@@ -96,9 +84,7 @@ impl Vad for EnergyVad {
         let frame_db = 10.0 * (mean_square + 1e-10).log10();
         self.level_db += Self::SMOOTHING * (frame_db - self.level_db);
         let level_db = self.level_db;
-        self.floor_db = level_db
-            .min(self.floor_db + self.rise_db_per_frame)
-            .max(-100.0);
+        self.floor_db = level_db.min(self.floor_db + self.rise_db_per_frame).max(-100.0);
         if level_db < self.config.silence_db {
             return 0.0;
         }
@@ -143,8 +129,7 @@ impl Vad for EarshotVad {
         }
         // It accepts nothing outside [−1, 1].
         self.clipped.clear();
-        self.clipped
-            .extend(frame.iter().map(|x| x.clamp(-1.0, 1.0)));
+        self.clipped.extend(frame.iter().map(|x| x.clamp(-1.0, 1.0)));
         self.detector.predict_f32(&self.clipped).clamp(0.0, 1.0)
     }
 

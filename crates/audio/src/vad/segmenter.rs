@@ -74,22 +74,12 @@ impl<V: Vad> Segmenter<V> {
     /// # Errors
     /// A setting out of its domain.
     pub fn new(mut vad: V, config: &SegmentConfig) -> Result<Self, AudioError> {
-        let &SegmentConfig {
-            threshold,
-            continue_threshold,
-            min_silence_secs,
-            pad_secs,
-            max_secs,
-            ..
-        } = config;
+        let &SegmentConfig { threshold, continue_threshold, min_silence_secs, pad_secs, max_secs, .. } =
+            config;
         if !(0.0 < continue_threshold && continue_threshold <= threshold && threshold <= 1.0) {
             let value = format!("{threshold}, {continue_threshold}");
             let expected = "0 < continue_threshold ≤ threshold ≤ 1";
-            return Err(AudioError::config(
-                "threshold, continue_threshold",
-                value,
-                expected,
-            ));
+            return Err(AudioError::config("threshold, continue_threshold", value, expected));
         }
         for (field, secs) in [
             ("min_speech_secs", config.min_speech_secs),
@@ -101,11 +91,7 @@ impl<V: Vad> Segmenter<V> {
             }
         }
         if 2.0 * pad_secs > min_silence_secs {
-            return Err(AudioError::config(
-                "pad_secs",
-                pad_secs,
-                "at most half of min_silence_secs",
-            ));
+            return Err(AudioError::config("pad_secs", pad_secs, "at most half of min_silence_secs"));
         }
         let rate = f64::from(vad.sample_rate());
         let frame_samples = vad.frame_samples().max(1);
@@ -117,11 +103,7 @@ impl<V: Vad> Segmenter<V> {
                 let core_secs = secs - 2.0 * pad_secs;
                 let max_frames = (core_secs * rate / frame_samples as f64) as usize;
                 if max_frames < 2 || secs.is_nan() {
-                    return Err(AudioError::config(
-                        "max_secs",
-                        secs,
-                        "two frames more than the padding",
-                    ));
+                    return Err(AudioError::config("max_secs", secs, "two frames more than the padding"));
                 }
                 Some(max_frames)
             }
@@ -164,10 +146,7 @@ impl<V: Vad> Segmenter<V> {
 
     /// No segment that is still to come begins before this sample: earlier ones can be forgotten.
     pub fn earliest_future_sample(&self) -> usize {
-        let frame = self
-            .open
-            .as_ref()
-            .map_or(self.num_frames, |open| open.start);
+        let frame = self.open.as_ref().map_or(self.num_frames, |open| open.start);
         (frame * self.frame_samples).saturating_sub(self.pad_samples)
     }
 
@@ -212,21 +191,13 @@ impl<V: Vad> Segmenter<V> {
             if let Some(open) = self.open.take() {
                 self.close(open, out);
             }
-        } else if self
-            .max_frames
-            .is_some_and(|max| frame + 1 - open.start >= max)
-        {
+        } else if self.max_frames.is_some_and(|max| frame + 1 - open.start >= max) {
             self.cut(out);
         }
     }
 
     fn close(&self, open: OpenSegment, out: &mut Vec<Segment>) {
-        let OpenSegment {
-            start,
-            speech_end,
-            is_continuation,
-            ..
-        } = open;
+        let OpenSegment { start, speech_end, is_continuation, .. } = open;
         // What a cut left over may be nothing but the pause that follows.
         let is_speech = speech_end > start;
         if !is_speech || (!is_continuation && speech_end - start < self.min_speech_frames) {
@@ -244,15 +215,9 @@ impl<V: Vad> Segmenter<V> {
         let Some(open) = &mut self.open else { return };
         let half = open.probabilities.len() / 2;
         let second_half = open.probabilities.iter().enumerate().skip(half.max(1));
-        let lowest = second_half
-            .min_by(|a, b| a.1.total_cmp(b.1))
-            .map_or(half.max(1), |(i, _)| i);
+        let lowest = second_half.min_by(|a, b| a.1.total_cmp(b.1)).map_or(half.max(1), |(i, _)| i);
         let cut = open.start + lowest;
-        let pad_before = if open.is_continuation {
-            0
-        } else {
-            self.pad_samples
-        };
+        let pad_before = if open.is_continuation { 0 } else { self.pad_samples };
         out.push(Segment {
             start_sample: (open.start * self.frame_samples).saturating_sub(pad_before),
             end_sample: (cut * self.frame_samples).min(self.num_samples),
@@ -289,10 +254,7 @@ mod tests {
         let digit = |c: char| c.to_digit(10).unwrap() as f32 / 10.0;
         let samples: Vec<f32> = script.chars().flat_map(|c| [digit(c); 10]).collect();
         let segments = super::super::segments(&samples, &mut Scripted, config).unwrap();
-        segments
-            .iter()
-            .map(|s| (s.start_sample, s.end_sample))
-            .collect()
+        segments.iter().map(|s| (s.start_sample, s.end_sample)).collect()
     }
 
     fn plain() -> SegmentConfig {
@@ -319,19 +281,13 @@ mod tests {
 
     #[test]
     fn padding_stays_inside_the_signal_and_apart() {
-        let config = SegmentConfig {
-            pad_secs: 0.15,
-            ..plain()
-        };
+        let config = SegmentConfig { pad_secs: 0.15, ..plain() };
         assert_eq!(run("9990009990", &config), [(0, 45), (45, 100)]);
     }
 
     #[test]
     fn long_speech_is_cut_at_its_weakest_frame_and_nothing_is_lost() {
-        let config = SegmentConfig {
-            max_secs: Some(1.0),
-            ..plain()
-        };
+        let config = SegmentConfig { max_secs: Some(1.0), ..plain() };
         assert_eq!(run("099999995999999990000", &config), [(10, 80), (80, 170)]);
         // The rest after a cut is kept although it is short, but not if it is silent.
         assert_eq!(run("099999999909000", &config), [(10, 100), (100, 120)]);
@@ -341,34 +297,10 @@ mod tests {
     #[test]
     fn settings_out_of_domain_are_errors() {
         let new = |config: SegmentConfig| Segmenter::new(Scripted, &config).err();
-        assert!(
-            new(SegmentConfig {
-                continue_threshold: 0.6,
-                ..plain()
-            })
-            .is_some()
-        );
-        assert!(
-            new(SegmentConfig {
-                pad_secs: 0.2,
-                ..plain()
-            })
-            .is_some()
-        );
-        assert!(
-            new(SegmentConfig {
-                min_speech_secs: f64::NAN,
-                ..plain()
-            })
-            .is_some()
-        );
-        assert!(
-            new(SegmentConfig {
-                max_secs: Some(0.1),
-                ..plain()
-            })
-            .is_some()
-        );
+        assert!(new(SegmentConfig { continue_threshold: 0.6, ..plain() }).is_some());
+        assert!(new(SegmentConfig { pad_secs: 0.2, ..plain() }).is_some());
+        assert!(new(SegmentConfig { min_speech_secs: f64::NAN, ..plain() }).is_some());
+        assert!(new(SegmentConfig { max_secs: Some(0.1), ..plain() }).is_some());
     }
 
     proptest! {

@@ -22,11 +22,12 @@ pub fn read_kaldi(folder: &Path) -> Result<Vec<Utterance>, DataError> {
     let segments = optional("segments")?;
     let scp = folder.join("wav.scp");
     let audio_of = |recording: &str| {
-        let (line, written) = recordings
-            .get(recording)
-            .ok_or_else(|| DataError::layout(folder, format!("segments names recording `{recording}`, wav.scp does not")))?;
+        let (line, written) = recordings.get(recording).ok_or_else(|| {
+            DataError::layout(folder, format!("segments names recording `{recording}`, wav.scp does not"))
+        })?;
         if written.ends_with('|') {
-            let reason = format!("`{recording}` is a command; convert it to a file first (commands are never run)");
+            let reason =
+                format!("`{recording}` is a command; convert it to a file first (commands are never run)");
             return Err(DataError::line(&scp, *line, reason));
         }
         Ok(resolve(&scp, written))
@@ -42,10 +43,13 @@ pub fn read_kaldi(folder: &Path) -> Result<Vec<Utterance>, DataError> {
     for (id, (line, segment)) in &segments {
         let fields: Vec<&str> = segment.split_whitespace().collect();
         let times = match fields.as_slice() {
-            [recording, start, end, ..] => start.parse().ok().zip(end.parse().ok()).map(|t: (f64, f64)| (*recording, t.0, t.1)),
+            [recording, start, end, ..] => {
+                start.parse().ok().zip(end.parse().ok()).map(|t: (f64, f64)| (*recording, t.0, t.1))
+            }
             _ => None,
         };
-        let Some((recording, start, end)) = times.filter(|&(_, start, end)| start >= 0.0 && end > start) else {
+        let Some((recording, start, end)) = times.filter(|&(_, start, end)| start >= 0.0 && end > start)
+        else {
             let reason = format!("segment `{id}` must be `<recording> <start> <end>` in seconds");
             return Err(DataError::line(&folder.join("segments"), *line, reason));
         };

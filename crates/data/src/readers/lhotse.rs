@@ -15,7 +15,10 @@ use std::path::{Path, PathBuf};
 pub fn read_lhotse(path: &Path) -> Result<Vec<Utterance>, DataError> {
     if path.is_dir() {
         let Some((recordings, supervisions)) = supervisions_of(path)? else {
-            return Err(DataError::layout(path, "no *recordings*.jsonl[.gz] beside *supervisions*.jsonl[.gz]"));
+            return Err(DataError::layout(
+                path,
+                "no *recordings*.jsonl[.gz] beside *supervisions*.jsonl[.gz]",
+            ));
         };
         return read_pair(&recordings, &supervisions);
     }
@@ -30,7 +33,8 @@ pub fn read_lhotse(path: &Path) -> Result<Vec<Utterance>, DataError> {
         let start = number_of(&cut, "start").unwrap_or(0.0);
         let duration = number_of(&cut, "duration").ok_or_else(|| fail("a cut without duration"))?;
         let id = text_of(&cut, "id").ok_or_else(|| fail("a cut without id"))?;
-        let supervisions: &[Value] = cut.get("supervisions").and_then(Value::as_array).map_or(&[], Vec::as_slice);
+        let supervisions: &[Value] =
+            cut.get("supervisions").and_then(Value::as_array).map_or(&[], Vec::as_slice);
         match supervisions {
             [] => utterances.push(Utterance { start_secs: start, ..Utterance::new(id, audio, duration) }),
             [one] => utterances.push(Utterance {
@@ -42,7 +46,10 @@ pub fn read_lhotse(path: &Path) -> Result<Vec<Utterance>, DataError> {
             several => {
                 for supervision in several {
                     // Times of a cut's supervisions count from the cut's start.
-                    utterances.push(supervised(supervision, &audio, start).ok_or_else(|| fail("a supervision without id, start or duration"))?);
+                    utterances.push(
+                        supervised(supervision, &audio, start)
+                            .ok_or_else(|| fail("a supervision without id, start or duration"))?,
+                    );
                 }
             }
         }
@@ -62,9 +69,14 @@ fn read_pair(recordings: &Path, supervisions: &Path) -> Result<Vec<Utterance>, D
     let mut utterances = Vec::new();
     for_each_object(supervisions, |number, supervision| {
         let fail = |reason: String| DataError::line(supervisions, number, reason);
-        let recording = text_of(&supervision, "recording_id").ok_or_else(|| fail("no recording_id".into()))?;
-        let audio = files.get(&recording).ok_or_else(|| fail(format!("recording `{recording}` is not in {}", recordings.display())))?;
-        utterances.push(supervised(&supervision, audio, 0.0).ok_or_else(|| fail("no id, start or duration".into()))?);
+        let recording =
+            text_of(&supervision, "recording_id").ok_or_else(|| fail("no recording_id".into()))?;
+        let audio = files
+            .get(&recording)
+            .ok_or_else(|| fail(format!("recording `{recording}` is not in {}", recordings.display())))?;
+        utterances.push(
+            supervised(&supervision, audio, 0.0).ok_or_else(|| fail("no id, start or duration".into()))?,
+        );
         Ok(())
     })?;
     Ok(utterances)
@@ -83,9 +95,9 @@ fn supervised(supervision: &Value, audio: &Path, from_secs: f64) -> Option<Utter
 fn source(list: &Path, number: usize, recording: &Value) -> Result<PathBuf, DataError> {
     let sources = recording.get("sources").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
     match sources {
-        [one] if text_of(one, "type").is_none_or(|kind| kind == "file") => {
-            text_of(one, "source").map(|written| resolve(list, &written)).ok_or_else(|| DataError::line(list, number, "a source without path"))
-        }
+        [one] if text_of(one, "type").is_none_or(|kind| kind == "file") => text_of(one, "source")
+            .map(|written| resolve(list, &written))
+            .ok_or_else(|| DataError::line(list, number, "a source without path")),
         _ => Err(DataError::line(list, number, "a recording must have one source of type `file`")),
     }
 }

@@ -43,9 +43,17 @@ pub fn read_any(path: &Path) -> Result<Vec<Utterance>, DataError> {
         "jsonl" | "json" | "gz" | "ndjson" => match first_object(path)? {
             None => Ok(Vec::new()),
             Some(object) if object.get("audio_filepath").is_some() => read_nemo(path),
-            Some(object) if object.get("id").is_some() && object.get("audio").is_some() => Manifest::read(path),
-            Some(object) if object.get("recording").is_some() || object.get("tracks").is_some() => read_lhotse(path),
-            Some(_) => Err(DataError::line(path, 1, "neither an auricle (`audio`), NeMo (`audio_filepath`) nor lhotse (`recording`) line")),
+            Some(object) if object.get("id").is_some() && object.get("audio").is_some() => {
+                Manifest::read(path)
+            }
+            Some(object) if object.get("recording").is_some() || object.get("tracks").is_some() => {
+                read_lhotse(path)
+            }
+            Some(_) => Err(DataError::line(
+                path,
+                1,
+                "neither an auricle (`audio`), NeMo (`audio_filepath`) nor lhotse (`recording`) line",
+            )),
         },
         _ => read_tree(path),
     }
@@ -71,7 +79,10 @@ fn open(path: &Path) -> Result<Box<dyn BufRead>, DataError> {
 }
 
 /// Calls `each` with every line as a JSON object.
-fn for_each_object(path: &Path, mut each: impl FnMut(usize, Value) -> Result<(), DataError>) -> Result<(), DataError> {
+fn for_each_object(
+    path: &Path,
+    mut each: impl FnMut(usize, Value) -> Result<(), DataError>,
+) -> Result<(), DataError> {
     for_each_line(path, open(path)?, |number, line| {
         let value = serde_json::from_str(line).map_err(|e| DataError::line(path, number, e.to_string()))?;
         each(number, value)
@@ -86,7 +97,9 @@ fn first_object(path: &Path) -> Result<Option<Value>, DataError> {
     while reader.read_until(b'\n', &mut line).map_err(DataError::io(path))? > 0 {
         let text = line.trim_ascii();
         if !text.is_empty() {
-            return serde_json::from_slice(text).map(Some).map_err(|e| DataError::line(path, 1, e.to_string()));
+            return serde_json::from_slice(text)
+                .map(Some)
+                .map_err(|e| DataError::line(path, 1, e.to_string()));
         }
         line.clear();
     }

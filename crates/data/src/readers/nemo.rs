@@ -16,8 +16,10 @@ pub fn read_nemo(path: &Path) -> Result<Vec<Utterance>, DataError> {
     let mut utterances = Vec::new();
     let mut used = BTreeMap::<String, usize>::new();
     for_each_object(path, |number, value| {
-        let text_of = |names: &[&str]| names.iter().find_map(|name| value.get(*name)?.as_str().map(str::to_string));
-        let written = text_of(&["audio_filepath"]).ok_or_else(|| DataError::line(path, number, "no `audio_filepath`"))?;
+        let text_of =
+            |names: &[&str]| names.iter().find_map(|name| value.get(*name)?.as_str().map(str::to_string));
+        let written = text_of(&["audio_filepath"])
+            .ok_or_else(|| DataError::line(path, number, "no `audio_filepath`"))?;
         let audio = resolve(path, &written);
         let duration = match value.get("duration").and_then(Value::as_f64) {
             Some(secs) => secs,

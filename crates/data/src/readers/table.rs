@@ -23,17 +23,24 @@ pub fn read_table(path: &Path) -> Result<Vec<Utterance>, DataError> {
     builder.delimiter(if is_tsv { b'\t' } else { b',' }).quoting(!is_tsv);
     let bad = |line: usize, e: csv::Error| DataError::line(path, line, e.to_string());
     let mut reader = builder.from_path(path).map_err(|e| bad(1, e))?;
-    let header: Vec<String> = reader.headers().map_err(|e| bad(1, e))?.iter().map(|h| h.trim().to_lowercase()).collect();
+    let header: Vec<String> =
+        reader.headers().map_err(|e| bad(1, e))?.iter().map(|h| h.trim().to_lowercase()).collect();
     let column = |names: &[&str]| names.iter().find_map(|name| header.iter().position(|h| h == name));
     let audio = column(AUDIO).ok_or_else(|| {
-        DataError::line(path, 1, format!("the header names no audio column; one of {} is needed", AUDIO.join(", ")))
+        DataError::line(
+            path,
+            1,
+            format!("the header names no audio column; one of {} is needed", AUDIO.join(", ")),
+        )
     })?;
     let (text, speaker, duration, id) = (column(TEXT), column(SPEAKER), column(DURATION), column(ID));
     let mut utterances = Vec::new();
     for (index, record) in reader.records().enumerate() {
         let line = index + 2;
         let record = record.map_err(|e| bad(line, e))?;
-        let cell = |column: Option<usize>| column.and_then(|c| record.get(c)).map(str::trim).filter(|cell| !cell.is_empty());
+        let cell = |column: Option<usize>| {
+            column.and_then(|c| record.get(c)).map(str::trim).filter(|cell| !cell.is_empty())
+        };
         let written = cell(Some(audio)).ok_or_else(|| DataError::line(path, line, "no audio path"))?;
         let mut file = resolve(path, written);
         if !file.exists() {
@@ -41,7 +48,9 @@ pub fn read_table(path: &Path) -> Result<Vec<Utterance>, DataError> {
             file = if clip.exists() { clip } else { file };
         }
         let secs = match cell(duration) {
-            Some(secs) => secs.parse().map_err(|_| DataError::line(path, line, format!("`{secs}` is no duration in seconds")))?,
+            Some(secs) => secs
+                .parse()
+                .map_err(|_| DataError::line(path, line, format!("`{secs}` is no duration in seconds")))?,
             None => probe_secs(&file)?,
         };
         let mut utterance = Utterance::new(cell(id).map_or_else(|| stem(&file), str::to_string), file, secs);

@@ -22,12 +22,18 @@ const MAX_DEPTH: usize = 16;
 /// No audio below the folder; a file whose duration cannot be found.
 pub fn read_tree(path: &Path) -> Result<Vec<Utterance>, DataError> {
     if path.is_file() {
-        return Ok(vec![with_transcript(Utterance::new(super::stem(path), path, probe_secs(path)?), &BTreeMap::new())]);
+        return Ok(vec![with_transcript(
+            Utterance::new(super::stem(path), path, probe_secs(path)?),
+            &BTreeMap::new(),
+        )]);
     }
     let (mut audio, mut lists) = (Vec::new(), Vec::new());
     walk(path, 0, &mut audio, &mut lists)?;
     if audio.is_empty() {
-        return Err(DataError::layout(path, format!("no audio file ({}) below it", AUDIO_EXTENSIONS.join(", "))));
+        return Err(DataError::layout(
+            path,
+            format!("no audio file ({}) below it", AUDIO_EXTENSIONS.join(", ")),
+        ));
     }
     audio.sort();
     let mut transcripts = BTreeMap::new();
@@ -51,8 +57,10 @@ pub fn read_tree(path: &Path) -> Result<Vec<Utterance>, DataError> {
 }
 
 fn with_transcript(mut utterance: Utterance, listed: &BTreeMap<String, String>) -> Utterance {
-    let beside = ["txt", "lab"].iter().find_map(|e| std::fs::read_to_string(utterance.audio.with_extension(e)).ok());
-    utterance.text = beside.map(|text| text.trim().to_string()).or_else(|| listed.get(&utterance.id).cloned());
+    let beside =
+        ["txt", "lab"].iter().find_map(|e| std::fs::read_to_string(utterance.audio.with_extension(e)).ok());
+    utterance.text =
+        beside.map(|text| text.trim().to_string()).or_else(|| listed.get(&utterance.id).cloned());
     utterance
 }
 
@@ -63,7 +71,12 @@ fn path_id(root: &Path, file: &Path) -> String {
 }
 
 /// Collects audio files and transcript lists; links to folders are not followed.
-fn walk(folder: &Path, depth: usize, audio: &mut Vec<PathBuf>, lists: &mut Vec<PathBuf>) -> Result<(), DataError> {
+fn walk(
+    folder: &Path,
+    depth: usize,
+    audio: &mut Vec<PathBuf>,
+    lists: &mut Vec<PathBuf>,
+) -> Result<(), DataError> {
     if depth > MAX_DEPTH {
         return Err(DataError::layout(folder, format!("more than {MAX_DEPTH} folders deep")));
     }

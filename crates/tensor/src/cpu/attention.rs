@@ -84,7 +84,11 @@ impl<'a> Head<'a> {
     /// The keys a query may look at, counted from the block's first.
     fn visible_in(&self, block: &Block, query: usize) -> Range<usize> {
         let visible = self.visible(query);
-        if visible.is_empty() { 0..0 } else { visible.start - block.keys.start..visible.end - block.keys.start }
+        if visible.is_empty() {
+            0..0
+        } else {
+            visible.start - block.keys.start..visible.end - block.keys.start
+        }
     }
 
     /// Cuts the queries into blocks; `alone` gives every query its own.
@@ -122,7 +126,11 @@ impl<'a> Head<'a> {
 }
 
 /// Calls `f` for every head of every row, with working memory that tasks of one thread pass on.
-fn for_each_head<'a>(sizes: Sizes, options: &'a AttentionOptions, f: impl Fn(&mut Buffers, Head<'a>) + Sync + Send) {
+fn for_each_head<'a>(
+    sizes: Sizes,
+    options: &'a AttentionOptions,
+    f: impl Fn(&mut Buffers, Head<'a>) + Sync + Send,
+) {
     let tasks = sizes.batch * options.heads;
     if sizes.batch * sizes.queries * sizes.keys * sizes.width < SMALL {
         let mut buffers = Buffers::default();
@@ -202,7 +210,14 @@ pub fn backward(
             head.scores(weights, q, k, &block);
             inner.resize(rows * cols, 0.0);
             let grad = head.query_view(grad, &block);
-            gemm(ViewMut::new(inner, rows, cols, cols), false, 1.0, grad, head.key_view(v, &block).t(), Threads::One);
+            gemm(
+                ViewMut::new(inner, rows, cols, cols),
+                false,
+                1.0,
+                grad,
+                head.key_view(v, &block).t(),
+                Threads::One,
+            );
             for (i, query) in block.queries.clone().enumerate() {
                 let (p, g) = (&mut weights[i * cols..][..cols], &mut inner[i * cols..][..cols]);
                 let visible = head.visible_in(&block, query);

@@ -74,7 +74,12 @@ impl Sizes {
     /// The input with zero frames around; borrowed where there are none.
     fn pad<'a>(&self, x: &'a [f32]) -> Cow<'a, [f32]> {
         let left = self.options.pad_left;
-        pad(x, self.frames * self.input, left * self.input, (self.row_frames() - left - self.frames) * self.input)
+        pad(
+            x,
+            self.frames * self.input,
+            left * self.input,
+            (self.row_frames() - left - self.frames) * self.input,
+        )
     }
 
     /// All windows of the padded input as rows of a matrix.
@@ -94,7 +99,8 @@ fn pad(x: &[f32], len: usize, left: usize, right: usize) -> Cow<'_, [f32]> {
     if width == len {
         return x.into();
     }
-    build(rows * width, width, |row, padded| padded[left..left + len].copy_from_slice(&x[row * len..][..len])).into()
+    build(rows * width, width, |row, padded| padded[left..left + len].copy_from_slice(&x[row * len..][..len]))
+        .into()
 }
 
 /// `out[b, t] ← out[b, t] + Σ_k x[b, t·stride + k − pad_left] · w[k]`.
@@ -109,18 +115,22 @@ pub fn forward(out: &mut [f32], x: &[f32], w: &[f32], s: Sizes) {
         }
         let all = product(s.window_view(&x), weight, Threads::All);
         let row_all = s.slots() * s.output;
-        out.par_chunks_exact_mut(row_out).enumerate().for_each(|(b, out)| add(out, &all[b * row_all..][..row_out]));
+        out.par_chunks_exact_mut(row_out)
+            .enumerate()
+            .for_each(|(b, out)| add(out, &all[b * row_all..][..row_out]));
         return;
     }
     let (ci, co) = (s.group_input(), s.group_output());
     let out = Shared::new(out);
     let rows: Vec<usize> = (0..s.batch).map(|b| b * row_in).collect();
     (0..s.options.groups).into_par_iter().for_each(|g| {
-        let left = Left { data: &x, start: g * ci, row: s.options.stride * s.input, outer: s.input, inner: 1 };
+        let left =
+            Left { data: &x, start: g * ci, row: s.options.stride * s.input, outer: s.input, inner: 1 };
         let right = Panel { data: w, start: g * co, row: s.output, columns: co };
         small_product(&rows, s.outputs, [s.kernel, ci], left, right, |b, t, column, values| {
             // SAFETY: channels of one group, which this task alone writes.
-            let mut out = unsafe { out.rows(b * row_out + t * s.output + g * co + column, 1, values.len(), s.output) };
+            let mut out =
+                unsafe { out.rows(b * row_out + t * s.output + g * co + column, 1, values.len(), s.output) };
             add(out.row(0), values);
         });
     });
@@ -212,7 +222,8 @@ pub fn weight_gradient(x: &[f32], g: &[f32], s: Sizes) -> Vec<f32> {
     let shared = Shared::new(&mut dw);
     let taps: Vec<usize> = (0..s.kernel).map(|k| k * s.input).collect();
     (0..s.options.groups).into_par_iter().for_each(|group| {
-        let left = Left { data: &x, start: group * ci, row: 1, outer: row_in, inner: s.options.stride * s.input };
+        let left =
+            Left { data: &x, start: group * ci, row: 1, outer: row_in, inner: s.options.stride * s.input };
         let right = Panel { data: g, start: group * co, row: s.output, columns: co };
         small_product(&taps, ci, [s.batch, s.outputs], left, right, |k, c, column, values| {
             let offset = (k * ci + c) * s.output + group * co + column;
@@ -271,7 +282,8 @@ fn small_product(
                 for row in (0..rows).step_by(ROWS) {
                     // The last tile reaches back over rows already done: a full tile costs little more than one row.
                     let begin = row.min(rows.saturating_sub(ROWS));
-                    let left = Left { start: left.start + start + begin * left.row + first * left.outer, ..left };
+                    let left =
+                        Left { start: left.start + start + begin * left.row + first * left.outer, ..left };
                     tile(&mut out, rows.min(ROWS), width, [steps, inner], left, right);
                     for (i, values) in out.iter().enumerate().take(rows.min(ROWS)).skip(row - begin) {
                         add(which, begin + i, column, &values[..used]);

@@ -41,8 +41,9 @@ pub fn loss(utterance: Utterance<'_>, grad: Option<&mut [f32]>) -> Option<f64> {
     let states = 2 * target.len() + 1;
     let token = |s: usize| (if s % 2 == 1 { target[s / 2] } else { blank }) as usize;
     // 0 where a state may be entered from two before it, else ln 0.
-    let skip: Vec<f64> =
-        (0..states).map(|s| if s % 2 == 1 && s > 1 && token(s) != token(s - 2) { 0.0 } else { LOG_ZERO }).collect();
+    let skip: Vec<f64> = (0..states)
+        .map(|s| if s % 2 == 1 && s > 1 && token(s) != token(s - 2) { 0.0 } else { LOG_ZERO })
+        .collect();
     // The largest logit of each frame, and the sum of the exponentials relative to it.
     let sums: Vec<(f32, f32)> = logits.chunks_exact(vocabulary).map(exp_sum).collect();
     let emit = |t: usize, into: &mut [f64]| {

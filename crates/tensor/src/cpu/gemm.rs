@@ -21,7 +21,13 @@ impl<'a> View<'a> {
 
     /// The transpose.
     pub fn t(self) -> Self {
-        Self { rows: self.cols, cols: self.rows, row_stride: self.col_stride, col_stride: self.row_stride, ..self }
+        Self {
+            rows: self.cols,
+            cols: self.rows,
+            row_stride: self.col_stride,
+            col_stride: self.row_stride,
+            ..self
+        }
     }
 }
 
@@ -58,7 +64,13 @@ impl Shared {
             "the view ends beyond its data"
         );
         // SAFETY: the offset is inside of (or, for an empty view, wrapped and never used).
-        ViewMut { start: self.start.wrapping_add(offset), rows, cols, row_stride, life: std::marker::PhantomData }
+        ViewMut {
+            start: self.start.wrapping_add(offset),
+            rows,
+            cols,
+            row_stride,
+            life: std::marker::PhantomData,
+        }
     }
 }
 
@@ -108,7 +120,14 @@ pub fn product(a: View<'_>, b: View<'_>, threads: Threads) -> Vec<f32> {
     }
     let mut out: Vec<f32> = Vec::with_capacity(rows * cols);
     let start = out.spare_capacity_mut().as_mut_ptr().cast();
-    gemm(ViewMut { start, rows, cols, row_stride: cols, life: std::marker::PhantomData }, false, 1.0, a, b, threads);
+    gemm(
+        ViewMut { start, rows, cols, row_stride: cols, life: std::marker::PhantomData },
+        false,
+        1.0,
+        a,
+        b,
+        threads,
+    );
     // SAFETY: a product that does not accumulate writes every element, and reads none of them before.
     unsafe { out.set_len(rows * cols) };
     out

@@ -99,7 +99,12 @@ fn measured_level() -> Level {
 }
 
 /// Applies `f` to corresponding pieces of `out` and `input`, in parallel.
-pub fn map_pieces(out: &mut [f32], input: &[f32], piece: usize, f: impl Fn(usize, &mut [f32], &[f32]) + Sync) {
+pub fn map_pieces(
+    out: &mut [f32],
+    input: &[f32],
+    piece: usize,
+    f: impl Fn(usize, &mut [f32], &[f32]) + Sync,
+) {
     let piece = piece.max(1);
     if out.len() <= piece {
         return f(0, out, input);

@@ -51,7 +51,14 @@ pub struct Right<'a> {
 ///
 /// # Panics
 /// Where `columns` is no multiple of [`UNIT`] or exceeds [`COLUMNS`], `rows` exceeds [`ROWS`], or an operand ends early.
-pub fn tile(out: &mut Tile, rows: usize, columns: usize, [outer, inner]: [usize; 2], left: Left<'_>, right: Right<'_>) {
+pub fn tile(
+    out: &mut Tile,
+    rows: usize,
+    columns: usize,
+    [outer, inner]: [usize; 2],
+    left: Left<'_>,
+    right: Right<'_>,
+) {
     assert!(rows <= ROWS && columns <= COLUMNS && columns.is_multiple_of(UNIT), "tile {rows} × {columns}");
     if rows == 0 || columns == 0 || outer == 0 || inner == 0 {
         return *out = [[0.0; COLUMNS]; ROWS];
@@ -101,7 +108,15 @@ pub fn tile(out: &mut Tile, rows: usize, columns: usize, [outer, inner]: [usize;
     portable(out, rows, columns, outer, inner, left, right);
 }
 
-fn portable(out: &mut Tile, rows: usize, columns: usize, outer: usize, inner: usize, left: Left<'_>, right: Right<'_>) {
+fn portable(
+    out: &mut Tile,
+    rows: usize,
+    columns: usize,
+    outer: usize,
+    inner: usize,
+    left: Left<'_>,
+    right: Right<'_>,
+) {
     *out = [[0.0; COLUMNS]; ROWS];
     for o in 0..outer {
         for p in 0..inner {
@@ -130,7 +145,9 @@ unsafe fn avx512<const R: usize, const V: usize>(
     left: Left<'_>,
     right: Right<'_>,
 ) {
-    use std::arch::x86_64::{_mm512_fmadd_ps, _mm512_loadu_ps, _mm512_set1_ps, _mm512_setzero_ps, _mm512_storeu_ps};
+    use std::arch::x86_64::{
+        _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_set1_ps, _mm512_setzero_ps, _mm512_storeu_ps,
+    };
     let mut sums = [[_mm512_setzero_ps(); V]; R];
     // SAFETY: the caller answers for the reads; rows of the tile are 48 floats, `16·V ≤ 48`.
     unsafe {
@@ -175,7 +192,9 @@ unsafe fn avx2<const R: usize>(
     left: Left<'_>,
     right: Right<'_>,
 ) {
-    use std::arch::x86_64::{_mm256_fmadd_ps, _mm256_loadu_ps, _mm256_set1_ps, _mm256_setzero_ps, _mm256_storeu_ps};
+    use std::arch::x86_64::{
+        _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_set1_ps, _mm256_setzero_ps, _mm256_storeu_ps,
+    };
     let mut sums = [[_mm256_setzero_ps(); 2]; R];
     // SAFETY: the caller answers for the reads; `column + 16 ≤ 48`, the length of a row of the tile.
     unsafe {

@@ -29,7 +29,9 @@ impl Kernel<1> for Gelu {
 
     fn backward(&self, x: FlexTensor, grad: FlexTensor, _: [bool; 1]) -> [Option<FlexTensor>; 1] {
         let mut grad = owned(grad);
-        cpu::map_pieces(grad.storage_mut(), elements(&x), cpu::PIECE, |_, g, x| elementwise::gelu_backward(g, x));
+        cpu::map_pieces(grad.storage_mut(), elements(&x), cpu::PIECE, |_, g, x| {
+            elementwise::gelu_backward(g, x)
+        });
         [Some(grad)]
     }
 }

@@ -92,7 +92,12 @@ impl Kernel<3> for Attention {
         (out, sums.map(|sums| (inputs, sums)))
     }
 
-    fn backward(&self, (inputs, sums): Self::Saved, grad: FlexTensor, _: [bool; 3]) -> [Option<FlexTensor>; 3] {
+    fn backward(
+        &self,
+        (inputs, sums): Self::Saved,
+        grad: FlexTensor,
+        _: [bool; 3],
+    ) -> [Option<FlexTensor>; 3] {
         let grad = dense(grad);
         let mut grads = inputs.each_ref().map(|x| fused::zeros(x.layout().shape().clone()));
         let into = grads.each_mut().map(|grad| grad.storage_mut());

@@ -34,7 +34,12 @@ pub struct ContrastiveOutput {
 ///
 /// # Panics
 /// Where the shapes differ, `negatives` is no multiple of `N`, or an index is not below `N`.
-pub fn contrastive_loss(pred: Tensor<2>, target: Tensor<2>, negatives: &[u32], temperature: f64) -> ContrastiveOutput {
+pub fn contrastive_loss(
+    pred: Tensor<2>,
+    target: Tensor<2>,
+    negatives: &[u32],
+    temperature: f64,
+) -> ContrastiveOutput {
     let [positions, _] = pred.dims();
     assert!(
         pred.dims() == target.dims()
@@ -98,7 +103,10 @@ impl Kernel<1> for Contrastive {
         let results: Vec<Position> = match &mut grad {
             Some(grad) if width > 0 => {
                 let grads = grad.storage_mut::<f32>().par_chunks_exact_mut(width);
-                indices.zip(grads).map_init(Vec::new, |scores, (i, grad)| one(scores, i, Some(grad))).collect()
+                indices
+                    .zip(grads)
+                    .map_init(Vec::new, |scores, (i, grad)| one(scores, i, Some(grad)))
+                    .collect()
             }
             _ => indices.map_init(Vec::new, |scores, i| one(scores, i, None)).collect(),
         };
@@ -108,7 +116,8 @@ impl Kernel<1> for Contrastive {
         }
         self.correct.store(results.iter().filter(|position| position.is_correct).count(), Ordering::Relaxed);
         let mut loss = fused::zeros([1, 1]);
-        loss.storage_mut::<f32>().fill((results.iter().map(|position| position.loss).sum::<f64>() * share) as f32);
+        loss.storage_mut::<f32>()
+            .fill((results.iter().map(|position| position.loss).sum::<f64>() * share) as f32);
         (loss, grad)
     }
 

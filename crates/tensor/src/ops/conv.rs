@@ -68,7 +68,11 @@ pub fn conv1d(x: Tensor<3>, weight: Tensor<3>, bias: Option<Tensor<1>>, options:
         options,
     };
     let empty = batch * sizes.outputs * kernel * inputs * outputs == 0;
-    if empty || !fused::applies(&x) || !fused::applies(&weight) || bias.as_ref().is_some_and(|b| !fused::applies(b)) {
+    if empty
+        || !fused::applies(&x)
+        || !fused::applies(&weight)
+        || bias.as_ref().is_some_and(|b| !fused::applies(b))
+    {
         return reference::conv1d(x, weight, bias, options);
     }
     match bias {
@@ -123,7 +127,11 @@ impl Conv1d {
 impl Kernel<3> for Conv1d {
     type Saved = (FlexTensor, FlexTensor);
 
-    fn forward(&self, [x, weight, bias]: [FlexTensor; 3], tracked: bool) -> (FlexTensor, Option<Self::Saved>) {
+    fn forward(
+        &self,
+        [x, weight, bias]: [FlexTensor; 3],
+        tracked: bool,
+    ) -> (FlexTensor, Option<Self::Saved>) {
         let (y, saved) = self.product(x, weight, Some(bias));
         (y, tracked.then_some(saved))
     }

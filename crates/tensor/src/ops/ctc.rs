@@ -32,7 +32,9 @@ pub fn ctc_loss(logits: Tensor<3>, targets: &[Vec<u32>], input_lens: &[usize], b
     );
     for (utterance, target) in targets.iter().enumerate() {
         if let Some(token) = target.iter().find(|&&t| t == blank || t as usize >= vocabulary) {
-            panic!("ctc_loss: target {utterance} holds token {token}; vocabulary {vocabulary}, blank {blank}");
+            panic!(
+                "ctc_loss: target {utterance} holds token {token}; vocabulary {vocabulary}, blank {blank}"
+            );
         }
     }
     if !fused::applies(&logits) {

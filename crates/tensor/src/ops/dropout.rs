@@ -90,7 +90,13 @@ impl Dropout {
         cpu::for_pieces(x.storage_mut(), cpu::PIECE, |piece, x| {
             for (i, x) in x.chunks_mut(BLOCK).enumerate() {
                 let block = piece * (cpu::PIECE / BLOCK) + i;
-                elementwise::dropout(x, block_key(self.seed, block as u64), 0, self.threshold(), self.scale() as f32);
+                elementwise::dropout(
+                    x,
+                    block_key(self.seed, block as u64),
+                    0,
+                    self.threshold(),
+                    self.scale() as f32,
+                );
             }
         });
         x
@@ -124,10 +130,13 @@ mod tests {
 
     #[test]
     fn seeds_and_blocks_give_unrelated_masks() {
-        let agree =
-            |a: Dropout, b: Dropout, shift: u64| (0..10_000).filter(|&i| a.keeps(0, i) == b.keeps(shift, i)).count();
+        let agree = |a: Dropout, b: Dropout, shift: u64| {
+            (0..10_000).filter(|&i| a.keeps(0, i) == b.keeps(shift, i)).count()
+        };
         let a = Dropout { p: 0.5, seed: 1 };
-        for (b, shift) in [(Dropout { p: 0.5, seed: 2 }, 0), (a, 1), (Dropout { p: 0.5, seed: 1 << 32 | 1 }, 0)] {
+        for (b, shift) in
+            [(Dropout { p: 0.5, seed: 2 }, 0), (a, 1), (Dropout { p: 0.5, seed: 1 << 32 | 1 }, 0)]
+        {
             assert!((4_800..5_200).contains(&agree(a, b, shift)));
         }
     }

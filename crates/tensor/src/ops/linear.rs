@@ -17,7 +17,10 @@ use crate::reference;
 /// # Panics
 /// Where the shapes disagree.
 pub fn linear<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<D> {
-    if !fused::applies(&x) || !fused::applies(&weight) || bias.as_ref().is_some_and(|bias| !fused::applies(bias)) {
+    if !fused::applies(&x)
+        || !fused::applies(&weight)
+        || bias.as_ref().is_some_and(|bias| !fused::applies(bias))
+    {
         return reference::linear(x, weight, bias);
     }
     let [inputs, outputs] = weight.dims();
@@ -38,7 +41,11 @@ pub fn linear<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Option<Tens
 struct Linear;
 
 impl Linear {
-    fn map(x: FlexTensor, weight: FlexTensor, bias: Option<FlexTensor>) -> (FlexTensor, (FlexTensor, FlexTensor)) {
+    fn map(
+        x: FlexTensor,
+        weight: FlexTensor,
+        bias: Option<FlexTensor>,
+    ) -> (FlexTensor, (FlexTensor, FlexTensor)) {
         let (x, weight) = (dense(x), dense(weight));
         let [inputs, outputs]: [usize; 2] = weight.layout().shape().dims();
         let rows = rows(&x, inputs);
@@ -60,7 +67,11 @@ impl Linear {
         (fused::tensor(y, Shape::from(shape)), (x, weight))
     }
 
-    fn gradients((x, weight): (FlexTensor, FlexTensor), grad: FlexTensor, wanted: &[bool]) -> [Option<FlexTensor>; 3] {
+    fn gradients(
+        (x, weight): (FlexTensor, FlexTensor),
+        grad: FlexTensor,
+        wanted: &[bool],
+    ) -> [Option<FlexTensor>; 3] {
         let grad = dense(grad);
         let [inputs, outputs]: [usize; 2] = weight.layout().shape().dims();
         let rows = rows(&x, inputs);
@@ -91,7 +102,11 @@ fn rows(x: &FlexTensor, inputs: usize) -> usize {
 impl Kernel<3> for Linear {
     type Saved = (FlexTensor, FlexTensor);
 
-    fn forward(&self, [x, weight, bias]: [FlexTensor; 3], tracked: bool) -> (FlexTensor, Option<Self::Saved>) {
+    fn forward(
+        &self,
+        [x, weight, bias]: [FlexTensor; 3],
+        tracked: bool,
+    ) -> (FlexTensor, Option<Self::Saved>) {
         let (y, saved) = Self::map(x, weight, Some(bias));
         (y, tracked.then_some(saved))
     }

@@ -12,7 +12,12 @@ use crate::reference;
 ///
 /// # Shapes
 /// `[.., C]` → `[.., C]`; `gamma`, `beta` `[C]`
-pub fn layer_norm<const D: usize>(x: Tensor<D>, gamma: Tensor<1>, beta: Tensor<1>, epsilon: f64) -> Tensor<D> {
+pub fn layer_norm<const D: usize>(
+    x: Tensor<D>,
+    gamma: Tensor<1>,
+    beta: Tensor<1>,
+    epsilon: f64,
+) -> Tensor<D> {
     if !fused::applies(&x) || !fused::applies(&gamma) || !fused::applies(&beta) || gamma.dims() == [0] {
         return reference::layer_norm(x, gamma, beta, epsilon);
     }
@@ -34,7 +39,12 @@ pub fn rms_norm<const D: usize>(x: Tensor<D>, gamma: Tensor<1>, epsilon: f64) ->
 }
 
 fn assert_width<const D: usize>(x: &Tensor<D>, scale: &Tensor<1>) {
-    assert!(x.dims().last() == scale.dims().last(), "norm of {:?} with scales or shifts {:?}", x.dims(), scale.dims());
+    assert!(
+        x.dims().last() == scale.dims().last(),
+        "norm of {:?} with scales or shifts {:?}",
+        x.dims(),
+        scale.dims()
+    );
 }
 
 /// Elements of the rows of `width` that one task normalises.
@@ -53,7 +63,9 @@ impl Kernel<3> for LayerNorm {
     fn forward(&self, [x, gamma, beta]: [FlexTensor; 3], tracked: bool) -> (FlexTensor, Option<Self::Saved>) {
         let (x, gamma, beta) = (dense(x), dense(gamma), dense(beta));
         let (scale, shift) = (elements(&gamma), elements(&beta));
-        let y = cpu::map(elements(&x), piece(scale.len()), |y, x| kernel::layer_norm(y, x, scale, shift, self.epsilon));
+        let y = cpu::map(elements(&x), piece(scale.len()), |y, x| {
+            kernel::layer_norm(y, x, scale, shift, self.epsilon)
+        });
         (fused::tensor(y, x.layout().shape().clone()), tracked.then_some((x, gamma)))
     }
 
@@ -79,7 +91,8 @@ impl Kernel<2> for RmsNorm {
     fn forward(&self, [x, gamma]: [FlexTensor; 2], tracked: bool) -> (FlexTensor, Option<Self::Saved>) {
         let (x, gamma) = (dense(x), dense(gamma));
         let scale = elements(&gamma);
-        let y = cpu::map(elements(&x), piece(scale.len()), |y, x| kernel::rms_norm(y, x, scale, self.epsilon));
+        let y =
+            cpu::map(elements(&x), piece(scale.len()), |y, x| kernel::rms_norm(y, x, scale, self.epsilon));
         (fused::tensor(y, x.layout().shape().clone()), tracked.then_some((x, gamma)))
     }
 

@@ -75,9 +75,12 @@ pub fn adamw<const D: usize>(
     };
     let (mut param, mut m, mut v) = (owned(primitive(param)), owned(primitive(m)), owned(primitive(v)));
     let grad = dense(primitive(grad));
-    let pieces = param.storage_mut::<f32>().par_chunks_mut(cpu::PIECE).zip(elements(&grad).par_chunks(cpu::PIECE));
-    let moments =
-        m.storage_mut::<f32>().par_chunks_mut(cpu::PIECE).zip(v.storage_mut::<f32>().par_chunks_mut(cpu::PIECE));
+    let pieces =
+        param.storage_mut::<f32>().par_chunks_mut(cpu::PIECE).zip(elements(&grad).par_chunks(cpu::PIECE));
+    let moments = m
+        .storage_mut::<f32>()
+        .par_chunks_mut(cpu::PIECE)
+        .zip(v.storage_mut::<f32>().par_chunks_mut(cpu::PIECE));
     pieces.zip(moments).for_each(|((p, g), (m, v))| kernel::adamw(p, g, m, v, scalars));
     (tensor(param), tensor(m), tensor(v))
 }
@@ -100,13 +103,20 @@ fn tensor<const D: usize>(x: FlexTensor) -> Tensor<D> {
 /// # Panics
 /// Where the two shapes differ.
 pub fn ema<const D: usize>(teacher: Tensor<D>, student: Tensor<D>, momentum: f64) -> Tensor<D> {
-    assert!(teacher.dims() == student.dims(), "ema: teacher {:?}, student {:?}", teacher.dims(), student.dims());
+    assert!(
+        teacher.dims() == student.dims(),
+        "ema: teacher {:?}, student {:?}",
+        teacher.dims(),
+        student.dims()
+    );
     let (teacher, student) = (teacher.inner(), student.inner());
     if !fused::applies(&teacher) || !fused::applies(&student) {
         return reference::ema(teacher, student, momentum);
     }
     let (mut teacher, student) = (owned(primitive(teacher)), dense(primitive(student)));
     let (momentum, rest) = (momentum as f32, (1.0 - momentum) as f32);
-    cpu::map_pieces(teacher.storage_mut(), elements(&student), cpu::PIECE, |_, t, s| kernel::ema(t, s, momentum, rest));
+    cpu::map_pieces(teacher.storage_mut(), elements(&student), cpu::PIECE, |_, t, s| {
+        kernel::ema(t, s, momentum, rest)
+    });
     tensor(teacher)
 }

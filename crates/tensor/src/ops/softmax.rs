@@ -38,7 +38,9 @@ fn piece(width: usize) -> usize {
 fn new_rows(input: &FlexTensor, f: impl Fn(&mut [f32], &[f32]) + Sync) -> FlexTensor {
     let (_, width) = rows_of(input);
     let out = cpu::map(elements(input), piece(width), |out, input| {
-        out.chunks_exact_mut(width.max(1)).zip(input.chunks_exact(width.max(1))).for_each(|(out, input)| f(out, input));
+        out.chunks_exact_mut(width.max(1))
+            .zip(input.chunks_exact(width.max(1)))
+            .for_each(|(out, input)| f(out, input));
     });
     fused::tensor(out, input.layout().shape().clone())
 }

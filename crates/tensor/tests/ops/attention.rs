@@ -25,7 +25,9 @@ fn naive(q: &[f64], k: &[f64], v: &[f64], [b, tq, tk, width]: [usize; 4], o: &At
                 let total: f64 = (0..tk).filter(|&j| sees(j)).map(score).sum();
                 for j in (0..tk).filter(|&j| sees(j)) {
                     let mask = (row * o.heads + head) * tq + i;
-                    let kept = o.dropout.map_or(1.0, |d| if d.keeps(mask as u64, j as u32) { d.scale() } else { 0.0 });
+                    let kept = o
+                        .dropout
+                        .map_or(1.0, |d| if d.keeps(mask as u64, j as u32) { d.scale() } else { 0.0 });
                     for c in 0..dim {
                         out[at(tq, i) + c] += score(j) / total * kept * v[at(tk, j) + c];
                     }
@@ -62,7 +64,8 @@ fn check_attention(dims @ [b, tq, tk, width]: [usize; 4], options: &AttentionOpt
 #[test]
 fn plain() {
     check_attention([1, 1, 1, 1], &AttentionOptions::new(1));
-    for (t, width, heads) in [(15, 8, 2), (16, 64, 1), (17, 12, 3), (31, 128, 2), (257, 32, 2), (600, 16, 1)] {
+    for (t, width, heads) in [(15, 8, 2), (16, 64, 1), (17, 12, 3), (31, 128, 2), (257, 32, 2), (600, 16, 1)]
+    {
         check_attention([2, t, t, width], &AttentionOptions::new(heads));
     }
     check_attention([2, 5, 31, 24], &AttentionOptions::new(3));
@@ -71,7 +74,8 @@ fn plain() {
 
 #[test]
 fn gradients_of_the_composition() {
-    let options = AttentionOptions { key_lengths: Some(vec![4, 0]), causal: true, ..AttentionOptions::new(2) };
+    let options =
+        AttentionOptions { key_lengths: Some(vec![4, 0]), causal: true, ..AttentionOptions::new(2) };
     let op = |x: &[Tensor<1>]| {
         let x = |i: usize| x[i].clone().reshape([2, 5, 6]);
         reference::attention(x(0), x(1), x(2), &options).reshape([-1])
@@ -89,9 +93,20 @@ fn masks() {
         AttentionOptions { causal: true, ..base.clone() },
         AttentionOptions { left_context: Some(3), ..base.clone() },
         AttentionOptions { causal: true, left_context: Some(0), ..base.clone() },
-        AttentionOptions { causal: true, left_context: Some(7), key_lengths: lengths.clone(), ..base.clone() },
+        AttentionOptions {
+            causal: true,
+            left_context: Some(7),
+            key_lengths: lengths.clone(),
+            ..base.clone()
+        },
         AttentionOptions { dropout, ..base.clone() },
-        AttentionOptions { causal: true, left_context: Some(7), key_lengths: lengths, dropout, ..base.clone() },
+        AttentionOptions {
+            causal: true,
+            left_context: Some(7),
+            key_lengths: lengths,
+            dropout,
+            ..base.clone()
+        },
     ] {
         check_attention([3, 31, 31, 16], &options);
         check_attention([3, 4, 31, 16], &options);
@@ -109,8 +124,9 @@ fn hidden_keys_have_no_influence_whatever_they_hold() {
     let q = tensor(&normal(2 * 40 * 16, 1));
     let padded = AttentionOptions { key_lengths: Some(vec![25, 40]), ..AttentionOptions::new(4) };
     let causal = AttentionOptions { causal: true, ..AttentionOptions::new(4) };
-    let run =
-        |k: &[f64], v: &[f64], o: &AttentionOptions| values(ops::attention(q.clone(), tensor(k), tensor(v), o.clone()));
+    let run = |k: &[f64], v: &[f64], o: &AttentionOptions| {
+        values(ops::attention(q.clone(), tensor(k), tensor(v), o.clone()))
+    };
     let (clean_padded, clean_causal) = (run(&k, &v, &padded), run(&k, &v, &causal));
     for t in 25..40 {
         k[t * 16..][..16].fill(f64::NAN);

@@ -34,7 +34,8 @@ pub fn run(op: Op<'_>, inputs: &[Vec<f64>], dtype: DType) -> (Vec<f64>, Vec<Vec<
     let [n] = output.dims();
     let weights = constant(&normal(n, 99), dtype, &output.device());
     let grads = (output.clone() * weights).sum().backward();
-    let gradients = leaves.iter().zip(inputs).map(|(leaf, x)| leaf.grad(&grads).map_or(vec![0.0; x.len()], values));
+    let gradients =
+        leaves.iter().zip(inputs).map(|(leaf, x)| leaf.grad(&grads).map_or(vec![0.0; x.len()], values));
     (values(output), gradients.collect())
 }
 

@@ -11,7 +11,9 @@ fn negatives(positions: usize, count: usize) -> Vec<u32> {
 
 #[test]
 fn loss_and_gradient() {
-    for (positions, count, width) in [(1, 1, 4), (2, 0, 3), (5, 3, 1), (16, 7, 31), (45, 100, 32), (70, 13, 257)] {
+    for (positions, count, width) in
+        [(1, 1, 4), (2, 0, 3), (5, 3, 1), (16, 7, 31), (45, 100, 32), (70, 13, 257)]
+    {
         let negatives = negatives(positions, count);
         // Two equal targets, so that some negatives equal a positive.
         let mut target = normal(positions * width, 2);
@@ -20,13 +22,17 @@ fn loss_and_gradient() {
         }
         let data = [normal(positions * width, 1), target];
         let shape = |x: &Tensor<1>| x.clone().reshape([positions, width]);
-        let fused = |x: &[Tensor<1>]| ops::contrastive_loss(shape(&x[0]), shape(&x[1]).detach(), &negatives, 0.3).loss;
-        let composed =
-            |x: &[Tensor<1>]| reference::contrastive_loss(shape(&x[0]), shape(&x[1]).detach(), &negatives, 0.3).loss;
+        let fused = |x: &[Tensor<1>]| {
+            ops::contrastive_loss(shape(&x[0]), shape(&x[1]).detach(), &negatives, 0.3).loss
+        };
+        let composed = |x: &[Tensor<1>]| {
+            reference::contrastive_loss(shape(&x[0]), shape(&x[1]).detach(), &negatives, 0.3).loss
+        };
         // One component: the gradient is zero, and what is left of it rounding.
         check("contrastive", &fused, &composed, &data, if width == 1 { 0.05 } else { 3e-6 });
         let fixed = constant(&data[1], DType::F64, &Device::flex()).reshape([positions, width]);
-        let op = |x: &[Tensor<1>]| reference::contrastive_loss(shape(&x[0]), fixed.clone(), &negatives, 0.3).loss;
+        let op =
+            |x: &[Tensor<1>]| reference::contrastive_loss(shape(&x[0]), fixed.clone(), &negatives, 0.3).loss;
         check_gradients("contrastive", &op, &data[..1]);
         let accuracy = |dtype| {
             let x = |i: usize| constant(&data[i], dtype, &Device::flex()).reshape([positions, width]);

@@ -13,7 +13,9 @@ fn naive(x: &[f64], w: &[f64], bias: &[f64], [b, t, ci, k, co]: [usize; 5], o: C
             for out in 0..co {
                 let mut sum = bias[out];
                 for tap in 0..k {
-                    let Some(frame) = (j * o.stride + tap).checked_sub(o.pad_left).filter(|f| *f < t) else { continue };
+                    let Some(frame) = (j * o.stride + tap).checked_sub(o.pad_left).filter(|f| *f < t) else {
+                        continue;
+                    };
                     for c in 0..gi {
                         sum += x[(row * t + frame) * ci + out / go * gi + c] * w[(tap * gi + c) * co + out];
                     }
@@ -29,7 +31,11 @@ fn check_conv(dims @ [b, t, ci, k, co]: [usize; 5], options: Conv1dOptions) {
     let name = format!("{dims:?} {options:?}");
     let data = [normal(b * t * ci, 1), normal(k * ci / options.groups * co, 2), normal(co, 3)];
     let shape = |x: &[Tensor<1>]| {
-        (x[0].clone().reshape([b, t, ci]), x[1].clone().reshape([k, ci / options.groups, co]), Some(x[2].clone()))
+        (
+            x[0].clone().reshape([b, t, ci]),
+            x[1].clone().reshape([k, ci / options.groups, co]),
+            Some(x[2].clone()),
+        )
     };
     let fused = |i: &[Tensor<1>]| {
         let (x, w, b) = shape(i);
@@ -97,7 +103,8 @@ fn no_output_frame() {
 
 #[test]
 fn a_transposed_input() {
-    let shape = |x: &[Tensor<1>]| (x[0].clone().reshape([2, 6, 11]).swap_dims(1, 2), x[1].clone().reshape([3, 6, 4]));
+    let shape =
+        |x: &[Tensor<1>]| (x[0].clone().reshape([2, 6, 11]).swap_dims(1, 2), x[1].clone().reshape([3, 6, 4]));
     check(
         "conv1d",
         &|x| ops::conv1d(shape(x).0, shape(x).1, None, options(1, 1, 1, 1)).reshape([-1]),

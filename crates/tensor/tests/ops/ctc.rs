@@ -8,7 +8,8 @@ fn brute_force(logits: &[f64], vocabulary: usize, target: &[u32], blank: u32) ->
     let frames = logits.len() / vocabulary;
     let mut total = 0.0;
     for code in 0..vocabulary.pow(frames as u32) {
-        let path: Vec<u32> = (0..frames).map(|t| (code / vocabulary.pow(t as u32) % vocabulary) as u32).collect();
+        let path: Vec<u32> =
+            (0..frames).map(|t| (code / vocabulary.pow(t as u32) % vocabulary) as u32).collect();
         let mut merged = path.clone();
         merged.dedup();
         merged.retain(|&token| token != blank);
@@ -46,7 +47,8 @@ fn equal_to_the_sum_over_all_alignments() {
 #[test]
 fn a_batch_of_everything() {
     // Plain; repeats; too long; empty target; no frames; neither; longer than the tensor; a single frame.
-    let targets = [vec![3, 1, 4, 1, 5], vec![2, 2, 2], vec![1; 8], vec![], vec![1], vec![], vec![6, 1], vec![7]];
+    let targets =
+        [vec![3, 1, 4, 1, 5], vec![2, 2, 2], vec![1; 8], vec![], vec![1], vec![], vec![6, 1], vec![7]];
     let lengths = [13, 9, 13, 11, 0, 0, 40, 1];
     let shape = |x: &[Tensor<1>]| x[0].clone().reshape([8, 13, 9]);
     let fused = |x: &[Tensor<1>]| ops::ctc_loss(shape(x), &targets, &lengths, 0);
@@ -68,7 +70,8 @@ fn long_and_confident() {
     // Probabilities far below the range of a plain product.
     let (frames, vocabulary) = (400, 29);
     let target: Vec<u32> = (0..60).map(|i| i * 7 % 28).collect();
-    let logits: Vec<f64> = normal(2 * frames * vocabulary, 3).iter().map(|x| f64::from((x * 20.0) as f32)).collect();
+    let logits: Vec<f64> =
+        normal(2 * frames * vocabulary, 3).iter().map(|x| f64::from((x * 20.0) as f32)).collect();
     let (targets, lengths) = ([target, vec![]], [400, 399]);
     let shape = |x: &[Tensor<1>]| x[0].clone().reshape([2, frames, vocabulary]);
     let fused = |x: &[Tensor<1>]| ops::ctc_loss(shape(x), &targets, &lengths, 28);
@@ -94,8 +97,11 @@ fn nothing_and_the_impossible() {
     assert_eq!(ops::ctc_loss(none, &[], &[], 0).dims(), [0]);
     // A token of probability zero.
     let logits = [0.0, f64::NEG_INFINITY, 0.0, 0.0, f64::NEG_INFINITY, 0.0];
-    let (loss, grad) =
-        run(&|x| ops::ctc_loss(x[0].clone().reshape([1, 2, 3]), &[vec![1]], &[2], 0), &[logits.to_vec()], DType::F32);
+    let (loss, grad) = run(
+        &|x| ops::ctc_loss(x[0].clone().reshape([1, 2, 3]), &[vec![1]], &[2], 0),
+        &[logits.to_vec()],
+        DType::F32,
+    );
     assert_eq!((loss, &grad[0]), (vec![0.0], &vec![0.0; 6]));
 }
 

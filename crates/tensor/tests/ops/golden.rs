@@ -11,8 +11,10 @@ use safetensors::{Dtype, SafeTensors};
 use crate::common::{assert_close, constant, leaf, values};
 
 fn files(prefix: &str) -> Vec<PathBuf> {
-    let folder = std::env::var_os("AURICLE_GOLDEN")
-        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/golden"), PathBuf::from);
+    let folder = std::env::var_os("AURICLE_GOLDEN").map_or_else(
+        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/golden"),
+        PathBuf::from,
+    );
     let mut files: Vec<PathBuf> = std::fs::read_dir(&folder)
         .map(|entries| entries.flatten().map(|entry| entry.path()).collect())
         .unwrap_or_default();
@@ -82,7 +84,8 @@ fn ctc_heads() {
         let blank = if is_subword { 0 } else { (vocabulary - 1) as u32 };
         for dtype in [DType::F32, DType::F64] {
             let x = leaf(&logits, dtype);
-            let losses = ops::ctc_loss(x.clone().reshape([shape[0], shape[1], vocabulary]), &targets, &lengths, blank);
+            let losses =
+                ops::ctc_loss(x.clone().reshape([shape[0], shape[1], vocabulary]), &targets, &lengths, blank);
             let each = values(losses.clone());
             let batch = each.len() as f64;
             assert_close("loss", &[each.iter().sum::<f64>() / batch], &[want], 1e-5);

@@ -8,7 +8,8 @@ use crate::common::{assert_close, constant, leaf, normal, values};
 /// A chain that mixes fused operations with burn's own, uses one tensor twice and one parameter twice.
 fn network(x: Tensor<3>, w: Tensor<2>, gamma: Tensor<1>) -> Tensor<1> {
     let conv = w.clone().reshape([3, 8, 8]);
-    let h = ops::conv1d(x.clone(), conv, None, Conv1dOptions { pad_left: 1, pad_right: 1, ..Default::default() });
+    let h =
+        ops::conv1d(x.clone(), conv, None, Conv1dOptions { pad_left: 1, pad_right: 1, ..Default::default() });
     let h = activation::relu(ops::layer_norm(h.clone(), gamma.clone(), gamma.clone(), 1e-5)) + h;
     let h = ops::gelu(h.clone()).exp() + ops::attention(h.clone(), h.clone(), h, AttentionOptions::new(2));
     let h = ops::dropout(ops::linear(h, w.narrow(0, 0, 8), Some(gamma.clone())), 0.2, 5);
@@ -51,7 +52,8 @@ fn an_input_survives_what_is_computed_from_it() {
     let x = constant(&normal(5000, 1), DType::F32, &Device::flex().autodiff());
     let before = values(x.clone());
     let tracked = x.clone().require_grad();
-    let y = ops::dropout(tracked.clone(), 0.5, 1) + ops::softmax(tracked.clone(), 0) + ops::gelu(tracked.clone());
+    let y =
+        ops::dropout(tracked.clone(), 0.5, 1) + ops::softmax(tracked.clone(), 0) + ops::gelu(tracked.clone());
     drop(y.sum().backward());
     assert_eq!(values(tracked), before);
     assert_eq!(values(x), before);

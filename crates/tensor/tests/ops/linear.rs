@@ -33,7 +33,10 @@ fn linear() {
 #[test]
 fn transposed_operands() {
     let shape = |x: &[Tensor<1>]| {
-        (x[0].clone().reshape([5, 3, 7]).swap_dims(0, 1), x[1].clone().reshape([9, 5]).narrow(0, 1, 7).narrow(1, 0, 4))
+        (
+            x[0].clone().reshape([5, 3, 7]).swap_dims(0, 1),
+            x[1].clone().reshape([9, 5]).narrow(0, 1, 7).narrow(1, 0, 4),
+        )
     };
     let x = |x: &[Tensor<1>]| shape(x).0.reshape([3, 5, 7]);
     check(
@@ -51,7 +54,9 @@ fn nothing_in_nothing_out() {
     let zeros = |shape: [usize; 2]| Tensor::<2>::zeros(shape, (&device, DType::F32));
     assert_eq!(ops::linear(zeros([0, 4]), zeros([4, 3]), None).dims(), [0, 3]);
     assert_eq!(
-        ops::linear(zeros([2, 0]), zeros([0, 3]), Some(Tensor::ones([3], &device))).sum().into_scalar::<f32>(),
+        ops::linear(zeros([2, 0]), zeros([0, 3]), Some(Tensor::ones([3], &device)))
+            .sum()
+            .into_scalar::<f32>(),
         6.0
     );
 }

@@ -58,6 +58,7 @@ fn ema_blends_tracked_and_untracked_tensors() {
     let teacher = constant(&normal(50, 1), DType::F32, &Device::flex());
     let student = constant(&normal(50, 2), DType::F32, &Device::flex().autodiff()).require_grad();
     let got = values(ops::ema(teacher, student, 0.995));
-    let want: Vec<f64> = normal(50, 1).iter().zip(normal(50, 2)).map(|(t, s)| 0.995 * t + (1.0 - 0.995) * s).collect();
+    let want: Vec<f64> =
+        normal(50, 1).iter().zip(normal(50, 2)).map(|(t, s)| 0.995 * t + (1.0 - 0.995) * s).collect();
     assert_close("ema", &got, &want, 1e-7);
 }

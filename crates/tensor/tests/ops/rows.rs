@@ -15,13 +15,23 @@ fn matrix(x: &Tensor<1>, width: usize) -> Tensor<2> {
 #[test]
 fn softmax() {
     check_gradients("softmax", &|x| reference::softmax(matrix(&x[0], 5), 1).reshape([-1]), &[normal(20, 1)]);
-    check_gradients("log_softmax", &|x| reference::log_softmax(matrix(&x[0], 5), 1).reshape([-1]), &[normal(20, 1)]);
+    check_gradients(
+        "log_softmax",
+        &|x| reference::log_softmax(matrix(&x[0], 5), 1).reshape([-1]),
+        &[normal(20, 1)],
+    );
     for width in WIDTHS {
         let x = [normal(70 * width, 2)];
         let plain = |x: &[Tensor<1>]| ops::softmax(matrix(&x[0], width), 1).reshape([-1]);
         check("softmax", &plain, &|x| reference::softmax(matrix(&x[0], width), 1).reshape([-1]), &x, 1e-6);
         let logs = |x: &[Tensor<1>]| ops::log_softmax(matrix(&x[0], width), 1).reshape([-1]);
-        check("log_softmax", &logs, &|x| reference::log_softmax(matrix(&x[0], width), 1).reshape([-1]), &x, 1e-6);
+        check(
+            "log_softmax",
+            &logs,
+            &|x| reference::log_softmax(matrix(&x[0], width), 1).reshape([-1]),
+            &x,
+            1e-6,
+        );
     }
     let across = |x: &[Tensor<1>]| ops::softmax(matrix(&x[0], 7), 0).reshape([-1]);
     check(
@@ -54,8 +64,9 @@ fn layer_norm() {
         for rows in [1, 50, 4000 / width + 3] {
             // A row far from zero, where a one-pass variance would lose everything.
             let shifted = normal(rows * width, 1).iter().map(|x| f64::from((x + 30.0) as f32)).collect();
-            let fused =
-                |x: &[Tensor<1>]| ops::layer_norm(matrix(&x[0], width), x[1].clone(), x[2].clone(), 1e-5).reshape([-1]);
+            let fused = |x: &[Tensor<1>]| {
+                ops::layer_norm(matrix(&x[0], width), x[1].clone(), x[2].clone(), 1e-5).reshape([-1])
+            };
             let inputs = [shifted, normal(width, 2), normal(width, 3)];
             check("layer_norm", &fused, &reference(width), &inputs, 1e-4);
             let inputs = [normal(rows * width, 1), normal(width, 2), normal(width, 3)];
@@ -73,7 +84,8 @@ fn rms_norm() {
     check_gradients("rms_norm", &reference(6), &[normal(24, 1), normal(6, 2)]);
     for width in WIDTHS.into_iter().skip(1) {
         for rows in [1, 50, 4000 / width + 3] {
-            let fused = |x: &[Tensor<1>]| ops::rms_norm(matrix(&x[0], width), x[1].clone(), 1e-5).reshape([-1]);
+            let fused =
+                |x: &[Tensor<1>]| ops::rms_norm(matrix(&x[0], width), x[1].clone(), 1e-5).reshape([-1]);
             check("rms_norm", &fused, &reference(width), &[normal(rows * width, 1), normal(width, 2)], 3e-6);
         }
     }

@@ -54,7 +54,11 @@ pub struct Series {
 /// A line chart.
 pub(super) fn lines(caption: &str, x: &Axis, y: &Axis, series: &[Series]) -> String {
     let visible = |points: &[(f64, f64)]| -> Vec<(f64, f64)> {
-        points.iter().filter(|(a, b)| x.shows(*a) && y.shows(*b)).map(|&(a, b)| (x.scale(a), y.scale(b))).collect()
+        points
+            .iter()
+            .filter(|(a, b)| x.shows(*a) && y.shows(*b))
+            .map(|&(a, b)| (x.scale(a), y.scale(b)))
+            .collect()
     };
     let all: Vec<(f64, f64)> = series.iter().flat_map(|s| visible(&s.points)).collect();
     let (x_low, x_high) = range(all.iter().map(|p| p.0));
@@ -67,23 +71,77 @@ pub(super) fn lines(caption: &str, x: &Axis, y: &Axis, series: &[Series]) -> Str
         let (xv, yv) = (x_low + part * (x_high - x_low), y_low + part * (y_high - y_low));
         let (gx, gy) = (px(xv), py(yv));
         let (right, bottom) = (WIDTH - RIGHT, HEIGHT - BOTTOM);
-        draw(&mut svg, format_args!("<line class=\"grid\" x1=\"{LEFT}\" y1=\"{gy:.1}\" x2=\"{right}\" y2=\"{gy:.1}\"/>"));
-        draw(&mut svg, format_args!("<text class=\"dim\" x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>", LEFT - 6.0, gy + 4.0, number(y.unscale(yv))));
-        draw(&mut svg, format_args!("<text class=\"dim\" x=\"{gx:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{}</text>", bottom + 16.0, number(x.unscale(xv))));
+        draw(
+            &mut svg,
+            format_args!("<line class=\"grid\" x1=\"{LEFT}\" y1=\"{gy:.1}\" x2=\"{right}\" y2=\"{gy:.1}\"/>"),
+        );
+        draw(
+            &mut svg,
+            format_args!(
+                "<text class=\"dim\" x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>",
+                LEFT - 6.0,
+                gy + 4.0,
+                number(y.unscale(yv))
+            ),
+        );
+        draw(
+            &mut svg,
+            format_args!(
+                "<text class=\"dim\" x=\"{gx:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{}</text>",
+                bottom + 16.0,
+                number(x.unscale(xv))
+            ),
+        );
     }
     for (i, line) in series.iter().enumerate() {
         let points = visible(&line.points);
         let path: Vec<String> = points.iter().map(|&(a, b)| format!("{:.1},{:.1}", px(a), py(b))).collect();
         let colour = i % COLOURS;
-        draw(&mut svg, format_args!("<polyline fill=\"none\" stroke=\"var(--s{colour})\" stroke-width=\"1.8\" points=\"{}\"><title>{}</title></polyline>", path.join(" "), escape(&line.name)));
+        draw(
+            &mut svg,
+            format_args!(
+                "<polyline fill=\"none\" stroke=\"var(--s{colour})\" stroke-width=\"1.8\" points=\"{}\"><title>{}</title></polyline>",
+                path.join(" "),
+                escape(&line.name)
+            ),
+        );
         if let [(a, b)] = points[..] {
-            draw(&mut svg, format_args!("<circle cx=\"{:.1}\" cy=\"{:.1}\" r=\"3\" fill=\"var(--s{colour})\"/>", px(a), py(b)));
+            draw(
+                &mut svg,
+                format_args!(
+                    "<circle cx=\"{:.1}\" cy=\"{:.1}\" r=\"3\" fill=\"var(--s{colour})\"/>",
+                    px(a),
+                    py(b)
+                ),
+            );
         }
         let at = LEFT + 150.0 * i as f64;
-        draw(&mut svg, format_args!("<rect x=\"{at:.1}\" y=\"6\" width=\"12\" height=\"12\" rx=\"2\" fill=\"var(--s{colour})\"/><text x=\"{:.1}\" y=\"16\">{}</text>", at + 17.0, escape(&line.name)));
+        draw(
+            &mut svg,
+            format_args!(
+                "<rect x=\"{at:.1}\" y=\"6\" width=\"12\" height=\"12\" rx=\"2\" fill=\"var(--s{colour})\"/><text x=\"{:.1}\" y=\"16\">{}</text>",
+                at + 17.0,
+                escape(&line.name)
+            ),
+        );
     }
-    draw(&mut svg, format_args!("<text class=\"dim\" x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{}</text>", (LEFT + WIDTH - RIGHT) / 2.0, HEIGHT - 8.0, escape(&x.label)));
-    draw(&mut svg, format_args!("<text class=\"dim\" transform=\"translate(14,{:.1}) rotate(-90)\" text-anchor=\"middle\">{}</text>", HEIGHT / 2.0, escape(&y.label)));
+    draw(
+        &mut svg,
+        format_args!(
+            "<text class=\"dim\" x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{}</text>",
+            (LEFT + WIDTH - RIGHT) / 2.0,
+            HEIGHT - 8.0,
+            escape(&x.label)
+        ),
+    );
+    draw(
+        &mut svg,
+        format_args!(
+            "<text class=\"dim\" transform=\"translate(14,{:.1}) rotate(-90)\" text-anchor=\"middle\">{}</text>",
+            HEIGHT / 2.0,
+            escape(&y.label)
+        ),
+    );
     svg + "</svg>"
 }
 
@@ -95,29 +153,69 @@ pub(super) fn bars(caption: &str, unit: &str, values: &[(String, f64)]) -> Strin
     for (i, (name, value)) in values.iter().enumerate().filter(|(_, (_, v))| v.is_finite()) {
         let y = 30.0 * i as f64 + 4.0;
         let width = value.max(0.0) / largest * (WIDTH - 330.0);
-        draw(&mut svg, format_args!("<text x=\"210\" y=\"{:.1}\" text-anchor=\"end\">{}</text>", y + 15.0, escape(name)));
-        draw(&mut svg, format_args!("<rect x=\"220\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"20\" rx=\"3\" fill=\"var(--s{})\"/>", i % COLOURS));
-        draw(&mut svg, format_args!("<text x=\"{:.1}\" y=\"{:.1}\">{} {}</text>", 228.0 + width, y + 15.0, number(*value), escape(unit)));
+        draw(
+            &mut svg,
+            format_args!("<text x=\"210\" y=\"{:.1}\" text-anchor=\"end\">{}</text>", y + 15.0, escape(name)),
+        );
+        draw(
+            &mut svg,
+            format_args!(
+                "<rect x=\"220\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"20\" rx=\"3\" fill=\"var(--s{})\"/>",
+                i % COLOURS
+            ),
+        );
+        draw(
+            &mut svg,
+            format_args!(
+                "<text x=\"{:.1}\" y=\"{:.1}\">{} {}</text>",
+                228.0 + width,
+                y + 15.0,
+                number(*value),
+                escape(unit)
+            ),
+        );
     }
     svg + "</svg>"
 }
 
 /// A heat map; darker is more.
 pub(super) fn matrix(caption: &str, rows: &[String], columns: &[String], values: &[Vec<f64>]) -> String {
-    let largest = values.iter().flatten().copied().filter(|v| v.is_finite()).fold(0.0f64, f64::max).max(1e-12);
+    let largest =
+        values.iter().flatten().copied().filter(|v| v.is_finite()).fold(0.0f64, f64::max).max(1e-12);
     let cell = ((WIDTH - 100.0) / columns.len().max(1) as f64).min(36.0);
     let height = cell * rows.len() as f64 + 44.0;
     let mut svg = open(caption, height);
     for (c, name) in columns.iter().enumerate() {
-        draw(&mut svg, format_args!("<text x=\"{:.1}\" y=\"30\" text-anchor=\"middle\">{}</text>", 90.0 + cell * (c as f64 + 0.5), escape(name)));
+        draw(
+            &mut svg,
+            format_args!(
+                "<text x=\"{:.1}\" y=\"30\" text-anchor=\"middle\">{}</text>",
+                90.0 + cell * (c as f64 + 0.5),
+                escape(name)
+            ),
+        );
     }
     for (r, name) in rows.iter().enumerate() {
         let y = 38.0 + cell * r as f64;
-        draw(&mut svg, format_args!("<text x=\"82\" y=\"{:.1}\" text-anchor=\"end\">{}</text>", y + cell / 2.0 + 4.0, escape(name)));
+        draw(
+            &mut svg,
+            format_args!(
+                "<text x=\"82\" y=\"{:.1}\" text-anchor=\"end\">{}</text>",
+                y + cell / 2.0 + 4.0,
+                escape(name)
+            ),
+        );
         for (c, value) in values.get(r).into_iter().flatten().enumerate().filter(|(_, v)| v.is_finite()) {
             let opacity = (value / largest).clamp(0.0, 1.0);
             let title = format!("{name} → {}: {}", columns.get(c).map_or("", String::as_str), number(*value));
-            draw(&mut svg, format_args!("<rect x=\"{:.1}\" y=\"{y:.1}\" width=\"{cell:.1}\" height=\"{cell:.1}\" fill=\"var(--s0)\" fill-opacity=\"{opacity:.3}\"><title>{}</title></rect>", 90.0 + cell * c as f64, escape(&title)));
+            draw(
+                &mut svg,
+                format_args!(
+                    "<rect x=\"{:.1}\" y=\"{y:.1}\" width=\"{cell:.1}\" height=\"{cell:.1}\" fill=\"var(--s0)\" fill-opacity=\"{opacity:.3}\"><title>{}</title></rect>",
+                    90.0 + cell * c as f64,
+                    escape(&title)
+                ),
+            );
         }
     }
     svg + "</svg>"

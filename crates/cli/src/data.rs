@@ -1,0 +1,189 @@
+//! `auricle data`.
+
+use anyhow::{Context as _, Result, bail};
+use auricle_asr::CtcConfig;
+use auricle_data::doctor::{self, CheckConfig, CheckReport, Finding, Set};
+use auricle_data::{Manifest, Utterance, read_any};
+use auricle_text::Tokenizer;
+use auricle_train::{Recipe, recipe};
+use indicatif::ProgressBar;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Findings of one kind that are printed; --json prints all.
+const SHOWN: usize = 5;
+
+#[derive(clap::Subcommand)]
+pub enum Command {
+    /// Find what is wrong with a corpus: audio, durations, transcripts, duplicates, leaks.
+    #[command(after_help = "Examples:
+  auricle data check data/mini/train.jsonl data/mini/dev.jsonl
+  auricle data check data/mini/train.jsonl --recipe recipes/mini_librispeech/ctc_from_scratch.toml
+  auricle data check kaldi/data/train --fix data/clean
+
+Exits with status 1 where there are errors.")]
+    Check(Check),
+    /// Turn any corpus that can be read (NeMo, Kaldi, lhotse, CSV, folder) into a manifest.
+    #[command(after_help = "Examples:
+  auricle data convert kaldi/data/train --out data/train.jsonl
+  auricle data convert cuts.jsonl.gz --out data/cuts.jsonl")]
+    Convert(Convert),
+}
+
+#[derive(clap::Args)]
+pub struct Check {
+    /// Manifests, or anything that can be read; each is a set of its own.
+    #[arg(required = true)]
+    sets: Vec<PathBuf>,
+    /// Also find utterances that cannot align under this CTC recipe.
+    #[arg(long)]
+    recipe: Option<PathBuf>,
+    /// The sampling rate that all files should have.
+    #[arg(long)]
+    sample_rate: Option<u32>,
+    /// Every utterance needs a transcript.
+    #[arg(long)]
+    needs_text: bool,
+    /// Write mended manifests to this folder.
+    #[arg(long, value_name = "FOLDER")]
+    fix: Option<PathBuf>,
+    /// Machine-readable output, one JSON object.
+    #[arg(long)]
+    json: bool,
+    /// Threads that decode. Default: all.
+    #[arg(long)]
+    workers: Option<usize>,
+}
+
+#[derive(clap::Args)]
+pub struct Convert {
+    /// What to read.
+    input: PathBuf,
+    /// Manifest to write.
+    #[arg(long)]
+    out: PathBuf,
+}
+
+pub fn run(command: &Command) -> Result<ExitCode> {
+    match command {
+        Command::Check(args) => check(args),
+        Command::Convert(args) => {
+            let utterances = read_any(&args.input)?;
+            Manifest::write(&args.out, &utterances)?;
+            let hours = utterances.iter().map(|u| u.duration_secs).sum::<f64>() / 3600.0;
+            println!("{}: {} utterances, {hours:.2} h", args.out.display(), utterances.len());
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+fn check(args: &Check) -> Result<ExitCode> {
+    let sets = args.sets.iter().map(|path| {
+        // Read leniently: a repeated id is a finding here, not an obstacle.
+        Ok(Set { name: doctor::set_name(path), utterances: read_leniently(path)? })
+    });
+    let sets: Vec<Set> = sets.collect::<Result<_>>()?;
+    let total: usize = sets.iter().map(|s| s.utterances.len()).sum();
+    let workers =
+        args.workers.or_else(|| std::thread::available_parallelism().ok().map(usize::from)).unwrap_or(1);
+    let config = CheckConfig { sample_rate: args.sample_rate, workers, needs_text: args.needs_text };
+    let bar = if args.json { ProgressBar::hidden() } else { ProgressBar::new(total as u64) };
+    let mut report = doctor::check(&sets, &config, || bar.inc(1));
+    bar.finish_and_clear();
+    if let Some(path) = &args.recipe {
+        let aligned = Aligner::new(&crate::train::load(path, &[])?)?;
+        report.findings.extend(sets.iter().flat_map(|set| aligned.cannot_align(set)));
+    }
+    if args.json {
+        println!("{}", serde_json::to_string(&report)?);
+    } else {
+        print(&sets, &report);
+    }
+    if let Some(folder) = &args.fix {
+        for set in doctor::fix(&sets, &report) {
+            let path = folder.join(format!("{}.jsonl", set.name));
+            Manifest::write(&path, &set.utterances)?;
+            eprintln!("{}: {} utterances", path.display(), set.utterances.len());
+        }
+    }
+    Ok(if report.has_errors() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+fn read_leniently(path: &std::path::Path) -> Result<Vec<Utterance>> {
+    match read_any(path) {
+        Err(auricle_data::DataError::Layout { reason, .. }) if reason.contains("comes twice") => {
+            let manifest = Manifest::open(path)?;
+            Ok((0..manifest.len()).map(|i| manifest.get(i)).collect::<Result<_, _>>()?)
+        }
+        other => Ok(other?),
+    }
+}
+
+fn print(sets: &[Set], report: &CheckReport) {
+    for set in sets {
+        let hours = set.utterances.iter().map(|u| u.duration_secs).sum::<f64>() / 3600.0;
+        let mut speakers: Vec<&str> = set.utterances.iter().filter_map(|u| u.speaker.as_deref()).collect();
+        speakers.sort_unstable();
+        speakers.dedup();
+        println!(
+            "{}: {} utterances, {hours:.2} h, {} speakers",
+            set.name,
+            set.utterances.len(),
+            speakers.len()
+        );
+    }
+    let mut kinds = BTreeMap::<&str, Vec<&Finding>>::new();
+    for finding in &report.findings {
+        kinds.entry(finding.kind).or_default().push(finding);
+    }
+    for (kind, findings) in &kinds {
+        println!("\n{kind}: {} ({:?})\n  {}", findings.len(), findings[0].severity, doctor::advice(kind));
+        for finding in findings.iter().take(SHOWN) {
+            println!("  - {} {}: {}", finding.set, finding.id, finding.detail);
+        }
+        if findings.len() > SHOWN {
+            println!("  … and {} more (--json shows all)", findings.len() - SHOWN);
+        }
+    }
+    if kinds.is_empty() {
+        println!("nothing wrong");
+    }
+}
+
+/// Says which utterances a CTC recipe cannot align.
+pub struct Aligner {
+    config: CtcConfig,
+    tokenizer: Tokenizer,
+}
+
+impl Aligner {
+    /// The aligner of a CTC recipe.
+    pub fn new(recipe: &Recipe) -> Result<Self> {
+        if recipe.task != "ctc" {
+            bail!("alignment needs a recipe of task `ctc`, not `{}`", recipe.task);
+        }
+        let config: CtcConfig = recipe::parse(&recipe.model, "model")?;
+        let tokenizer = match &config.tokenizer {
+            Some(path) => Tokenizer::load(path).with_context(|| path.display().to_string())?,
+            None => Tokenizer::characters(),
+        };
+        Ok(Self { config, tokenizer })
+    }
+
+    /// Findings of kind `cannot-align`.
+    pub fn cannot_align(&self, set: &Set) -> Vec<Finding> {
+        let frames = |secs| {
+            let mel = self.config.front_end.num_frames_from_secs(secs);
+            mel.div_ceil(self.config.encoder.downsampling()) * self.config.head.upsampling()
+        };
+        let tokens = |text: &str| self.tokenizer.encode(text).ok();
+        doctor::cannot_align(set, &frames, &tokens)
+    }
+}
+
+/// What cannot align in words, for the pre-flight check.
+pub fn cannot_align(utterances: &[Utterance], recipe: &Recipe) -> Result<Vec<String>> {
+    let set = Set { name: "train".into(), utterances: utterances.to_vec() };
+    Ok(Aligner::new(recipe)?.cannot_align(&set).iter().map(|f| format!("{}: {}", f.id, f.detail)).collect())
+}

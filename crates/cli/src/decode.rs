@@ -1,0 +1,120 @@
+//! `auricle decode`.
+
+use crate::tasks::load_model;
+use anyhow::{Context as _, Result};
+use auricle_asr::{Recogniser, TranscribeConfig, transcribe};
+use auricle_data::{Utterance, read_any};
+use auricle_decode::write::{Format, write};
+use indicatif::{ProgressBar, ProgressStyle};
+use std::fs::File;
+use std::io::{BufWriter, IsTerminal as _, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Instant;
+
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  auricle decode --model asr-en-small talk.mp3
+  auricle decode --model runs/mini_librispeech-ctc_from_pretrained data/mini/dev.jsonl --json --out dev.jsonl
+  auricle decode --model asr-en-small lecture.m4a --srt --out lecture.srt
+  auricle decode --model asr-en-small recordings/
+
+Inputs are audio files, manifests of any readable layout, or folders. Recordings over 30 s are cut
+where nobody speaks. Output is in the order of the inputs. What cannot be read is reported on the
+error stream, the rest is decoded, and the exit status is 1.")]
+pub struct Args {
+    /// Model: a folder, a file, a run directory, or the name of a shipped model.
+    #[arg(long, default_value = "asr-en-small")]
+    model: PathBuf,
+    /// Audio files, manifests or folders.
+    #[arg(required = true)]
+    inputs: Vec<PathBuf>,
+    /// One JSON object a line: id, text, duration, words with times and confidences.
+    #[arg(long, conflicts_with_all = ["ctm", "srt"])]
+    json: bool,
+    /// NIST time-marked words.
+    #[arg(long, conflicts_with = "srt")]
+    ctm: bool,
+    /// Subtitles.
+    #[arg(long)]
+    srt: bool,
+    /// Write here instead of to the standard output.
+    #[arg(long)]
+    out: Option<PathBuf>,
+    /// Seconds of audio in a batch.
+    #[arg(long, default_value_t = TranscribeConfig::default().batch_secs)]
+    batch_secs: f64,
+    /// Device.
+    #[arg(long, default_value = "cpu")]
+    device: String,
+    /// No progress bar and no summary.
+    #[arg(long, short)]
+    quiet: bool,
+}
+
+pub fn run(args: &Args) -> Result<ExitCode> {
+    let format = match (args.json, args.ctm, args.srt) {
+        (true, ..) => Format::Json,
+        (_, true, _) => Format::Ctm,
+        (_, _, true) => Format::Srt,
+        _ => Format::Text,
+    };
+    let mut failures = 0;
+    let mut utterances: Vec<Utterance> = Vec::new();
+    for input in &args.inputs {
+        match read_any(input) {
+            Ok(found) => utterances.extend(found),
+            Err(error) => {
+                failures += 1;
+                eprintln!("error: {error}");
+            }
+        }
+    }
+    let device = auricle_tensor::device(&args.device)?;
+    let (tensors, metadata) = load_model(&args.model)?;
+    let recogniser = Recogniser::from_weights(tensors, &metadata, &device)?;
+    let mut out: Box<dyn Write> = match &args.out {
+        Some(path) => {
+            Box::new(BufWriter::new(File::create(path).with_context(|| path.display().to_string())?))
+        }
+        None => Box::new(std::io::stdout().lock()),
+    };
+    let bar = progress(utterances.len(), args.quiet);
+    let config = TranscribeConfig { batch_secs: args.batch_secs, ..TranscribeConfig::default() };
+    let started = Instant::now();
+    let (mut cues, mut secs) = (0, 0.0);
+    transcribe(&recogniser, &utterances, &config, |_, result| -> Result<()> {
+        bar.inc(1);
+        match result {
+            Ok(transcript) => {
+                secs += transcript.duration_secs;
+                write(&mut out, &transcript, format, &mut cues).context("cannot write the transcript")
+            }
+            Err(error) => {
+                failures += 1;
+                bar.suspend(|| eprintln!("error: {error}"));
+                Ok(())
+            }
+        }
+    })?;
+    out.flush().context("cannot write the transcripts")?;
+    bar.finish_and_clear();
+    if !args.quiet {
+        let took = started.elapsed().as_secs_f64();
+        let count = utterances.len();
+        eprintln!(
+            "{count} recordings, {secs:.1} s of audio in {took:.1} s: real-time factor {:.4}",
+            took / secs.max(1e-9)
+        );
+    }
+    Ok(if failures == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn progress(count: usize, quiet: bool) -> ProgressBar {
+    if quiet || !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let style = ProgressStyle::with_template("{bar:40} {pos}/{len} recordings, {eta} left")
+        .unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::new(count as u64).with_style(style)
+}

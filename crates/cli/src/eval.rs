@@ -1,0 +1,161 @@
+//! `auricle eval`.
+
+use anyhow::{Context as _, Result, bail};
+use auricle_data::read_any;
+use auricle_rng::Key;
+use auricle_text::{ErrorCounts, Scored, bootstrap_interval, cer, normalise, report, wer};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// Resamples of the bootstrap.
+const RESAMPLES: usize = 10_000;
+
+#[derive(clap::Subcommand)]
+pub enum Command {
+    /// Word and character error rates of transcripts.
+    #[command(after_help = "Examples:
+  auricle decode --model asr-en-small data/mini/dev.jsonl --json --out dev.hyp.jsonl
+  auricle eval asr --ref data/mini/dev.jsonl --hyp dev.hyp.jsonl --report dev.txt")]
+    Asr(Asr),
+}
+
+#[derive(clap::Args)]
+pub struct Asr {
+    /// References: a manifest with transcripts.
+    #[arg(long = "ref")]
+    reference: PathBuf,
+    /// Hypotheses: `decode --json` output, or lines of `<id> <text>`.
+    #[arg(long = "hyp")]
+    hypothesis: PathBuf,
+    /// Write the alignment report (speakers, confusions, every utterance) here.
+    #[arg(long)]
+    report: Option<PathBuf>,
+    /// Machine-readable output, one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(command: &Command) -> Result<ExitCode> {
+    match command {
+        Command::Asr(args) => asr(args),
+    }
+}
+
+/// Scores of a set of transcripts.
+pub struct AsrScores {
+    /// Pooled word errors.
+    pub words: ErrorCounts,
+    /// Pooled character errors.
+    pub characters: ErrorCounts,
+    /// 95 % interval of the word error rate.
+    pub interval: (f64, f64),
+    /// What the bootstrap resamples.
+    pub unit: &'static str,
+}
+
+/// Pools errors over normalised texts; the bootstrap resamples speakers where there are at least
+/// ten, else utterances.
+pub fn score(scored: &[Scored]) -> AsrScores {
+    let (mut words, mut characters) = (ErrorCounts::default(), ErrorCounts::default());
+    let mut speakers = BTreeMap::<&str, ErrorCounts>::new();
+    let mut single = Vec::with_capacity(scored.len());
+    for item in scored {
+        let own = wer(&item.reference, &item.hypothesis);
+        words += own;
+        characters += cer(&item.reference, &item.hypothesis);
+        *speakers.entry(item.speaker.as_deref().unwrap_or_default()).or_default() += own;
+        single.push(own);
+    }
+    let by_speaker = speakers.len() >= 10;
+    let groups: Vec<ErrorCounts> = if by_speaker { speakers.into_values().collect() } else { single };
+    let interval = bootstrap_interval(&groups, RESAMPLES, Key::new(0));
+    AsrScores { words, characters, interval, unit: if by_speaker { "speakers" } else { "utterances" } }
+}
+
+fn asr(args: &Asr) -> Result<ExitCode> {
+    let hypotheses = read_hypotheses(&args.hypothesis)?;
+    let mut scored = Vec::new();
+    let mut missing = Vec::new();
+    for utterance in read_any(&args.reference)? {
+        let Some(text) = &utterance.text else {
+            bail!("{}: utterance {} has no transcript", args.reference.display(), utterance.id)
+        };
+        let hypothesis = hypotheses.get(&utterance.id);
+        if hypothesis.is_none() {
+            missing.push(utterance.id.clone());
+        }
+        scored.push(Scored {
+            id: utterance.id,
+            speaker: utterance.speaker,
+            reference: normalise(text),
+            hypothesis: normalise(hypothesis.map_or("", String::as_str)),
+        });
+    }
+    if scored.is_empty() {
+        bail!("{} has no utterance", args.reference.display());
+    }
+    if missing.len() == scored.len() {
+        bail!(
+            "no id of {} is in {}: are they of the same set?",
+            args.reference.display(),
+            args.hypothesis.display()
+        );
+    }
+    let AsrScores { words, characters, interval, unit } = score(&scored);
+    if let Some(path) = &args.report {
+        auricle_train::files::atomic_write(path, report(&scored).as_bytes())
+            .with_context(|| path.display().to_string())?;
+    }
+    if args.json {
+        let json = serde_json::json!({
+            "utterances": scored.len(), "missing": missing,
+            "wer": words.rate(), "wer_interval_95": [interval.0, interval.1], "bootstrap_unit": unit, "words": words,
+            "cer": characters.rate(), "characters": characters,
+        });
+        println!("{json}");
+        return Ok(ExitCode::SUCCESS);
+    }
+    println!("utterances  {}", scored.len());
+    if !missing.is_empty() {
+        println!("missing     {} without hypothesis, counted as deleted: {}", missing.len(), first(&missing));
+    }
+    let ErrorCounts { substitutions, deletions, insertions, reference } = words;
+    println!(
+        "WER         {:.2} %  (95 % interval {:.2} to {:.2}, bootstrap over {unit})",
+        100.0 * words.rate(),
+        100.0 * interval.0,
+        100.0 * interval.1
+    );
+    println!(
+        "            {substitutions} substitutions, {deletions} deletions, {insertions} insertions, {reference} words"
+    );
+    println!("CER         {:.2} %  ({} characters)", 100.0 * characters.rate(), characters.reference);
+    Ok(ExitCode::SUCCESS)
+}
+
+fn first(ids: &[String]) -> String {
+    let shown = ids.iter().take(5).cloned().collect::<Vec<_>>().join(", ");
+    if ids.len() > 5 { format!("{shown}, …") } else { shown }
+}
+
+/// Texts by id, of JSON lines with `id` and `text`, or of `<id> <text>` lines.
+fn read_hypotheses(path: &Path) -> Result<BTreeMap<String, String>> {
+    let content = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
+    let mut texts = BTreeMap::new();
+    for (number, line) in content.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+        let place = || format!("{}, line {}", path.display(), number + 1);
+        let (id, text) = if line.starts_with('{') {
+            let object: serde_json::Value = serde_json::from_str(line).with_context(place)?;
+            let field = |name: &str| object.get(name).and_then(|v| v.as_str()).map(str::to_string);
+            field("id").zip(field("text")).with_context(|| format!("{}: needs `id` and `text`", place()))?
+        } else {
+            let (id, text) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
+            (id.to_string(), text.to_string())
+        };
+        if texts.insert(id.clone(), text).is_some() {
+            bail!("{}: id `{id}` comes twice", place());
+        }
+    }
+    Ok(texts)
+}

@@ -1,0 +1,175 @@
+//! `auricle model`.
+
+use crate::tasks::{find_model, load_model};
+use anyhow::{Context as _, Result, bail};
+use auricle_nn::params::NamedTensors;
+use auricle_nn::weights::{self, Precision};
+use burn::tensor::TensorData;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+#[derive(clap::Subcommand)]
+pub enum Command {
+    /// What a model is: kind, parameters, configuration, provenance.
+    #[command(after_help = "Example:\n  auricle model info asr-en-small --tensors")]
+    Info(Info),
+    /// Read a checkpoint of the published SPIRAL program (PyTorch Lightning) and write safetensors.
+    #[command(after_help = "Example:
+  auricle model import st2vec_base.ckpt --config recipes/librispeech/spiral_base.toml --out models/spiral-base
+
+Nothing in the checkpoint is executed: its pickle is read by a machine that knows tensors only.")]
+    Import(Import),
+    /// Copy a model, in half precision and with a licence and provenance in its metadata.
+    #[command(
+        after_help = "Example:\n  auricle model export runs/ctc --f16 --licence CC-BY-4.0 --provenance \"mini LibriSpeech\" --out models/asr"
+    )]
+    Export(Export),
+    /// Average the weights of several models or checkpoints of one run.
+    #[command(after_help = "Example:\n  auricle model average runs/a runs/b --out models/average")]
+    Average(Average),
+}
+
+#[derive(clap::Args)]
+pub struct Info {
+    /// Model: a folder, a file, or the name of a shipped model.
+    model: PathBuf,
+    /// List every tensor.
+    #[arg(long)]
+    tensors: bool,
+    /// Machine-readable output.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(clap::Args)]
+pub struct Import {
+    /// The checkpoint.
+    checkpoint: PathBuf,
+    /// A recipe with the encoder's configuration.
+    #[arg(long, default_value = "recipes/librispeech/spiral_base.toml")]
+    config: PathBuf,
+    /// Folder to write.
+    #[arg(long)]
+    out: PathBuf,
+    /// Take the teacher's encoder instead of the student's.
+    #[arg(long)]
+    teacher: bool,
+}
+
+#[derive(clap::Args)]
+pub struct Export {
+    /// Model.
+    model: PathBuf,
+    /// Folder to write.
+    #[arg(long)]
+    out: PathBuf,
+    /// Half precision.
+    #[arg(long)]
+    f16: bool,
+    /// Licence of the weights, for the metadata.
+    #[arg(long)]
+    licence: Option<String>,
+    /// Data and training, for the metadata.
+    #[arg(long)]
+    provenance: Option<String>,
+}
+
+#[derive(clap::Args)]
+pub struct Average {
+    /// Models of the same configuration.
+    #[arg(required = true, num_args = 2..)]
+    models: Vec<PathBuf>,
+    /// Folder to write.
+    #[arg(long)]
+    out: PathBuf,
+}
+
+pub fn run(command: &Command) -> Result<ExitCode> {
+    match command {
+        Command::Info(args) => info(args),
+        Command::Import(_) => bail!("TEMP"),
+        Command::Export(args) => {
+            let (tensors, mut metadata) = load_model(&args.model)?;
+            for (name, value) in [("licence", &args.licence), ("provenance", &args.provenance)] {
+                metadata.extend(value.clone().map(|value| (name.to_string(), value)));
+            }
+            let precision = if args.f16 { Precision::F16 } else { Precision::F32 };
+            write(&args.out, &tensors, &metadata, precision)
+        }
+        Command::Average(args) => average(args),
+    }
+}
+
+/// Writes `<folder>/model.safetensors`.
+pub fn write(
+    folder: &Path,
+    tensors: &NamedTensors,
+    metadata: &weights::Metadata,
+    precision: Precision,
+) -> Result<ExitCode> {
+    let bytes = weights::to_bytes(tensors, metadata, precision)?;
+    std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+    let path = folder.join("model.safetensors");
+    auricle_train::files::atomic_write(&path, &bytes).with_context(|| path.display().to_string())?;
+    println!("{}: {} tensors, {:.1} MB", path.display(), tensors.len(), bytes.len() as f64 / 1e6);
+    Ok(ExitCode::SUCCESS)
+}
+
+fn info(args: &Info) -> Result<ExitCode> {
+    let path = find_model(&args.model)?;
+    let (tensors, metadata) = load_model(&args.model)?;
+    let values: usize = tensors.values().map(|data| data.num_elements()).sum();
+    if args.json {
+        let shapes: serde_json::Map<String, serde_json::Value> = tensors
+            .iter()
+            .map(|(name, data)| (name.clone(), serde_json::json!(data.shape().to_vec())))
+            .collect();
+        let object = serde_json::json!({
+            "path": path, "parameters": values, "metadata": metadata,
+            "tensors": if args.tensors { serde_json::Value::Object(shapes) } else { tensors.len().into() },
+        });
+        println!("{object}");
+        return Ok(ExitCode::SUCCESS);
+    }
+    println!("path        {}", path.display());
+    println!("parameters  {values} in {} tensors", tensors.len());
+    for (name, value) in &metadata {
+        println!("{name:11} {value}");
+    }
+    if args.tensors {
+        for (name, data) in &tensors {
+            println!("  {name} {:?}", data.shape().to_vec());
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn average(args: &Average) -> Result<ExitCode> {
+    let mut sum = NamedTensors::new();
+    let mut first = None;
+    for model in &args.models {
+        let (tensors, metadata) = load_model(model)?;
+        if first.is_some() && sum.keys().ne(tensors.keys()) {
+            bail!("{} has other tensors than {}", model.display(), args.models[0].display());
+        }
+        first.get_or_insert(metadata);
+        for (name, data) in tensors {
+            let shape = data.shape().to_vec();
+            let mut values = data.try_to_vec::<f32>().map_err(|e| anyhow::anyhow!("{name}: {e:?}"))?;
+            if let Some(before) = sum.get(&name) {
+                if before.shape().to_vec() != shape {
+                    bail!("tensor `{name}` of {} has another shape", model.display());
+                }
+                let before = before.try_to_vec::<f32>().map_err(|e| anyhow::anyhow!("{name}: {e:?}"))?;
+                values.iter_mut().zip(before).for_each(|(value, before)| *value += before);
+            }
+            sum.insert(name, TensorData::new(values, shape));
+        }
+    }
+    let share = 1.0 / args.models.len() as f32;
+    for data in sum.values_mut() {
+        let values = data.try_to_vec::<f32>().map_err(|e| anyhow::anyhow!("{e:?}"))?;
+        *data = TensorData::new(values.iter().map(|v| v * share).collect::<Vec<_>>(), data.shape().to_vec());
+    }
+    write(&args.out, &sum, &first.unwrap_or_default(), Precision::F32)
+}

@@ -1,0 +1,217 @@
+//! `auricle quickstart`: every system, trained and evaluated on the built-in corpus.
+
+use crate::eval::{AsrScores, score};
+use crate::tasks::{load_model, manifests};
+use anyhow::{Context as _, Result, bail};
+use auricle_asr::{Recogniser, TranscribeConfig, transcribe};
+use auricle_data::builtin;
+use auricle_text::{Scored, normalise};
+use auricle_train::log::read_series;
+use auricle_train::report::{Axis, Report, Series};
+use auricle_train::{Outcome, files::atomic_write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+/// The recipes, so that the program needs no file beside it.
+const RECIPES: [(&str, &str); 3] = [
+    ("spiral_pretrain.toml", include_str!("../../../recipes/quickstart/spiral_pretrain.toml")),
+    ("ctc_from_scratch.toml", include_str!("../../../recipes/quickstart/ctc_from_scratch.toml")),
+    ("ctc_from_pretrained.toml", include_str!("../../../recipes/quickstart/ctc_from_pretrained.toml")),
+];
+
+#[derive(clap::Args)]
+#[command(after_help = "Example:
+  auricle quickstart --out runs/quickstart
+
+The corpus is synthetic speech that comes with the program: scores on it say that the systems work,
+nothing about people's speech. See recipes/ for real corpora.")]
+pub struct Args {
+    /// Folder for corpus, runs and report.
+    #[arg(long, default_value = "runs/quickstart")]
+    out: PathBuf,
+    /// No progress bars.
+    #[arg(long, short)]
+    quiet: bool,
+}
+
+/// One trained recogniser and its scores on the test set.
+struct Row {
+    name: &'static str,
+    run: PathBuf,
+    scores: AsrScores,
+    train_secs: f64,
+    examples: Vec<Scored>,
+}
+
+pub fn run(args: &Args) -> Result<ExitCode> {
+    let started = Instant::now();
+    let stop = Arc::new(AtomicBool::new(false));
+    let asked = stop.clone();
+    ctrlc::set_handler(move || asked.store(true, Ordering::Relaxed)).context("cannot catch Ctrl-C")?;
+
+    println!("1/5  the built-in corpus");
+    let corpus = builtin::extract(&args.out.join("corpus"))?;
+    for manifest in [&corpus.train, &corpus.dev, &corpus.test] {
+        let utterances = manifests(std::slice::from_ref(manifest))?;
+        let minutes = utterances.iter().map(|u| u.duration_secs).sum::<f64>() / 60.0;
+        println!("     {}: {} utterances, {minutes:.1} min", manifest.display(), utterances.len());
+    }
+    let recipes = args.out.join("recipes");
+    std::fs::create_dir_all(&recipes).with_context(|| recipes.display().to_string())?;
+    for (name, text) in RECIPES {
+        let path = recipes.join(name);
+        atomic_write(&path, text.as_bytes()).with_context(|| path.display().to_string())?;
+    }
+
+    println!("2/5  SPIRAL pre-training, without transcripts");
+    let pretrain_secs = train(args, "spiral_pretrain", &corpus, &stop)?;
+    let mut rows = Vec::new();
+    for (number, name, label) in
+        [(3, "ctc_from_scratch", "CTC from random weights"), (4, "ctc_from_pretrained", "CTC from SPIRAL")]
+    {
+        println!("{number}/5  {label}");
+        let train_secs = train(args, name, &corpus, &stop)?;
+        let run = args.out.join(name);
+        let examples = decode(&run, &corpus.test)?;
+        rows.push(Row { name: label, run, scores: score(&examples), train_secs, examples });
+    }
+    println!("5/5  results on the test speakers, who are in no other set\n");
+    table(&rows);
+    let report = args.out.join("report.html");
+    page(&rows, &args.out.join("spiral_pretrain"), pretrain_secs)?
+        .write(&report)
+        .with_context(|| report.display().to_string())?;
+    println!("\nreport: {}", report.display());
+    println!("took {:.0} s", started.elapsed().as_secs_f64());
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Trains one recipe anew in `<out>/<name>`; seconds.
+fn train(args: &Args, name: &str, corpus: &builtin::Extracted, stop: &AtomicBool) -> Result<f64> {
+    let started = Instant::now();
+    let file = args.out.join("recipes").join(format!("{name}.toml"));
+    let mut recipe = crate::train::load(&file, &[])?;
+    recipe.data.train = vec![corpus.train.clone()];
+    recipe.data.validation = vec![corpus.dev.clone()];
+    if recipe.model.contains_key("init_from") {
+        let pretrained = args.out.join("spiral_pretrain").display().to_string();
+        recipe.model.insert("init_from".into(), pretrained.into());
+    }
+    let run = args.out.join(name);
+    if run.exists() {
+        std::fs::remove_dir_all(&run).with_context(|| run.display().to_string())?;
+    }
+    match crate::train::train(&recipe, &run, false, args.quiet, stop)? {
+        Outcome::Interrupted => bail!("interrupted; run it again, it takes minutes"),
+        Outcome::Finished | Outcome::EarlyStopped => Ok(started.elapsed().as_secs_f64()),
+    }
+}
+
+/// Transcripts of a test set.
+fn decode(run: &Path, manifest: &Path) -> Result<Vec<Scored>> {
+    let (tensors, metadata) = load_model(run)?;
+    let recogniser = Recogniser::from_weights(tensors, &metadata, &auricle_tensor::device("cpu")?)?;
+    let utterances = manifests(&[manifest.to_path_buf()])?;
+    let mut scored = Vec::with_capacity(utterances.len());
+    transcribe(&recogniser, &utterances, &TranscribeConfig::default(), |index, transcript| -> Result<()> {
+        let utterance = &utterances[index];
+        scored.push(Scored {
+            id: utterance.id.clone(),
+            speaker: utterance.speaker.clone(),
+            reference: normalise(utterance.text.as_deref().unwrap_or_default()),
+            hypothesis: transcript?.text,
+        });
+        Ok(())
+    })?;
+    Ok(scored)
+}
+
+fn table(rows: &[Row]) {
+    println!("{:26} {:>8} {:>20} {:>8} {:>9}", "system", "WER %", "95 % interval", "CER %", "train s");
+    for row in rows {
+        let AsrScores { words, characters, interval, .. } = &row.scores;
+        let interval = format!("{:.1} to {:.1}", 100.0 * interval.0, 100.0 * interval.1);
+        println!(
+            "{:26} {:8.1} {interval:>20} {:8.1} {:9.0}",
+            row.name,
+            100.0 * words.rate(),
+            100.0 * characters.rate(),
+            row.train_secs
+        );
+    }
+    if let Some(gain) = gain(rows) {
+        println!("\n{gain}");
+    }
+}
+
+/// What pre-training brought, in words, whichever way it went.
+fn gain(rows: &[Row]) -> Option<String> {
+    let [scratch, pretrained] = rows else { return None };
+    let (before, after) = (scratch.scores.words.rate(), pretrained.scores.words.rate());
+    let change = 100.0 * (before - after) / before.max(1e-9);
+    let verb = if after < before { "lowers" } else { "does not lower" };
+    Some(format!(
+        "SPIRAL pre-training {verb} the word error rate: {:.1} % → {:.1} % ({change:.0} % relative), same fine-tuning steps.",
+        100.0 * before,
+        100.0 * after
+    ))
+}
+
+fn page(rows: &[Row], pretrain: &Path, pretrain_secs: f64) -> Result<Report> {
+    let cells: Vec<Vec<String>> = rows
+        .iter()
+        .map(|row| {
+            let AsrScores { words, characters, interval, .. } = &row.scores;
+            vec![
+                row.name.to_string(),
+                format!("{:.1}", 100.0 * words.rate()),
+                format!("{:.1} to {:.1}", 100.0 * interval.0, 100.0 * interval.1),
+                format!("{:.1}", 100.0 * characters.rate()),
+                format!("{:.0}", row.train_secs),
+            ]
+        })
+        .collect();
+    let curve = |run: &Path, name: &str, label: &str| -> Result<Series> {
+        let log = run.join("log.jsonl");
+        let points =
+            read_series(&log).with_context(|| log.display().to_string())?.remove(name).unwrap_or_default();
+        Ok(Series { name: label.to_string(), points })
+    };
+    let validation =
+        rows.iter().map(|row| curve(&row.run, "validation/wer", row.name)).collect::<Result<Vec<_>>>()?;
+    let losses =
+        rows.iter().map(|row| curve(&row.run, "train/loss", row.name)).collect::<Result<Vec<_>>>()?;
+    let bars: Vec<(String, f64)> =
+        rows.iter().map(|row| (row.name.to_string(), 100.0 * row.scores.words.rate())).collect();
+    let mut page = Report::new("auricle quickstart")
+        .paragraph("Every system on the built-in synthetic corpus. The test speakers are in no other set. These scores show that the systems work; they say nothing about people's speech.")
+        .heading("Results")
+        .table(&["system", "WER %", "95 % interval", "CER %", "training s"], &cells)
+        .paragraph(&gain(rows).unwrap_or_default())
+        .bars("Word error rate on the test speakers", "%", &bars)
+        .heading("Fine-tuning")
+        .lines("Word error rate on the dev speakers", &Axis::linear("step"), &Axis::linear("WER"), &validation)
+        .lines("Training loss", &Axis::linear("step"), &Axis::linear("loss"), &losses)
+        .heading("Pre-training")
+        .paragraph(&format!("{pretrain_secs:.0} s on the audio of the training speakers, without transcripts."))
+        .lines(
+            "Contrastive accuracy: the true position among the negatives",
+            &Axis::linear("step"),
+            &Axis::linear("accuracy"),
+            &[curve(pretrain, "train/accuracy", "training")?, curve(pretrain, "validation/accuracy", "dev speakers")?],
+        )
+        .heading("Examples");
+    for row in rows {
+        let lines: Vec<String> = row
+            .examples
+            .iter()
+            .take(5)
+            .map(|s| format!("REF {}\nHYP {}\n", s.reference, s.hypothesis))
+            .collect();
+        page = page.paragraph(row.name).code(&lines.join("\n"));
+    }
+    Ok(page)
+}
