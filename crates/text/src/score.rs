@@ -215,11 +215,11 @@ mod tests {
         };
         let text = report(&[
             scored("u1", "ann", "a big dog", "a pig dog"),
-            scored("u2", "bob", "a big dog", "a pig"),
+            scored("u2", "bob", "so big dog", "so pig dog cat"),
         ]);
-        assert!(text.contains("     2  big ==> pig") && text.contains("     1  dog ==> ***"));
+        assert!(text.contains("     2  big ==> pig") && text.contains("     1  *** ==> cat"));
         assert!(text.contains("REF: a BIG dog\nHYP: a PIG dog"));
-        assert!(text.contains("Scores: (#C #S #D #I) 1 1 1 0"));
+        assert!(text.contains("Scores: (#C #S #D #I) 2 1 0 1"));
         let all = text.lines().find(|l| l.starts_with("all")).unwrap();
         assert!(all.ends_with("50.0"), "{all}");
     }

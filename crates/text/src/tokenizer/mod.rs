@@ -1,0 +1,278 @@
+//! Text to tokens and back.
+
+mod bpe;
+mod sentencepiece;
+mod subwords;
+mod unigram;
+
+use crate::normalise;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use subwords::{Piece, PieceKind, Subwords};
+
+/// How [`Tokenizer::train`] chooses sub-words.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TokenizerKind {
+    /// Unigram language model: the most probable segmentation (Kudo, arXiv 1804.10959).
+    #[default]
+    Unigram,
+    /// Byte-pair encoding: merges in the order of their frequency (Sennrich et al., arXiv 1508.07909).
+    Bpe,
+}
+
+/// What [`Tokenizer::train`] is to make.
+#[derive(Debug, Clone)]
+pub struct TrainOptions {
+    /// Algorithm. Default: unigram.
+    pub kind: TokenizerKind,
+    /// Number of tokens, blank and unknown included. Default: 256.
+    pub vocab_size: usize,
+}
+
+impl Default for TrainOptions {
+    fn default() -> Self {
+        Self { kind: TokenizerKind::default(), vocab_size: 256 }
+    }
+}
+
+/// Why a text or a tokenizer file is not usable.
+#[derive(Debug, thiserror::Error)]
+pub enum TokenizerError {
+    /// A character that the vocabulary cannot spell.
+    #[error("the tokenizer has no `{character}` (in `{text}`); write it otherwise or drop the utterance")]
+    Unspellable {
+        /// The character.
+        character: char,
+        /// The text.
+        text: String,
+    },
+    /// A file could not be read or written.
+    #[error("{path}: {source}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// A file that is no tokenizer.
+    #[error("{path}: {reason}")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Contents that make no tokenizer.
+    #[error("tokenizer: {0}")]
+    Invalid(String),
+    /// The training text does not allow such a vocabulary.
+    #[error("cannot train a vocabulary of {wanted}: {reason}")]
+    Untrainable {
+        /// Size asked for.
+        wanted: usize,
+        /// Why not.
+        reason: String,
+    },
+}
+
+/// The largest tokenizer file that is read: real ones have below 10 MB.
+const MAX_FILE_BYTES: u64 = 64 << 20;
+
+/// Characters of [`Tokenizer::characters`], by id.
+const CHARACTERS: [&str; 28] = [
+    " ", "a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l", "m", "n", "o", "p", "q", "r", "s", "t",
+    "u", "v", "w", "x", "y", "z", "'",
+];
+
+/// A tokenizer for CTC: its vocabulary has a blank.
+///
+/// | kind | ids | blank | words |
+/// |---|---|---|---|
+/// | characters | space, a–z, `'` = 0–27 | 28 | a space after *every* word |
+/// | sub-words | pieces, `▁` begins a word | 0 | |
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tokenizer(Kind);
+
+#[derive(Debug, Clone, PartialEq)]
+enum Kind {
+    Characters,
+    Subwords(Subwords),
+}
+
+/// The file: JSON, readable by people.
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+enum Stored {
+    Characters,
+    Unigram { pieces: Vec<Piece> },
+    Bpe { pieces: Vec<Piece> },
+}
+
+impl Tokenizer {
+    /// The 28 characters of LibriSpeech's transcripts and the blank (SPIRAL's character head).
+    pub fn characters() -> Self {
+        Self(Kind::Characters)
+    }
+
+    /// Learns sub-words from texts, which are [normalised](crate::normalise) first.
+    ///
+    /// Deterministic: the same texts in any order give the same tokenizer. Id 0 is the blank, id 1
+    /// stands for unknown characters.
+    ///
+    /// # Errors
+    /// No text, or a size below the number of characters or above what the text has.
+    pub fn train<'a>(
+        texts: impl Iterator<Item = &'a str>,
+        options: &TrainOptions,
+    ) -> Result<Self, TokenizerError> {
+        let mut words = BTreeMap::<String, u64>::new();
+        for text in texts {
+            for word in normalise(text).split(' ').filter(|word| !word.is_empty()) {
+                *words.entry(format!("{}{word}", subwords::SPACE)).or_default() += 1;
+            }
+        }
+        let untrainable = |reason: String| TokenizerError::Untrainable { wanted: options.vocab_size, reason };
+        if words.is_empty() {
+            return Err(untrainable("there is no text".into()));
+        }
+        let words: Vec<(String, u64)> = words.into_iter().collect();
+        let specials = [
+            Piece { text: "<blank>".into(), score: 0.0, kind: PieceKind::Control },
+            Piece { text: "<unk>".into(), score: 0.0, kind: PieceKind::Unknown },
+        ];
+        let size = options.vocab_size.saturating_sub(specials.len());
+        let learnt = match options.kind {
+            TokenizerKind::Unigram => unigram::train(&words, size),
+            TokenizerKind::Bpe => bpe::train(&words, size),
+        };
+        let learnt = learnt.map_err(untrainable)?;
+        let normal = learnt.into_iter().map(|(text, score)| Piece { text, score, kind: PieceKind::Normal });
+        let pieces = specials.into_iter().chain(normal).collect();
+        Ok(Self(Kind::Subwords(Subwords::new(options.kind, pieces).map_err(TokenizerError::Invalid)?)))
+    }
+
+    /// Reads a file that [`Self::save`] wrote, or a SentencePiece `.model` (unigram or BPE).
+    ///
+    /// Of a `.model`, id 0 becomes the blank, as in SPIRAL's program, so it must be a special piece.
+    /// A vocabulary in capitals is read as lower case.
+    ///
+    /// # Differences from SentencePiece
+    /// Its character map (NFKC) is not applied: transcripts come [normalised](crate::normalise).
+    /// There is no byte fallback and no sampling.
+    ///
+    /// # Errors
+    /// Names the file and what is wrong.
+    pub fn load(path: &Path) -> Result<Self, TokenizerError> {
+        let io = |source| TokenizerError::Io { path: path.to_owned(), source };
+        let file = |reason: String| TokenizerError::File { path: path.to_owned(), reason };
+        let size = std::fs::metadata(path).map_err(io)?.len();
+        if size > MAX_FILE_BYTES {
+            return Err(file(format!("{size} bytes are too many for a tokenizer")));
+        }
+        let bytes = std::fs::read(path).map_err(io)?;
+        if path.extension().is_some_and(|extension| extension == "model") {
+            let subwords = sentencepiece::parse(&bytes).map_err(file)?;
+            return Ok(Self(Kind::Subwords(subwords)));
+        }
+        let text = std::str::from_utf8(&bytes).map_err(|_| file("not a text file".into()))?;
+        Self::from_json(text).map_err(|error| file(error.to_string()))
+    }
+
+    /// Writes the tokenizer as JSON.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn save(&self, path: &Path) -> Result<(), TokenizerError> {
+        std::fs::write(path, self.to_json())
+            .map_err(|source| TokenizerError::Io { path: path.to_owned(), source })
+    }
+
+    /// The tokenizer as JSON, as it stands in the metadata of weights.
+    pub fn to_json(&self) -> String {
+        let stored = match &self.0 {
+            Kind::Characters => Stored::Characters,
+            Kind::Subwords(subwords) => {
+                let pieces = subwords.pieces().to_vec();
+                match subwords.kind() {
+                    TokenizerKind::Unigram => Stored::Unigram { pieces },
+                    TokenizerKind::Bpe => Stored::Bpe { pieces },
+                }
+            }
+        };
+        // Strings and finite numbers always have a JSON form.
+        serde_json::to_string(&stored).unwrap_or_default()
+    }
+
+    /// A tokenizer from [`Self::to_json`].
+    ///
+    /// # Errors
+    /// Text that describes no tokenizer.
+    pub fn from_json(text: &str) -> Result<Self, TokenizerError> {
+        let stored: Stored =
+            serde_json::from_str(text).map_err(|error| TokenizerError::Invalid(error.to_string()))?;
+        let (kind, pieces) = match stored {
+            Stored::Characters => return Ok(Self::characters()),
+            Stored::Unigram { pieces } => (TokenizerKind::Unigram, pieces),
+            Stored::Bpe { pieces } => (TokenizerKind::Bpe, pieces),
+        };
+        Ok(Self(Kind::Subwords(Subwords::new(kind, pieces).map_err(TokenizerError::Invalid)?)))
+    }
+
+    /// Number of tokens, blank included.
+    pub fn vocab_size(&self) -> usize {
+        match &self.0 {
+            Kind::Characters => CHARACTERS.len() + 1,
+            Kind::Subwords(subwords) => subwords.pieces().len(),
+        }
+    }
+
+    /// The id of CTC's blank.
+    pub fn blank_id(&self) -> u32 {
+        match self.0 {
+            Kind::Characters => CHARACTERS.len() as u32,
+            Kind::Subwords(_) => subwords::BLANK,
+        }
+    }
+
+    /// The string of a token; none for the blank and beyond the vocabulary.
+    pub fn piece(&self, id: u32) -> Option<&str> {
+        match &self.0 {
+            Kind::Characters => CHARACTERS.get(id as usize).copied(),
+            Kind::Subwords(subwords) => subwords.piece(id),
+        }
+    }
+
+    /// Tokens of a text; white space only separates words.
+    ///
+    /// # Errors
+    /// A character that the vocabulary cannot spell, where it has no token for unknown ones.
+    pub fn encode(&self, text: &str) -> Result<Vec<u32>, TokenizerError> {
+        let unspellable = |character| TokenizerError::Unspellable { character, text: text.to_owned() };
+        match &self.0 {
+            Kind::Subwords(subwords) => subwords.encode(text).map_err(unspellable),
+            Kind::Characters => {
+                let mut ids = Vec::with_capacity(text.len() + 1);
+                for word in text.split_whitespace() {
+                    for character in word.chars() {
+                        ids.push(match character {
+                            'a'..='z' => character as u32 - 'a' as u32 + 1,
+                            '\'' => 27,
+                            other => return Err(unspellable(other)),
+                        });
+                    }
+                    ids.push(0);
+                }
+                Ok(ids)
+            }
+        }
+    }
+
+    /// The text of tokens; blanks and ids beyond the vocabulary are left out.
+    pub fn decode(&self, ids: &[u32]) -> String {
+        let joined: String = ids.iter().filter_map(|&id| self.piece(id)).collect();
+        let words: Vec<&str> = joined.split([' ', subwords::SPACE]).filter(|word| !word.is_empty()).collect();
+        words.join(" ")
+    }
+}

@@ -1,0 +1,254 @@
+//! A vocabulary of sub-words and the segmentation of words by it.
+
+use super::TokenizerKind;
+use serde::{Deserialize, Serialize};
+use std::cmp::{Ordering, Reverse};
+use std::collections::{BinaryHeap, HashMap};
+
+/// Stands for the space before a word, as in SentencePiece.
+pub(super) const SPACE: char = '\u{2581}';
+/// The blank's id.
+pub(super) const BLANK: u32 = 0;
+/// How the unknown piece is shown.
+const UNKNOWN: &str = " \u{2047} ";
+/// What an unknown character costs beyond the least probable piece (SentencePiece's value).
+const UNKNOWN_PENALTY: f32 = 10.0;
+
+/// What a piece is for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum PieceKind {
+    /// Part of words.
+    #[default]
+    Normal,
+    /// Stands for characters that no piece has.
+    Unknown,
+    /// Never part of a text.
+    Control,
+    /// Always a piece of its own.
+    UserDefined,
+    /// Not used.
+    Unused,
+}
+
+impl PieceKind {
+    fn is_normal(&self) -> bool {
+        *self == Self::Normal
+    }
+}
+
+/// One token of the vocabulary.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Piece {
+    /// Its string.
+    pub text: String,
+    /// Log probability (unigram) or priority of the merge (BPE).
+    pub score: f32,
+    /// What it is for.
+    #[serde(default, skip_serializing_if = "PieceKind::is_normal")]
+    pub kind: PieceKind,
+}
+
+/// A vocabulary with its look-up tables.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Subwords {
+    kind: TokenizerKind,
+    pieces: Vec<Piece>,
+    /// Pieces that texts are made of.
+    index: HashMap<String, u32>,
+    /// The token for unknown characters; none where only the blank could stand for them.
+    unknown: Option<u32>,
+    /// Bytes of the longest piece.
+    longest: usize,
+    least_score: f32,
+}
+
+impl Subwords {
+    pub fn new(kind: TokenizerKind, pieces: Vec<Piece>) -> Result<Self, String> {
+        match pieces.first() {
+            None => return Err("the vocabulary is empty".into()),
+            Some(Piece { kind: PieceKind::Normal | PieceKind::UserDefined, text, .. }) => {
+                return Err(format!(
+                    "id 0 is `{text}`, but it must be free for CTC's blank; train the vocabulary with a special piece (`<unk>` or `<pad>`) as id 0"
+                ));
+            }
+            Some(_) => {}
+        }
+        let mut index = HashMap::with_capacity(pieces.len());
+        let (mut longest, mut least_score, mut most_score) = (0, f32::INFINITY, f32::NEG_INFINITY);
+        for (id, piece) in pieces.iter().enumerate() {
+            if !piece.score.is_finite() || piece.text.is_empty() {
+                return Err(format!("piece {id}, `{}`, with score {}", piece.text, piece.score));
+            }
+            if matches!(piece.kind, PieceKind::Normal | PieceKind::UserDefined) {
+                if index.insert(piece.text.clone(), id as u32).is_some() {
+                    return Err(format!("`{}` stands twice in the vocabulary", piece.text));
+                }
+                longest = longest.max(piece.text.len());
+            }
+            if piece.kind == PieceKind::Normal {
+                least_score = least_score.min(piece.score);
+                most_score = most_score.max(piece.score);
+            }
+        }
+        if index.is_empty() {
+            return Err("the vocabulary has no piece of text".into());
+        }
+        let unknown = pieces.iter().position(|piece| piece.kind == PieceKind::Unknown);
+        let unknown = unknown.map(|id| id as u32).filter(|&id| id != BLANK);
+        Ok(Self { kind, pieces, index, unknown, longest, least_score: least_score.min(0.0) })
+    }
+
+    pub fn kind(&self) -> TokenizerKind {
+        self.kind
+    }
+
+    pub fn pieces(&self) -> &[Piece] {
+        &self.pieces
+    }
+
+    pub fn piece(&self, id: u32) -> Option<&str> {
+        match self.pieces.get(id as usize)? {
+            _ if id == BLANK => None,
+            Piece { kind: PieceKind::Unknown, .. } => Some(UNKNOWN),
+            Piece { kind: PieceKind::Control | PieceKind::Unused, .. } => None,
+            piece => Some(&piece.text),
+        }
+    }
+
+    /// Tokens of a text, or the character that has none.
+    pub fn encode(&self, text: &str) -> Result<Vec<u32>, char> {
+        let mut sentence = String::with_capacity(text.len() + 3);
+        for word in text.split_whitespace() {
+            sentence.push(SPACE);
+            sentence.push_str(word);
+        }
+        let segments = match self.kind {
+            TokenizerKind::Unigram => self.most_probable(&sentence),
+            TokenizerKind::Bpe => self.merged(&sentence),
+        };
+        let mut ids: Vec<u32> = Vec::with_capacity(segments.len());
+        for segment in segments {
+            match self.index.get(segment) {
+                Some(&id) => ids.push(id),
+                None => {
+                    let unknown = self.unknown.ok_or_else(|| segment.chars().next().unwrap_or_default())?;
+                    // Neighbouring unknown characters are one token, as in SentencePiece.
+                    if ids.last() != Some(&unknown) {
+                        ids.push(unknown);
+                    }
+                }
+            }
+        }
+        Ok(ids)
+    }
+
+    /// The segmentation with the greatest sum of scores (Viterbi); of equal ones the first found,
+    /// in single precision, so that it equals SentencePiece's.
+    fn most_probable<'t>(&self, sentence: &'t str) -> Vec<&'t str> {
+        // For every byte position: the best score of a path to it, and where its last piece begins.
+        let mut best: Vec<Option<(f32, usize)>> = vec![None; sentence.len() + 1];
+        best[0] = Some((0.0, 0));
+        let unknown_score = self.least_score - UNKNOWN_PENALTY;
+        for (start, character) in sentence.char_indices() {
+            let Some((before, _)) = best[start] else { continue };
+            let mut offer = |end: usize, score: f32| {
+                if best[end].is_none_or(|(old, _)| score > old) {
+                    best[end] = Some((score, start));
+                }
+            };
+            let single = start + character.len_utf8();
+            let mut spelt = false;
+            let ends = sentence[start..].char_indices().map(|(at, c)| start + at + c.len_utf8());
+            for end in ends.take_while(|end| end - start <= self.longest) {
+                if let Some(&id) = self.index.get(&sentence[start..end]) {
+                    offer(end, before + self.pieces[id as usize].score);
+                    spelt |= end == single;
+                }
+            }
+            if !spelt {
+                offer(single, before + unknown_score);
+            }
+        }
+        let mut segments = Vec::new();
+        let mut end = sentence.len();
+        while end > 0 {
+            let start = best[end].map_or(0, |(_, start)| start);
+            segments.push(&sentence[start..end]);
+            end = start;
+        }
+        segments.reverse();
+        segments
+    }
+
+    /// Merges neighbours as long as their union is a piece: highest score first, then leftmost.
+    fn merged<'t>(&self, sentence: &'t str) -> Vec<&'t str> {
+        struct Symbol {
+            start: usize,
+            end: usize,
+            previous: Option<usize>,
+            next: Option<usize>,
+        }
+        let count = sentence.chars().count();
+        let mut symbols: Vec<Symbol> = sentence
+            .char_indices()
+            .enumerate()
+            .map(|(i, (start, c))| Symbol {
+                start,
+                end: start + c.len_utf8(),
+                previous: i.checked_sub(1),
+                next: (i + 1 < count).then_some(i + 1),
+            })
+            .collect();
+        let mut agenda = BinaryHeap::new();
+        let offer = |agenda: &mut BinaryHeap<_>, symbols: &[Symbol], left: Option<usize>| {
+            let Some((left, right)) = left.and_then(|left| Some((left, symbols[left].next?))) else { return };
+            let union = symbols[left].start..symbols[right].end;
+            if let Some(&id) = self.index.get(&sentence[union.clone()]) {
+                agenda.push((Score(self.pieces[id as usize].score), Reverse(left), right, union.end));
+            }
+        };
+        for left in 0..count {
+            offer(&mut agenda, &symbols, Some(left));
+        }
+        while let Some((_, Reverse(left), right, end)) = agenda.pop() {
+            // Either side may have been merged since; a merged-away right side is empty.
+            let stale = symbols[left].next != Some(right)
+                || symbols[right].end != end
+                || symbols[left].start == symbols[left].end;
+            if stale {
+                continue;
+            }
+            symbols[left].end = end;
+            symbols[left].next = symbols[right].next;
+            if let Some(after) = symbols[right].next {
+                symbols[after].previous = Some(left);
+            }
+            symbols[right].start = symbols[right].end;
+            symbols[right].next = None;
+            let previous = symbols[left].previous;
+            offer(&mut agenda, &symbols, previous);
+            offer(&mut agenda, &symbols, Some(left));
+        }
+        symbols.iter().filter(|s| s.start < s.end).map(|s| &sentence[s.start..s.end]).collect()
+    }
+}
+
+/// A finite score with its order.
+#[derive(PartialEq)]
+struct Score(f32);
+
+impl Eq for Score {}
+
+impl PartialOrd for Score {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Score {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.0.total_cmp(&other.0)
+    }
+}
