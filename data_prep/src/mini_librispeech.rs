@@ -1,0 +1,55 @@
+//! Mini LibriSpeech: a part of [LibriSpeech](crate::librispeech) for quick experiments.
+//!
+//! * Source: <https://www.openslr.org/31>.
+//! * Licence: CC BY 4.0.
+//! * Layout: that of LibriSpeech, with the subsets `train-clean-5` and `dev-clean-2`. Parts of the
+//!   corpus that have a folder `dev-clean-5` instead of `dev-clean-2` are understood.
+//!
+//! | Manifest | Subset | Utterances |
+//! |---|---|---|
+//! | `train.jsonl` | `train-clean-5` | 1,519 |
+//! | `dev.jsonl` | `dev-clean-2` | 1,089 |
+
+use crate::download::Archive;
+use crate::librispeech::{TOP, read_subset};
+use crate::listing::root_of;
+use crate::set::Draft;
+use crate::{About, Definition, PrepError};
+use std::path::Path;
+
+pub(crate) static CORPUS: Definition = Definition {
+    name: "mini-librispeech",
+    about: About {
+        what: "read English, 5 h for training and 2 h for validation (0.5 GB)",
+        licence: "CC BY 4.0",
+        source: "https://www.openslr.org/31",
+    },
+    version: 1,
+    archives: &[
+        Archive { path: "31/dev-clean-2.tar.gz", provides: "dev-clean-2" },
+        Archive { path: "31/train-clean-5.tar.gz", provides: "train-clean-5" },
+    ],
+    top: TOP,
+    layout,
+};
+
+/// Manifest, folders that it may be made of, official number of utterances.
+const SETS: [(&str, &[&str], usize); 2] =
+    [("train", &["train-clean-5"], 1_519), ("dev", &["dev-clean-2", "dev-clean-5"], 1_089)];
+
+fn layout(source: &Path) -> Result<Vec<Draft>, PrepError> {
+    let root = root_of(source, TOP);
+    SETS.iter()
+        .map(|&(set, folders, expected)| {
+            let folder = folders.iter().map(|name| root.join(name)).find(|folder| folder.is_dir());
+            let folder = folder.ok_or_else(|| {
+                let reason = format!(
+                    "no folder {}; pass the folder that holds it, or fetch it with --download",
+                    folders.join(" or ")
+                );
+                PrepError::layout(&root, reason)
+            })?;
+            Ok(Draft { expected: Some(expected), ..read_subset(&folder, set)? })
+        })
+        .collect()
+}

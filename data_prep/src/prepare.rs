@@ -1,0 +1,112 @@
+//! What every corpus has in common: from a layout to manifests.
+
+use crate::durations::Durations;
+use crate::record::{Record, SetRecord, file_digest};
+use crate::set::Draft;
+use crate::{Definition, Options, PrepError, PreparedSet, download};
+use auricle_data::{Manifest, Utterance};
+use std::fs;
+use std::path::Path;
+
+pub(crate) fn prepare(
+    corpus: &Definition,
+    options: &Options,
+    report: &mut dyn FnMut(&str),
+) -> Result<Vec<PreparedSet>, PrepError> {
+    if options.download {
+        let mirror = download::Mirror::openslr();
+        fetch(corpus, options, &mirror, report)?;
+    }
+    // Absolute paths, so that a manifest means the same from any working directory.
+    let source = fs::canonicalize(&options.source).map_err(|e| match e.kind() {
+        std::io::ErrorKind::NotFound => {
+            let place = corpus.about.source;
+            PrepError::layout(
+                &options.source,
+                format!("no such folder; get {} from {place} and pass its folder", corpus.name),
+            )
+        }
+        _ => PrepError::io(&options.source)(e),
+    })?;
+    if !source.is_dir() {
+        return Err(PrepError::layout(&options.source, "is a file; pass the folder of the unpacked corpus"));
+    }
+    fs::create_dir_all(&options.out).map_err(PrepError::io(&options.out))?;
+    let out = fs::canonicalize(&options.out).map_err(PrepError::io(&options.out))?;
+    let mut record = Record::open(&out, corpus.name, corpus.version)?;
+
+    let mut durations = None;
+    let mut prepared = Vec::new();
+    for mut draft in (corpus.layout)(&source)? {
+        draft.sort()?;
+        draft.all_notes().for_each(|note| report(&note));
+        let name = format!("{}.jsonl", draft.name);
+        let digest = draft.digest(&out)?;
+        let set = match record.current(&draft.name, &digest, &out.join(&name)) {
+            Some(set) => set.clone(),
+            None => {
+                let durations = match &mut durations {
+                    Some(durations) => durations,
+                    empty => empty.insert(Durations::open(&out)?),
+                };
+                let set = write(&draft, digest, &out.join(&name), durations, report)?;
+                record.sets.insert(draft.name.clone(), set.clone());
+                record.save(&out)?;
+                set
+            }
+        };
+        prepared.push(PreparedSet {
+            manifest: options.out.join(name),
+            utterances: set.utterances,
+            hours: set.hours,
+        });
+    }
+    drop(durations);
+    Durations::remove(&out)?;
+    Ok(prepared)
+}
+
+fn fetch(
+    corpus: &Definition,
+    options: &Options,
+    mirror: &download::Mirror,
+    report: &mut dyn FnMut(&str),
+) -> Result<(), PrepError> {
+    if corpus.archives.is_empty() {
+        let reason = format!(
+            "{} is not downloaded from here; get it from {} and run without --download",
+            corpus.name, corpus.about.source
+        );
+        return Err(PrepError::layout(&options.source, reason));
+    }
+    mirror.fetch_missing(corpus.archives, corpus.top, &options.source, report)
+}
+
+/// Looks up the durations and writes the manifest.
+fn write(
+    draft: &Draft,
+    source_blake3: String,
+    manifest: &Path,
+    durations: &mut Durations,
+    report: &mut dyn FnMut(&str),
+) -> Result<SetRecord, PrepError> {
+    let secs = durations.of_set(draft, report)?;
+    let utterances: Vec<Utterance> = draft
+        .items
+        .iter()
+        .zip(&secs)
+        .map(|(item, &duration_secs)| Utterance {
+            text: item.text.clone(),
+            speaker: item.speaker.clone(),
+            ..Utterance::new(&item.id, &item.audio.path, duration_secs)
+        })
+        .collect();
+    Manifest::write(manifest, &utterances)?;
+    Ok(SetRecord {
+        utterances: utterances.len(),
+        // Few enough digits to be the same number when read back.
+        hours: (secs.iter().sum::<f64>() / 3600.0 * 1e6).round() / 1e6,
+        manifest_blake3: file_digest(manifest).map_err(PrepError::io(manifest))?,
+        source_blake3,
+    })
+}

@@ -1,0 +1,77 @@
+//! A set before its durations are known.
+
+use crate::PrepError;
+use crate::listing::SourceFile;
+use std::path::Path;
+
+/// What a corpus' layout says of one set.
+#[derive(Debug)]
+pub(crate) struct Draft {
+    /// Name of the manifest, without `.jsonl`.
+    pub name: String,
+    pub items: Vec<Item>,
+    /// Utterances of the official set, where that is certain.
+    pub expected: Option<usize>,
+    /// What is unusual.
+    pub notes: Vec<String>,
+}
+
+/// An utterance that is a whole file.
+#[derive(Debug)]
+pub(crate) struct Item {
+    pub id: String,
+    pub audio: SourceFile,
+    pub text: Option<String>,
+    pub speaker: Option<String>,
+}
+
+impl Draft {
+    pub fn new(name: impl Into<String>) -> Self {
+        Self { name: name.into(), items: Vec::new(), expected: None, notes: Vec::new() }
+    }
+
+    /// Sorts by id.
+    ///
+    /// # Errors
+    /// An id that comes twice.
+    pub fn sort(&mut self) -> Result<(), PrepError> {
+        self.items.sort_by(|a, b| (&a.id, &a.audio.path).cmp(&(&b.id, &b.audio.path)));
+        match self.items.windows(2).find(|pair| pair[0].id == pair[1].id) {
+            None => Ok(()),
+            Some(pair) => Err(PrepError::DuplicateId {
+                set: self.name.clone(),
+                id: pair[0].id.clone(),
+                first: pair[0].audio.path.clone(),
+                second: pair[1].audio.path.clone(),
+            }),
+        }
+    }
+
+    /// Digest of all that decides on a manifest in the folder `out`, but for what is in the audio.
+    pub fn digest(&self, out: &Path) -> Result<String, PrepError> {
+        let mut hasher = blake3::Hasher::new();
+        for item in &self.items {
+            // As `Manifest::write` will put it.
+            let audio = item.audio.path.strip_prefix(out).unwrap_or(&item.audio.path);
+            let line = (&item.id, audio, item.audio.bytes, &item.text, &item.speaker);
+            serde_json::to_writer(&mut hasher, &line)
+                .map_err(|e| PrepError::layout(&item.audio.path, e.to_string()))?;
+        }
+        Ok(hasher.finalize().to_hex().to_string())
+    }
+
+    /// What a user should know of this set.
+    pub fn all_notes(&self) -> impl Iterator<Item = String> {
+        let found = self.items.len();
+        let count = self.expected.filter(|&expected| expected != found).map(|expected| {
+            format!("{found} utterances, the official set has {expected}: fine for a part of the corpus")
+        });
+        let notes = count.into_iter().chain(self.notes.iter().cloned());
+        notes.map(|note| format!("note: {}: {note}", self.name))
+    }
+}
+
+/// "1 file", "2 files".
+pub(crate) fn counted(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}

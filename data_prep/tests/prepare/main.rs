@@ -1,0 +1,7 @@
+//! Preparations of small corpora, from the layout to the manifests.
+
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod common;
+mod corpora;
+mod repeat;
