@@ -6,6 +6,7 @@ use anyhow::{Context as _, Result};
 use auricle_nn::{Context, Initializer};
 use auricle_rng::{Key, Purpose};
 use auricle_spiral::{SpiralAugment, SpiralBatch, SpiralTask, Student, draw_negatives};
+use auricle_tensor::allocator::{Allocator, keep_pages};
 use auricle_train::{AdamW, AdamWConfig, Draw, GradientSet, Recipe, Task as _};
 use burn::module::Module as _;
 use burn::tensor::{Tensor, TensorData};
@@ -13,7 +14,7 @@ use clap::Parser;
 use std::time::Instant;
 
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: Allocator = Allocator;
 
 #[derive(Parser)]
 struct Args {
@@ -28,6 +29,7 @@ struct Args {
 }
 
 fn main() -> Result<()> {
+    keep_pages();
     let args = Args::parse();
     let config = auricle_benches::config(&args.model).context("models: small, base")?;
     let bins = config.encoder.bins;

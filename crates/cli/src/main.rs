@@ -5,10 +5,8 @@ mod decode;
 mod device;
 mod encode;
 mod eval;
-#[cfg(any())]
 mod import;
 mod model;
-#[cfg(any())]
 mod prepare;
 mod quickstart;
 mod replay;
@@ -18,11 +16,11 @@ mod tasks;
 mod tokenizer;
 mod train;
 
+use auricle_tensor::allocator::{Allocator, keep_pages};
 use clap::{Parser, Subcommand};
 
-/// Tensors of a training step are large and short-lived: mimalloc reuses their pages.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: Allocator = Allocator;
 
 #[derive(Parser)]
 #[command(name = "auricle", version, about, propagate_version = true)]
@@ -44,7 +42,6 @@ enum Command {
     /// Score hypotheses against references.
     #[command(subcommand)]
     Eval(eval::Command),
-    #[cfg(any())]
     /// Prepare a public corpus: manifests from its official layout.
     Prepare(prepare::Args),
     /// Check and convert data.
@@ -63,13 +60,13 @@ enum Command {
 }
 
 fn main() -> std::process::ExitCode {
+    keep_pages();
     let result = match Cli::parse().command {
         Command::Quickstart(args) => quickstart::run(&args),
         Command::Train(args) => train::run(&args),
         Command::Decode(args) => decode::run(&args),
         Command::Encode(args) => encode::run(&args),
         Command::Eval(command) => eval::run(&command),
-        #[cfg(any())]
         Command::Prepare(args) => prepare::run(&args),
         Command::Data(command) => data::run(&command),
         Command::Tokenizer(command) => tokenizer::run(&command),

@@ -87,7 +87,7 @@ pub struct Average {
 pub fn run(command: &Command) -> Result<ExitCode> {
     match command {
         Command::Info(args) => info(args),
-        Command::Import(_) => bail!("TEMP"),
+        Command::Import(args) => crate::import::run(&args.checkpoint, &args.config, &args.out, args.teacher),
         Command::Export(args) => {
             let (tensors, mut metadata) = load_model(&args.model)?;
             for (name, value) in [("licence", &args.licence), ("provenance", &args.provenance)] {

@@ -1,54 +1,61 @@
 //! `auricle prepare`.
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use auricle_data_prep::{Corpus, Options};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
+  auricle prepare --list
   auricle prepare mini-librispeech corpora/LibriSpeech --out data/mini_librispeech
-  auricle prepare librispeech corpora/LibriSpeech --download --out data/librispeech
-  auricle prepare tree recordings/ --out data/mine
-  auricle prepare --list")]
+  auricle prepare musan corpora --out data/musan --download
+  auricle prepare tree recordings --out data/recordings
+
+A set that has not changed since is left alone; a preparation that was stopped goes on where it was.")]
 pub struct Args {
-    /// Which corpus.
+    /// Corpus; --list shows all.
     #[arg(required_unless_present = "list")]
     corpus: Option<String>,
-    /// The corpus folder, in its official layout.
+    /// Its folder in the official layout (with --download: where to put it).
     #[arg(required_unless_present = "list")]
     source: Option<PathBuf>,
     /// Folder for the manifests. Default: data/<corpus>.
     #[arg(long)]
     out: Option<PathBuf>,
-    /// Download into the corpus folder what is not there yet.
+    /// Fetch what the folder does not hold yet.
     #[arg(long)]
     download: bool,
-    /// List the corpora with source and licence.
+    /// List the corpora with their content, licence and source.
     #[arg(long)]
     list: bool,
+    /// Machine-readable output: one JSON object a set.
+    #[arg(long)]
+    json: bool,
 }
 
 pub fn run(args: &Args) -> Result<ExitCode> {
-    if let (false, Some(name), Some(source)) = (args.list, &args.corpus, &args.source) {
-        let corpus = Corpus::from_name(name)?;
-        let out = args.out.clone().unwrap_or_else(|| PathBuf::from("data").join(name.replace('-', "_")));
-        let options = Options { source: source.clone(), out, download: args.download };
-        for set in corpus.prepare(&options, &mut |line| eprintln!("{line}"))? {
-            println!("{}: {} utterances, {:.2} h", set.manifest.display(), set.utterances, set.hours);
-        }
-    } else {
+    let (Some(name), Some(source), false) = (&args.corpus, &args.source, args.list) else {
         for corpus in Corpus::all() {
             let about = corpus.about();
-            println!(
-                "{:18} {}\n{:18} licence: {}\n{:18} {}",
-                corpus.name(),
-                about.what,
-                "",
-                about.licence,
-                "",
-                about.source
-            );
+            println!("{:18} {}\n{:18} {}; {}", corpus.name(), about.what, "", about.licence, about.source);
+        }
+        return Ok(ExitCode::SUCCESS);
+    };
+    let corpus = Corpus::from_name(name)?;
+    let out =
+        args.out.clone().unwrap_or_else(|| PathBuf::from("data").join(corpus.name().replace('-', "_")));
+    let options = Options { source: source.clone(), out, download: args.download };
+    let sets = corpus.prepare(&options, &mut |line| eprintln!("{line}"))?;
+    for set in sets {
+        let manifest = set.manifest.display();
+        if args.json {
+            let line = serde_json::json!({
+                "manifest": manifest.to_string(), "utterances": set.utterances, "hours": set.hours,
+            });
+            println!("{}", serde_json::to_string(&line).context("output")?);
+        } else {
+            println!("{manifest}: {} utterances, {:.2} h", set.utterances, set.hours);
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -20,6 +20,7 @@ mod mask;
 mod norm;
 pub mod params;
 mod positional;
+pub mod pytorch;
 mod transformer;
 pub mod weights;
 

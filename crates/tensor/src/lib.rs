@@ -7,6 +7,8 @@
 //! Results on the CPU do not depend on the number of threads: work is divided by the size of the
 //! data, and partial sums are added in a fixed order.
 
+#[cfg(feature = "allocator")]
+pub mod allocator;
 mod cpu;
 mod device;
 mod fused;

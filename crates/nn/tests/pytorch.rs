@@ -1,0 +1,115 @@
+//! Checkpoints written by PyTorch itself, and checkpoints that mean harm.
+
+use auricle_nn::pytorch::{StateTensor, read_state_dict};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+fn data(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name)
+}
+
+fn read_bytes(bytes: &[u8]) -> Result<BTreeMap<String, StateTensor>, String> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.ckpt");
+    std::fs::write(&path, bytes).unwrap();
+    read_state_dict(&path).map_err(|error| error.to_string())
+}
+
+#[test]
+fn both_layouts_give_every_tensor() {
+    for name in ["zip.ckpt", "legacy.ckpt"] {
+        let tensors = read_state_dict(&data(name)).unwrap();
+        let check = |key: &str, shape: &[usize], values: &[f32]| {
+            let tensor = &tensors[key];
+            assert_eq!((tensor.shape.as_slice(), tensor.data.as_slice()), (shape, values), "{name}: {key}");
+        };
+        let base = |row: usize, column: usize| (row * 6 + column) as f32 / 4.0;
+        let grid = |rows: std::ops::Range<usize>, columns: std::ops::Range<usize>| -> Vec<f32> {
+            rows.flat_map(|r| columns.clone().map(move |c| base(r, c))).collect()
+        };
+        check("weight", &[4, 6], &grid(0..4, 0..6));
+        let transposed: Vec<f32> = (0..6).flat_map(|c| (0..4).map(move |r| base(r, c))).collect();
+        check("transposed", &[6, 4], &transposed);
+        check("part", &[2, 3], &grid(1..3, 2..5));
+        check("half", &[3], &[0.5, -2.0, 65504.0]);
+        check("bfloat", &[2], &[1.5, -3.0]);
+        check("double", &[1, 1], &[0.1]);
+        check("count", &[], &[12_345_678_901_i64 as f32]);
+        check("flags", &[3], &[1.0, 0.0, 1.0]);
+        check("parameter", &[2], &[7.0, 8.0]);
+        check("empty", &[0, 3], &[]);
+        assert_eq!(tensors.len(), 10, "the optimiser's tensors are not weights");
+    }
+}
+
+/// A checkpoint cut anywhere is an error that names it, not a panic and not fewer tensors.
+#[test]
+fn damaged_checkpoints_are_errors() {
+    for name in ["zip.ckpt", "legacy.ckpt"] {
+        let bytes = std::fs::read(data(name)).unwrap();
+        for cut in (0..bytes.len()).step_by(13) {
+            let error = read_bytes(&bytes[..cut]).expect_err("a cut checkpoint was read");
+            assert!(error.contains("x.ckpt"), "{error}");
+        }
+    }
+    assert!(read_bytes(b"RIFF....WAVE, which is no checkpoint").unwrap_err().contains("neither"));
+    assert!(read_state_dict(Path::new("nowhere.ckpt")).unwrap_err().to_string().contains("nowhere.ckpt"));
+}
+
+/// Bytes changed anywhere do no harm: the reader comes back, whatever it says.
+#[test]
+fn flipped_bytes_do_no_harm() {
+    for name in ["zip.ckpt", "legacy.ckpt"] {
+        let bytes = std::fs::read(data(name)).unwrap();
+        for at in (0..bytes.len()).step_by(7) {
+            let mut damaged = bytes.clone();
+            damaged[at] ^= 0x5a;
+            let _ = read_bytes(&damaged);
+        }
+    }
+}
+
+/// The older layout around a pickle of our own.
+fn legacy(pickle: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![0x80, 2, 0x8a, 10, 0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19, b'.'];
+    bytes.extend(b"\x80\x02M\xe9\x03.\x80\x02}.");
+    bytes.extend(pickle);
+    bytes.extend(b"\x80\x02]."); // No storages.
+    bytes
+}
+
+#[test]
+fn a_pickle_that_calls_the_system_calls_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let witness = folder.path().join("witness");
+    let mut pickle = b"\x80\x02cposix\nsystem\nX".to_vec();
+    let command = format!("touch {}", witness.display());
+    pickle.extend((command.len() as u32).to_le_bytes());
+    pickle.extend(command.as_bytes());
+    pickle.extend(b"\x85R.");
+    assert!(read_bytes(&legacy(&pickle)).unwrap_err().contains("no `state_dict`"));
+    assert!(!witness.exists());
+}
+
+#[test]
+fn claims_of_huge_sizes_cost_nothing() {
+    // A string of 4 GB, of which nothing is there.
+    let error = read_bytes(&legacy(b"\x80\x02X\xff\xff\xff\xff")).unwrap_err();
+    assert!(error.contains("4294967295"), "{error}");
+    // An expanded view: one stored number, 2^31 claimed ones.
+    let storage = b"(X\x07\0\0\0storagectorch\nFloatStorage\nX\x01\0\0\0aX\x03\0\0\0cpuK\x01tQ";
+    let mut pickle = b"\x80\x02}X\x01\0\0\0wctorch._utils\n_rebuild_tensor_v2\n(".to_vec();
+    pickle.extend(storage);
+    pickle.extend(b"K\0J\xff\xff\xff\x7f\x85K\0\x85\x89}tRs.");
+    let mut bytes = legacy(&pickle);
+    bytes.truncate(bytes.len() - 4);
+    bytes.extend(b"\x80\x02]X\x01\0\0\0aa."); // One storage, `a`,
+    bytes.extend(1u64.to_le_bytes()); // of one number.
+    bytes.extend(1.0f32.to_le_bytes());
+    let error = read_bytes(&bytes).unwrap_err();
+    assert!(error.contains("`w`") && error.contains("2147483647"), "{error}");
+    // A dictionary inside itself, a memo that was never written, an empty stack.
+    for pickle in [&b"\x80\x02}q\0X\x01\0\0\0ah\0s."[..], b"h\x05.", b"R.", b"t.", b"(0.", b"I1\n."] {
+        read_bytes(&legacy(pickle)).unwrap_err();
+    }
+}
