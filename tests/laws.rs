@@ -1,6 +1,8 @@
 //! Law 2: what stands beside an utterance in its batch, and what stands in its padding, does not
 //! change its result.
 
+#![allow(clippy::unwrap_used)] // helpers of tests may fail like tests
+
 use auricle_nn::{Context, CtcHeadConfig, EncoderConfig, Initializer};
 use auricle_rng::{Key, Purpose, Stream};
 use auricle_spiral::{Predictor, SpiralConfig, Student};

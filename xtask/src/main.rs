@@ -1,1 +1,87 @@
-fn main() {}
+//! Development tasks: `cargo xtask check`.
+
+mod layers;
+
+use anyhow::{Context as _, Result, bail};
+use std::process::{Command, ExitCode};
+
+const HELP: &str = "cargo xtask <task>
+
+  check    formatting, layering, clippy without warnings, documentation: run it before a pull request
+  layers   only the layering: no crate depends on one above it
+
+Clippy and the documentation use the release profile, so that they share its build scripts.";
+
+fn main() -> ExitCode {
+    let task = std::env::args().nth(1).unwrap_or_default();
+    let result = match task.as_str() {
+        "check" => check(),
+        "layers" => check_layers(),
+        _ => {
+            println!("{HELP}");
+            return if matches!(task.as_str(), "" | "-h" | "--help") {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::from(2)
+            };
+        }
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn check() -> Result<()> {
+    cargo("formatting", &["fmt", "--all", "--check"], &[])?;
+    check_layers()?;
+    cargo(
+        "clippy",
+        &["clippy", "--release", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"],
+        &[],
+    )?;
+    cargo(
+        "documentation",
+        &["doc", "--release", "--workspace", "--no-deps", "--document-private-items", "--quiet"],
+        &[("RUSTDOCFLAGS", "-D warnings")],
+    )?;
+    println!("all checks passed");
+    Ok(())
+}
+
+fn check_layers() -> Result<()> {
+    println!("== layering");
+    let found = layers::violations(&metadata()?);
+    if !found.is_empty() {
+        bail!("layering:\n  {}", found.join("\n  "));
+    }
+    Ok(())
+}
+
+/// The workspace as cargo sees it.
+fn metadata() -> Result<layers::Metadata> {
+    let output = Command::new(env!("CARGO"))
+        .args(["metadata", "--no-deps", "--format-version", "1"])
+        .output()
+        .context("cargo metadata")?;
+    if !output.status.success() {
+        bail!("cargo metadata: {}", String::from_utf8_lossy(&output.stderr));
+    }
+    serde_json::from_slice(&output.stdout).context("cargo metadata")
+}
+
+fn cargo(what: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Result<()> {
+    println!("== {what}");
+    let status = Command::new(env!("CARGO"))
+        .args(arguments)
+        .envs(environment.iter().copied())
+        .status()
+        .with_context(|| format!("cargo {}", arguments.join(" ")))?;
+    if !status.success() {
+        bail!("{what} failed; see above");
+    }
+    Ok(())
+}

@@ -45,7 +45,7 @@ mod tests {
         let mut stream = Key::new(1).stream(Purpose::Shift);
         for _ in 0..2000 {
             let shift = PositionShift::draw(16, 8, &mut stream);
-            assert!(shift.left_frames % 8 == 0 && shift.right_frames % 8 == 0);
+            assert!(shift.left_frames.is_multiple_of(8) && shift.right_frames.is_multiple_of(8));
             seen[0][shift.left_frames / 8] = true;
             seen[1][shift.right_frames / 8] = true;
         }

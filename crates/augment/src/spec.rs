@@ -112,6 +112,7 @@ mod tests {
     use super::*;
     use auricle_rng::{Key, Purpose};
     use proptest::prelude::*;
+    use std::slice::from_ref;
 
     fn masked_share(spans: &[Range<usize>], size: usize) -> f64 {
         let mut masked = vec![false; size];
@@ -192,7 +193,8 @@ mod tests {
             let mut after = before.clone();
             let (start, end) = (stream.below(frames), frames);
             let (low, high) = (stream.below(bins), bins);
-            spec_augment(&mut after, bins, &[start..end], &vec![5.0; bins], &[low..high]);
+            let (span, band) = (start..end, low..high);
+            spec_augment(&mut after, bins, from_ref(&span), &vec![5.0; bins], from_ref(&band));
             for t in 0..frames {
                 for f in 0..bins {
                     let expected = match (f >= low, t >= start) {

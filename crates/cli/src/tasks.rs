@@ -9,7 +9,7 @@ use auricle_nn::weights::{self, Metadata};
 use auricle_spiral::{SpiralAugment, SpiralConfig, SpiralTask};
 use auricle_text::Tokenizer;
 use auricle_train::log::RunLog;
-use auricle_train::{Capsule, NoiseLibrary, Outcome, Progress, Recipe, Trainer, Wave, recipe};
+use auricle_train::{Capsule, NoiseLibrary, Outcome, Recipe, Trainer, Wave, recipe};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -80,11 +80,6 @@ impl AnyTrainer {
     /// Runs a failure capsule's batch again: loss and parameters with non-finite gradients.
     pub fn replay(&mut self, capsule: &Capsule, waves: &[Wave]) -> Result<(f64, Vec<String>)> {
         Ok(each!(self, trainer => trainer.replay(capsule, waves))?)
-    }
-
-    /// Where the run stands.
-    pub fn progress(&self) -> &Progress {
-        each!(self, trainer => trainer.progress())
     }
 
     /// The utterances that are trained on.

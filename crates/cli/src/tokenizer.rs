@@ -62,7 +62,7 @@ pub fn run(command: &Command) -> Result<ExitCode> {
                 Kind::Unigram => TokenizerKind::Unigram,
                 Kind::Bpe => TokenizerKind::Bpe,
             };
-            let options = TrainOptions { kind, vocab_size: args.vocab_size, ..TrainOptions::default() };
+            let options = TrainOptions { kind, vocab_size: args.vocab_size };
             let tokenizer = Tokenizer::train(texts.iter().map(String::as_str), &options)?;
             auricle_train::files::atomic_write(&args.out, tokenizer.to_json().as_bytes())
                 .with_context(|| args.out.display().to_string())?;

@@ -73,6 +73,7 @@ impl CtcHeadConfig {
 
 /// A classifier of encoder frames over tokens and blank.
 #[derive(Module, Debug)]
+#[allow(clippy::large_enum_variant)] // one per model, and `Module` has no boxes
 pub enum CtcHead {
     /// At the encoder's rate.
     Subword(SubwordHead),

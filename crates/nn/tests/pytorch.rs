@@ -1,5 +1,7 @@
 //! Checkpoints written by PyTorch itself, and checkpoints that mean harm.
 
+#![allow(clippy::unwrap_used)] // helpers of tests may fail like tests
+
 use auricle_nn::pytorch::{StateTensor, read_state_dict};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

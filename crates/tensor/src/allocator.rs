@@ -20,7 +20,10 @@ const PURGE_DELAY: libmimalloc_sys::mi_option_t = 15;
 /// Keeps freed pages for later allocations; `MIMALLOC_PURGE_DELAY`, where it is set, decides instead.
 pub fn keep_pages() {
     if std::env::var_os("MIMALLOC_PURGE_DELAY").is_none() {
+        #[allow(unsafe_code)]
         // SAFETY: sets one entry of the allocator's table of options, by an index within it.
-        unsafe { libmimalloc_sys::mi_option_set(PURGE_DELAY, -1) };
+        unsafe {
+            libmimalloc_sys::mi_option_set(PURGE_DELAY, -1);
+        }
     }
 }

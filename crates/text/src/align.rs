@@ -25,8 +25,8 @@ pub struct Alignment {
 pub fn align<T: PartialEq>(reference: &[T], hypothesis: &[T]) -> Alignment {
     let (rows, columns) = (reference.len() + 1, hypothesis.len() + 1);
     let mut cost = vec![0u32; rows * columns];
-    for c in 0..columns {
-        cost[c] = c as u32;
+    for (c, first) in cost.iter_mut().take(columns).enumerate() {
+        *first = c as u32;
     }
     for r in 1..rows {
         cost[r * columns] = r as u32;

@@ -1,5 +1,7 @@
 //! Tokenizers against Google's SentencePiece, and their invariants.
 
+#![allow(clippy::unwrap_used)] // helpers of tests may fail like tests
+
 use auricle_text::{Tokenizer, TokenizerError, TokenizerKind, TrainOptions};
 use proptest::prelude::*;
 use std::path::{Path, PathBuf};

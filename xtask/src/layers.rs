@@ -1,0 +1,100 @@
+//! The layering of the crates: arrows point down only.
+
+use serde::Deserialize;
+
+/// Every crate, lowest first. A crate may depend on those before it, whatever the kind of dependency.
+const ORDER: [&str; 16] = [
+    "auricle-rng",
+    "auricle-tensor",
+    "auricle-audio",
+    "auricle-text",
+    "auricle-augment",
+    "auricle-data",
+    "auricle-nn",
+    "auricle-decode",
+    "auricle-data-prep",
+    "auricle-train",
+    "auricle-spiral",
+    "auricle-asr",
+    "auricle-cli",
+    "auricle-tests",
+    "auricle-benches",
+    "xtask",
+];
+
+/// Crates that speak in slices and small structs, so that they can be used without a tensor library.
+const WITHOUT_BURN: [&str; 7] = [
+    "auricle-rng",
+    "auricle-audio",
+    "auricle-text",
+    "auricle-augment",
+    "auricle-data",
+    "auricle-decode",
+    "auricle-data-prep",
+];
+
+/// What `cargo metadata --no-deps` says, as far as it matters here.
+#[derive(Deserialize)]
+pub struct Metadata {
+    packages: Vec<Package>,
+}
+
+#[derive(Deserialize)]
+struct Package {
+    name: String,
+    dependencies: Vec<Dependency>,
+}
+
+#[derive(Deserialize)]
+struct Dependency {
+    name: String,
+}
+
+/// Every arrow that points up, and every crate that has no place; empty where all is well.
+pub fn violations(metadata: &Metadata) -> Vec<String> {
+    let place = |name: &str| ORDER.iter().position(|&own| own == name);
+    let mut found = Vec::new();
+    for package in &metadata.packages {
+        let Some(own) = place(&package.name) else {
+            found.push(format!("{} has no place in the order of xtask/src/layers.rs", package.name));
+            continue;
+        };
+        for dependency in &package.dependencies {
+            if place(&dependency.name).is_some_and(|other| other >= own) {
+                found.push(format!("{} depends upward on {}", package.name, dependency.name));
+            }
+            if dependency.name == "burn" && WITHOUT_BURN.contains(&package.name.as_str()) {
+                found.push(format!("{} must do without burn", package.name));
+            }
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(json: &str) -> Vec<String> {
+        violations(&serde_json::from_str(json).unwrap())
+    }
+
+    #[test]
+    fn this_workspace_has_no_arrow_that_points_up() {
+        let metadata = crate::metadata().unwrap();
+        assert_eq!(metadata.packages.len(), ORDER.len(), "a crate of the order is not in the workspace");
+        assert_eq!(violations(&metadata), Vec::<String>::new());
+    }
+
+    #[test]
+    fn an_arrow_up_a_stranger_and_burn_below_are_found() {
+        let up = r#"{"packages": [{"name": "auricle-audio", "dependencies": [{"name": "auricle-nn"}]}]}"#;
+        assert_eq!(found(up), ["auricle-audio depends upward on auricle-nn"]);
+        let down = r#"{"packages": [{"name": "auricle-nn", "dependencies": [{"name": "auricle-tensor"}, {"name": "burn"}]}]}"#;
+        assert!(found(down).is_empty());
+        let burn = r#"{"packages": [{"name": "auricle-data", "dependencies": [{"name": "burn"}]}]}"#;
+        assert_eq!(found(burn), ["auricle-data must do without burn"]);
+        let stranger = r#"{"packages": [{"name": "auricle-extra", "dependencies": []}]}"#;
+        assert_eq!(found(stranger).len(), 1);
+    }
+}
