@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used)] // helpers of tests may fail like tests
 
+use auricle_augment::Libraries;
 use auricle_nn::params::{self, NamedTensors};
 use auricle_nn::{Context, CtcHeadConfig, EncoderConfig, Initializer};
 use auricle_rng::{Key, Purpose};
@@ -168,7 +169,7 @@ fn check_training_step(golden: &Golden) {
     .unwrap();
     let augment = SpiralAugment::default();
     let mut task =
-        SpiralTask::with_student(&recipe, config.clone(), augment, student, mask, None, &device).unwrap();
+        SpiralTask::with_student(&recipe, config.clone(), augment, student, mask, Libraries::default(), &device).unwrap();
 
     // The teacher starts from other values than the student, so that its update shows.
     let teacher_start: NamedTensors = golden.tensors("teacher_start.");

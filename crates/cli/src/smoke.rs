@@ -26,7 +26,10 @@ fn smoke(recipe: &mut Recipe, folder: &std::path::Path, quiet: bool) -> Result<(
     recipe.data.train = vec![corpus.dev.clone()];
     recipe.data.validation = vec![corpus.test];
     if !recipe.data.noise.is_empty() {
-        recipe.data.noise = vec![corpus.dev];
+        recipe.data.noise = vec![corpus.dev.clone()];
+    }
+    if !recipe.data.rirs.is_empty() {
+        recipe.data.rirs = vec![corpus.dev];
     }
     (recipe.data.min_secs, recipe.data.max_secs, recipe.data.subset_minutes) = (0.0, 30.0, None);
     recipe.batch.batch_secs = recipe.batch.batch_secs.min(10.0);

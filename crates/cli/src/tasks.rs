@@ -1,8 +1,9 @@
 //! From a recipe to a trainer of its task.
 
 use anyhow::{Context as _, Result, bail};
+use auricle_audio::MelConfig;
 use auricle_asr::{CtcAugment, CtcConfig, CtcTask};
-use auricle_augment::NoiseSource;
+use auricle_augment::{Libraries, NoiseSource};
 use auricle_data::Utterance;
 use auricle_nn::params::NamedTensors;
 use auricle_nn::weights::{self, Metadata};
@@ -38,12 +39,12 @@ impl AnyTrainer {
         let device = recipe.train.device()?;
         let train = manifests(&recipe.data.train)?;
         let validation = manifests(&recipe.data.validation)?;
-        let noise = noise_library(recipe)?;
+        let libraries = libraries(recipe)?;
         match recipe.task.as_str() {
             "spiral" => {
                 let config: SpiralConfig = recipe::parse(&recipe.model, "model")?;
                 let augment: SpiralAugment = recipe::parse(&recipe.augment, "augment")?;
-                let task = SpiralTask::new(recipe, config, augment, noise, &device)?;
+                let task = SpiralTask::new(recipe, config, augment, libraries, &device)?;
                 Ok(Self::Spiral(Box::new(Trainer::new(task, recipe.clone(), run, train, validation, log)?)))
             }
             "ctc" => {
@@ -55,7 +56,7 @@ impl AnyTrainer {
                 };
                 let pretrained =
                     config.init_from.as_deref().map(load_model).transpose()?.map(|(tensors, _)| tensors);
-                let task = CtcTask::new(recipe, config, augment, tokenizer, pretrained, noise, &device)?;
+                let task = CtcTask::new(recipe, config, augment, tokenizer, pretrained, libraries, &device)?;
                 Ok(Self::Ctc(Box::new(Trainer::new(task, recipe.clone(), run, train, validation, log)?)))
             }
             other => bail!("recipe: unknown task `{other}`; known are `spiral` and `ctc`"),
@@ -111,12 +112,20 @@ pub fn manifests(paths: &[PathBuf]) -> Result<Vec<Utterance>> {
     Ok(all)
 }
 
-/// The recipe's noise files, where it names any.
-pub fn noise_library(recipe: &Recipe) -> Result<Option<Arc<dyn NoiseSource + Send + Sync>>> {
-    if recipe.data.noise.is_empty() {
-        return Ok(None);
-    }
-    Ok(Some(Arc::new(NoiseLibrary::new(manifests(&recipe.data.noise)?, 16_000, recipe.data.cache_mib))))
+/// The recordings that the recipe's perturbations draw from.
+fn libraries(recipe: &Recipe) -> Result<Libraries> {
+    let front_end: MelConfig = match recipe.model.get("front_end") {
+        Some(table) => table.clone().try_into().context("model.front_end")?,
+        None => MelConfig::default(),
+    };
+    let library = |paths: &[PathBuf]| -> Result<Option<Arc<dyn NoiseSource + Send + Sync>>> {
+        if paths.is_empty() {
+            return Ok(None);
+        }
+        let recordings = manifests(paths)?;
+        Ok(Some(Arc::new(NoiseLibrary::new(recordings, front_end.sample_rate, recipe.data.cache_mib))))
+    };
+    Ok(Libraries { noise: library(&recipe.data.noise)?, rooms: library(&recipe.data.rirs)? })
 }
 
 /// Exported weights named by a file, a folder with `model.safetensors`, or a shipped name.

@@ -37,6 +37,17 @@ fn default_dropout() -> f64 {
     0.1
 }
 
+/// Limits of configurations that come from recipes and model files: far beyond any published size,
+/// small enough that a mistaken number is an answer and not an exhausted memory.
+pub(crate) const MAX_WIDTH: usize = 1 << 15;
+const MAX_LAYERS: usize = 512;
+const MAX_KERNEL: usize = 1 << 12;
+
+/// A drop probability that leaves something.
+pub(crate) fn validate_probability(name: &str, p: f64) -> Result<(), String> {
+    if (0.0..1.0).contains(&p) { Ok(()) } else { Err(format!("{name}: {p} is not in 0..1")) }
+}
+
 impl EncoderConfig {
     /// Width of the output.
     pub fn output_width(&self) -> usize {
@@ -53,18 +64,42 @@ impl EncoderConfig {
         if self.stages.is_empty() || self.bins == 0 {
             return Err("the encoder needs at least one stage and one mel bin".into());
         }
+        validate_probability("conv_dropout", self.conv_dropout)?;
         for (i, stage) in self.stages.iter().enumerate() {
             let Some(width) = stage.convs.last().map(|conv| conv.channels) else {
                 return Err(format!("stage {i} has no convolution module; it needs one to set its width"));
             };
             for conv in &stage.convs {
+                if conv.channels > MAX_WIDTH || conv.kernel > MAX_KERNEL {
+                    return Err(format!(
+                        "stage {i}: more than {MAX_WIDTH} channels or a kernel over {MAX_KERNEL}: {conv:?}"
+                    ));
+                }
                 if conv.channels == 0 || conv.kernel % 2 == 0 || !(1..=2).contains(&conv.stride) {
                     return Err(format!(
                         "stage {i}: a convolution needs channels > 0, an odd kernel and stride 1 or 2, not {conv:?}"
                     ));
                 }
             }
-            let TransformerConfig { heads, positional, .. } = &stage.transformer;
+            let TransformerConfig { layers, heads, feed_forward, positional, .. } = &stage.transformer;
+            if *layers > MAX_LAYERS
+                || !(1..=MAX_WIDTH).contains(feed_forward)
+                || positional.kernel > MAX_KERNEL
+            {
+                return Err(format!(
+                    "stage {i}: layers above {MAX_LAYERS}, feed_forward outside 1..={MAX_WIDTH} or a positional kernel above {MAX_KERNEL}"
+                ));
+            }
+            let TransformerConfig { dropout, attention_dropout, activation_dropout, layer_drop, .. } =
+                stage.transformer;
+            for (name, p) in [
+                ("dropout", dropout),
+                ("attention_dropout", attention_dropout),
+                ("activation_dropout", activation_dropout),
+                ("layer_drop", layer_drop),
+            ] {
+                validate_probability(&format!("stage {i}: {name}"), p)?;
+            }
             if *heads == 0 || width % heads != 0 {
                 return Err(format!("stage {i}: width {width} is not divisible by {heads} heads"));
             }
@@ -76,6 +111,17 @@ impl EncoderConfig {
             }
         }
         Ok(())
+    }
+
+    /// Whether the front end's number of mel bins is what the encoder reads.
+    pub fn validate_input(&self, front_end_bins: usize) -> Result<(), String> {
+        if self.bins == front_end_bins {
+            return Ok(());
+        }
+        Err(format!(
+            "encoder.bins is {}, but the front end makes {front_end_bins}: set front_end.num_bins to the same number",
+            self.bins
+        ))
     }
 
     /// The encoder with initial values of SPIRAL §2.

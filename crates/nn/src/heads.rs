@@ -1,11 +1,15 @@
 //! CTC heads (SPIRAL §9).
 
 use crate::conv::ConvInit;
+use crate::encoder::{MAX_WIDTH, validate_probability};
 use crate::{Context, Conv1d, Conv1dConfig, Initializer, LayerNorm};
 use burn::module::Module;
 use burn::tensor::Tensor;
 use burn::tensor::activation::relu;
 use serde::{Deserialize, Serialize};
+
+/// No head is up-sampled further: 16 output frames per encoder frame are one per 5 ms.
+const MAX_UPSAMPLING: usize = 16;
 
 /// Configuration of a [`CtcHead`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -56,6 +60,20 @@ impl CtcHeadConfig {
             Self::Subword { .. } => 1,
             Self::Character { upsampling, .. } => *upsampling,
         }
+    }
+
+    /// What is wrong with this configuration, in words, or `Ok`.
+    pub fn validate(&self) -> Result<(), String> {
+        let (width, upsampling, dropout) = match *self {
+            Self::Subword { width, dropout } => (width, 1, dropout),
+            Self::Character { width, upsampling, dropout, .. } => (width, upsampling, dropout),
+        };
+        if !(1..=MAX_WIDTH).contains(&width) || !(1..=MAX_UPSAMPLING).contains(&upsampling) {
+            return Err(format!(
+                "model.head: width {width} or upsampling {upsampling} is not between 1 and {MAX_WIDTH} or {MAX_UPSAMPLING}"
+            ));
+        }
+        validate_probability("model.head.dropout", dropout)
     }
 
     /// A head on an encoder of width `input` for `classes` tokens, blank included.

@@ -93,6 +93,9 @@ pub struct DataConfig {
     /// Noise manifests for multi-condition training. Default: none.
     #[serde(default)]
     pub noise: Vec<PathBuf>,
+    /// Manifests of room impulse responses, for `augment.reverb`. Default: none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rirs: Vec<PathBuf>,
     /// Decoded audio kept in memory, in MiB. Default: 4096.
     #[serde(default = "default_cache_mib")]
     pub cache_mib: usize,

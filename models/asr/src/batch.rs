@@ -3,10 +3,10 @@
 use crate::{CtcAugment, CtcConfig};
 use auricle_audio::MelFrontEnd;
 use auricle_augment::{
-    NoiseSource, add_noise, frequency_band_count, frequency_bands, spec_augment, speed, time_spans,
+    Libraries, frequency_band_count, frequency_bands, spec_augment, speed, time_spans,
 };
 use auricle_rng::Purpose;
-use auricle_text::Tokenizer;
+use auricle_text::{Tokenizer, normalise};
 use auricle_train::{Draw, Prepare, TrainError, Wave};
 use std::sync::Arc;
 
@@ -23,38 +23,42 @@ pub struct CtcBatch {
     pub frames: usize,
     /// Token ids per row.
     pub targets: Vec<Vec<u32>>,
-    /// Reference transcripts.
+    /// Reference transcripts, normalised.
     pub texts: Vec<String>,
 }
 
 /// The loader side of CTC training.
+#[derive(Clone)]
 pub struct CtcPrepare {
     config: CtcConfig,
     augment: CtcAugment,
     front_end: MelFrontEnd,
     tokenizer: Arc<Tokenizer>,
     mask_vector: Vec<f32>,
-    noise: Option<Arc<dyn NoiseSource + Send + Sync>>,
+    libraries: Libraries,
 }
 
 impl CtcPrepare {
-    /// `mask_vector` has one value per mel bin; `noise` must be given where the recipe asks for it.
+    /// `mask_vector` has one value per mel bin; `libraries` hold what the recipe's perturbations draw from.
     pub fn new(
         config: CtcConfig,
         augment: CtcAugment,
         tokenizer: Arc<Tokenizer>,
         mask_vector: Vec<f32>,
-        noise: Option<Arc<dyn NoiseSource + Send + Sync>>,
+        libraries: Libraries,
     ) -> Result<Self, TrainError> {
-        if augment.noise.is_some() && noise.is_none() {
-            return Err(TrainError::Recipe("augment.noise needs noise manifests in data.noise".into()));
-        }
+        augment.channel().validate(&libraries).map_err(TrainError::Recipe)?;
         if let Some(bad) = augment.speed.iter().find(|factor| !(0.5..=2.0).contains(*factor)) {
             return Err(TrainError::Recipe(format!("augment.speed: {bad} is not between 0.5 and 2")));
         }
         let front_end =
             MelFrontEnd::new(config.front_end.clone()).map_err(|e| TrainError::Recipe(e.to_string()))?;
-        Ok(Self { config, augment, front_end, tokenizer, mask_vector, noise })
+        Ok(Self { config, augment, front_end, tokenizer, mask_vector, libraries })
+    }
+
+    /// The same with another mask vector.
+    pub fn with_mask_vector(&self, mask_vector: Vec<f32>) -> Self {
+        Self { mask_vector, ..self.clone() }
     }
 
     /// Features of one utterance, `[T, F]`; perturbed in training.
@@ -73,9 +77,8 @@ impl CtcPrepare {
         if let Some(&factor) = factor.filter(|&&factor| factor != 1.0) {
             samples = speed(&samples, factor);
         }
-        if let (Some(config), Some(source)) = (&self.augment.noise, &self.noise) {
-            samples = add_noise(&samples, config, &**source, key).map_err(|e| fail(&e))?;
-        }
+        let channel = self.augment.channel();
+        samples = channel.apply(&samples, &self.libraries, self.sample_rate(), key).map_err(|e| fail(&e))?;
         let mut dither = key.stream(Purpose::Dither);
         let mut mel =
             self.front_end.compute(&samples, samples.len(), Some(&mut dither)).map_err(|e| fail(&e))?;
@@ -114,7 +117,7 @@ impl Prepare for CtcPrepare {
         let mut texts = Vec::with_capacity(waves.len());
         for wave in waves {
             let id = &wave.utterance.id;
-            let text = wave.utterance.text.clone().ok_or_else(|| {
+            let text = wave.utterance.text.as_deref().map(normalise).ok_or_else(|| {
                 TrainError::Data(format!(
                     "utterance {id} has no transcript; drop it with `auricle data check --fix`"
                 ))

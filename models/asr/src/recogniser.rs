@@ -10,12 +10,13 @@ use auricle_rng::{Key, Purpose};
 use auricle_text::Tokenizer;
 use auricle_train::TrainError;
 use burn::tensor::{Device, Tensor, TensorData};
+use std::sync::Arc;
 
 /// A model with its front end and tokenizer.
 pub struct Recogniser {
     config: CtcConfig,
     model: CtcModel,
-    front_end: MelFrontEnd,
+    front_end: Arc<MelFrontEnd>,
     tokenizer: Tokenizer,
     device: Device,
 }
@@ -50,7 +51,7 @@ impl Recogniser {
         }
         let config: CtcConfig =
             serde_json::from_str(field("config")?).map_err(|e| fail(format!("config: {e}")))?;
-        config.encoder.validate().map_err(fail)?;
+        config.validate().map_err(fail)?;
         let tokenizer =
             Tokenizer::from_json(field("tokenizer")?).map_err(|e| fail(format!("tokenizer: {e}")))?;
         let mut stream = Key::new(0).stream(Purpose::Init);
@@ -58,7 +59,7 @@ impl Recogniser {
             CtcModel::new(&config, tokenizer.vocab_size(), &mut Initializer::new(&mut stream, device));
         let model = params::load(model, "", &mut tensors).map_err(|e| fail(e.to_string()))?;
         let front_end = MelFrontEnd::new(config.front_end.clone()).map_err(|e| fail(e.to_string()))?;
-        Ok(Self { config, model, front_end, tokenizer, device: device.clone() })
+        Ok(Self { config, model, front_end: Arc::new(front_end), tokenizer, device: device.clone() })
     }
 
     /// Samples per second of the input.
@@ -77,9 +78,23 @@ impl Recogniser {
         &self.tokenizer
     }
 
+    /// The front end, for threads that prepare features ahead.
+    pub fn front_end(&self) -> Arc<MelFrontEnd> {
+        self.front_end.clone()
+    }
+
     /// Features of one utterance.
-    pub fn features(&self, samples: &[f32]) -> Result<Features, TrainError> {
-        self.front_end.compute(samples, samples.len(), None).map_err(|e| TrainError::Data(e.to_string()))
+    ///
+    /// What is shorter than one window of the front end (16 ms) holds no word: it has no frames.
+    ///
+    /// # Errors
+    /// Samples that are not finite.
+    pub fn features(front_end: &MelFrontEnd, samples: &[f32]) -> Result<Features, TrainError> {
+        let config = front_end.config();
+        if samples.len() <= config.fft_size / 2 {
+            return Ok(Features { data: Vec::new(), num_frames: 0, num_bins: config.num_bins });
+        }
+        front_end.compute(samples, samples.len(), None).map_err(|e| TrainError::Data(e.to_string()))
     }
 
     /// Logits of a batch: one `[T', V]` matrix, row-major, per utterance, without padding.
@@ -109,8 +124,13 @@ impl Recogniser {
 
     /// Greedy decoding of a batch of utterances at the model's sample rate.
     pub fn recognise(&self, batch: &[&[f32]]) -> Result<Vec<Recognition>, TrainError> {
-        let features = batch.iter().map(|samples| self.features(samples)).collect::<Result<Vec<_>, _>>()?;
-        let logits = self.logits(&features)?;
+        let features = |samples: &&[f32]| Self::features(&self.front_end, samples);
+        self.recognise_features(&batch.iter().map(features).collect::<Result<Vec<_>, _>>()?)
+    }
+
+    /// Greedy decoding of a batch of features.
+    pub fn recognise_features(&self, batch: &[Features]) -> Result<Vec<Recognition>, TrainError> {
+        let logits = self.logits(batch)?;
         let classes = self.tokenizer.vocab_size();
         let decode = |row: Vec<f32>| {
             let tokens = greedy(&row, classes, self.tokenizer.blank_id());

@@ -1,7 +1,7 @@
 //! CTC fine-tuning as a training task.
 
 use crate::{CtcAugment, CtcBatch, CtcConfig, CtcModel, CtcPrepare};
-use auricle_augment::NoiseSource;
+use auricle_augment::Libraries;
 use auricle_decode::greedy;
 use auricle_nn::params::{self, NamedTensors};
 use auricle_nn::weights::Metadata;
@@ -45,10 +45,10 @@ impl CtcTask {
         augment: CtcAugment,
         tokenizer: Tokenizer,
         pretrained: Option<Pretrained>,
-        noise: Option<Arc<dyn NoiseSource + Send + Sync>>,
+        libraries: Libraries,
         device: &Device,
     ) -> Result<Self, TrainError> {
-        config.encoder.validate().map_err(TrainError::Recipe)?;
+        config.validate().map_err(TrainError::Recipe)?;
         let mut stream = Key::new(recipe.seed).stream(Purpose::Init);
         let mut mask_vector: Vec<f32> =
             (0..config.encoder.bins).map(|_| (0.01 * stream.normal()) as f32).collect();
@@ -63,7 +63,7 @@ impl CtcTask {
         }
         let tokenizer = Arc::new(tokenizer);
         let prepare =
-            CtcPrepare::new(config.clone(), augment, tokenizer.clone(), mask_vector.clone(), noise)?;
+            CtcPrepare::new(config.clone(), augment, tokenizer.clone(), mask_vector.clone(), libraries)?;
         Ok(Self {
             config,
             optimizer: recipe.optimizer.clone(),
@@ -159,6 +159,22 @@ impl Task for CtcTask {
             Metric { name: "validation/cer", value: characters.rate() },
             Metric { name: "validation/loss", value: loss / utterances.max(1.0) },
         ]
+    }
+
+    fn state(&self) -> NamedTensors {
+        let vector = TensorData::new(self.mask_vector.clone(), [self.mask_vector.len()]);
+        NamedTensors::from([("mask_vector".into(), vector)])
+    }
+
+    /// A pre-trained encoder brought its mask vector; that run's weights may be gone by now.
+    fn load_state(&mut self, mut state: NamedTensors) -> Result<(), TrainError> {
+        let vector = state.remove("mask_vector").and_then(|data| data.try_to_vec::<f32>().ok());
+        let vector = vector.filter(|v| v.len() == self.config.encoder.bins).ok_or_else(|| {
+            TrainError::Task("the checkpoint has no usable `mask_vector`".into())
+        })?;
+        self.prepare = Arc::new(self.prepare.with_mask_vector(vector.clone()));
+        self.mask_vector = vector;
+        Ok(())
     }
 
     fn export(&self) -> Result<(NamedTensors, Metadata), TrainError> {

@@ -1,7 +1,7 @@
 //! Many recordings to transcripts: batched by length, in input order, of any length.
 
 use crate::{Recogniser, Recognition};
-use auricle_audio::{EarshotVad, Limits, SegmentConfig, StreamingResampler, Vad as _, stream};
+use auricle_audio::{EarshotVad, Features, Limits, SegmentConfig, StreamingResampler, Vad as _, stream};
 use auricle_data::{BatchConfig, Utterance, load_ordered, plan};
 use auricle_decode::write::Transcript;
 use auricle_decode::{Chunk, Chunker, Word, words};
@@ -49,25 +49,38 @@ pub fn transcribe<E>(
         .into_iter()
         .map(|batch| batch.indices.iter().map(|&i| (short[i], utterances[short[i]].clone())).collect())
         .collect();
-    let rate = recogniser.sample_rate();
-    let read = move |job: Vec<(usize, Utterance)>| -> Vec<(usize, Result<Vec<f32>, TrainError>)> {
+    let members: Vec<Vec<usize>> = jobs.iter().map(|job| job.iter().map(|&(i, _)| i).collect()).collect();
+    let (rate, front_end) = (recogniser.sample_rate(), recogniser.front_end());
+    let read = move |job: Vec<(usize, Utterance)>| -> Vec<(usize, Result<Features, TrainError>)> {
         let fail = |u: &Utterance, e: &dyn std::fmt::Display| TrainError::Data(format!("{}: {e}", u.id));
-        job.into_iter().map(|(i, u)| (i, u.samples(rate).map_err(|e| fail(&u, &e)))).collect()
+        let features = |u: &Utterance| {
+            let samples = u.samples(rate).map_err(|e| fail(u, &e))?;
+            Recogniser::features(&front_end, &samples).map_err(|e| fail(u, &e))
+        };
+        job.into_iter().map(|(i, u)| (i, features(&u))).collect()
     };
-    for batch in load_ordered(jobs.into_iter(), 1, 2, read) {
-        let Ok(batch) = batch else { continue };
-        let (mut indices, mut waves) = (Vec::new(), Vec::new());
-        for (index, samples) in batch {
-            match samples {
-                Ok(samples) => {
-                    indices.push(index);
-                    waves.push(samples);
+    for (members, batch) in members.into_iter().zip(load_ordered(jobs.into_iter(), 1, 2, read)) {
+        let (mut indices, mut features) = (Vec::new(), Vec::new());
+        match batch {
+            Ok(batch) => {
+                for (index, one) in batch {
+                    match one {
+                        Ok(one) => {
+                            indices.push(index);
+                            features.push(one);
+                        }
+                        Err(error) => results.put(index, Err(error)),
+                    }
                 }
-                Err(error) => results.put(index, Err(error)),
+            }
+            Err(error) => {
+                for index in members {
+                    let id = &utterances[index].id;
+                    results.put(index, Err(TrainError::Data(format!("{id}: {error}"))));
+                }
             }
         }
-        let views: Vec<&[f32]> = waves.iter().map(Vec::as_slice).collect();
-        match recogniser.recognise(&views) {
+        match recogniser.recognise_features(&features) {
             Ok(recognised) => {
                 for (index, recognition) in indices.into_iter().zip(recognised) {
                     let words = timed(recogniser, &recognition, 0.0);
@@ -75,8 +88,10 @@ pub fn transcribe<E>(
                 }
             }
             Err(error) => {
-                let reason = error.to_string();
-                indices.into_iter().for_each(|i| results.put(i, Err(TrainError::Data(reason.clone()))));
+                for index in indices {
+                    let id = &utterances[index].id;
+                    results.put(index, Err(TrainError::Data(format!("{id}: {error}"))));
+                }
             }
         }
         results.deliver(&mut each)?;
@@ -121,7 +136,7 @@ fn long_form(
         chunker.push(resampled.get(span).unwrap_or_default(), &mut chunks).map_err(|e| fail(&e))?;
         if chunks.iter().map(|c| c.samples.len()).sum::<usize>() as f64 >= config.batch_secs * f64::from(rate)
         {
-            words.extend(recognise_chunks(recogniser, &mut chunks)?);
+            words.extend(recognise_chunks(recogniser, &mut chunks, config).map_err(|e| fail(&e))?);
         }
     }
     resampled.clear();
@@ -129,19 +144,29 @@ fn long_form(
     let rest = last.saturating_sub(seen).min(resampled.len());
     chunker.push(&resampled[..rest], &mut chunks).map_err(|e| fail(&e))?;
     chunker.finish(&mut chunks);
-    words.extend(recognise_chunks(recogniser, &mut chunks)?);
+    words.extend(recognise_chunks(recogniser, &mut chunks, config).map_err(|e| fail(&e))?);
     Ok(words)
 }
 
-fn recognise_chunks(recogniser: &Recogniser, chunks: &mut Vec<Chunk>) -> Result<Vec<Word>, TrainError> {
-    let mut words = Vec::new();
+/// Words of chunks, in their order; batched by length, so that one long chunk among many short ones
+/// does not pad them all.
+fn recognise_chunks(
+    recogniser: &Recogniser,
+    chunks: &mut Vec<Chunk>,
+    config: &TranscribeConfig,
+) -> Result<Vec<Word>, TrainError> {
     let rate = f64::from(recogniser.sample_rate());
-    let views: Vec<&[f32]> = chunks.iter().map(|c| c.samples.as_slice()).collect();
-    for (chunk, recognition) in chunks.iter().zip(recogniser.recognise(&views)?) {
-        words.extend(timed(recogniser, &recognition, chunk.start_sample as f64 / rate));
+    let durations: Vec<f64> = chunks.iter().map(|c| c.samples.len() as f64 / rate).collect();
+    let batching = BatchConfig { batch_secs: config.batch_secs, shuffle: false, ..BatchConfig::default() };
+    let mut words: Vec<Vec<Word>> = vec![Vec::new(); chunks.len()];
+    for batch in plan(&durations, &batching, Key::new(0)).batches {
+        let views: Vec<&[f32]> = batch.indices.iter().map(|&i| chunks[i].samples.as_slice()).collect();
+        for (&index, recognition) in batch.indices.iter().zip(recogniser.recognise(&views)?) {
+            words[index] = timed(recogniser, &recognition, chunks[index].start_sample as f64 / rate);
+        }
     }
     chunks.clear();
-    Ok(words)
+    Ok(words.concat())
 }
 
 fn timed(recogniser: &Recogniser, recognition: &Recognition, offset_secs: f64) -> Vec<Word> {

@@ -3,7 +3,7 @@
 use crate::{SpiralAugment, SpiralConfig, draw_negatives};
 use auricle_audio::{Features, MelFrontEnd};
 use auricle_augment::{
-    NoiseSource, PositionShift, add_noise, frequency_band_count, frequency_bands, spec_augment, time_spans,
+    Libraries, PositionShift, frequency_band_count, frequency_bands, spec_augment, time_spans,
 };
 use auricle_rng::Purpose;
 use auricle_train::{Draw, Prepare, TrainError, Wave};
@@ -34,23 +34,21 @@ pub struct SpiralPrepare {
     augment: SpiralAugment,
     front_end: MelFrontEnd,
     mask_vector: Vec<f32>,
-    noise: Option<Arc<dyn NoiseSource + Send + Sync>>,
+    libraries: Libraries,
 }
 
 impl SpiralPrepare {
-    /// `mask_vector` has one value per mel bin; `noise` must be given where the recipe asks for it.
+    /// `mask_vector` has one value per mel bin; `libraries` hold what the recipe's perturbations draw from.
     pub fn new(
         config: SpiralConfig,
         augment: SpiralAugment,
         mask_vector: Vec<f32>,
-        noise: Option<Arc<dyn NoiseSource + Send + Sync>>,
+        libraries: Libraries,
     ) -> Result<Self, TrainError> {
-        if augment.noise.is_some() && noise.is_none() {
-            return Err(TrainError::Recipe("augment.noise needs noise manifests in data.noise".into()));
-        }
+        augment.channel().validate(&libraries).map_err(TrainError::Recipe)?;
         let front_end =
             MelFrontEnd::new(config.front_end.clone()).map_err(|e| TrainError::Recipe(e.to_string()))?;
-        Ok(Self { config, augment, front_end, mask_vector, noise })
+        Ok(Self { config, augment, front_end, mask_vector, libraries })
     }
 
     /// Clean and student features of one utterance.
@@ -72,17 +70,15 @@ impl SpiralPrepare {
         };
         let mut dither = key.stream(Purpose::Dither);
         let clean = features(samples, draw.is_training().then_some(&mut dither))?;
-        let noisy = match (&self.augment.noise, &self.noise) {
-            (Some(config), Some(source)) if draw.is_training() => {
-                let noisy = add_noise(samples, config, &**source, key).map_err(|e| fail(&e))?;
-                Some(noisy).filter(|noisy| noisy[..] != *samples)
-            }
-            _ => None,
-        };
-        let student = match noisy {
-            Some(noisy) => features(&noisy, draw.is_training().then_some(&mut dither))?,
-            None => clean.clone(),
-        };
+        if !draw.is_training() {
+            return Ok((clean.clone(), clean));
+        }
+        let channel = self.augment.channel();
+        let noisy =
+            channel.apply(samples, &self.libraries, self.sample_rate(), key).map_err(|e| fail(&e))?;
+        // Where nothing was drawn, student and teacher share one dithered spectrogram (SPIRAL §1).
+        let student =
+            if noisy[..] == *samples { clean.clone() } else { features(&noisy, Some(&mut dither))? };
         Ok((clean, student))
     }
 }

@@ -1,7 +1,7 @@
 //! Configuration of SPIRAL pre-training.
 
 use auricle_audio::MelConfig;
-use auricle_augment::{NoiseConfig, SpecAugmentConfig};
+use auricle_augment::{ChannelConfig, LowPassConfig, NoiseConfig, ReverbConfig, SpecAugmentConfig};
 use auricle_nn::EncoderConfig;
 use serde::{Deserialize, Serialize};
 
@@ -92,9 +92,15 @@ pub struct SpiralAugment {
     /// input; 0 switches it off. Default: 16.
     #[serde(default = "default_max_shift")]
     pub max_shift: usize,
+    /// Room: convolution with an impulse response of `data.rirs`. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reverb: Option<ReverbConfig>,
     /// Multi-condition noise on the student's waveform. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub noise: Option<NoiseConfig>,
+    /// Narrow band. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub low_pass: Option<LowPassConfig>,
 }
 
 fn default_max_shift() -> usize {
@@ -103,7 +109,43 @@ fn default_max_shift() -> usize {
 
 impl Default for SpiralAugment {
     fn default() -> Self {
-        Self { spec: SpecAugmentConfig::pretrain(), max_shift: default_max_shift(), noise: None }
+        Self {
+            spec: SpecAugmentConfig::pretrain(),
+            max_shift: default_max_shift(),
+            reverb: None,
+            noise: None,
+            low_pass: None,
+        }
+    }
+}
+
+impl SpiralAugment {
+    /// The perturbations of the student's waveform. No change of level: the front end takes it out.
+    pub fn channel(&self) -> ChannelConfig {
+        let Self { reverb, noise, low_pass, .. } = self.clone();
+        ChannelConfig { reverb, volume: None, noise, low_pass }
+    }
+}
+
+impl SpiralConfig {
+    /// What is wrong with this configuration, in words, or `Ok`.
+    pub fn validate(&self) -> Result<(), String> {
+        self.encoder.validate()?;
+        self.encoder.validate_input(self.front_end.num_bins)?;
+        if self.projection == 0 || self.negatives == 0 {
+            return Err("model.projection and model.negatives must be above 0".into());
+        }
+        if !(self.temperature > 0.0 && self.temperature.is_finite()) {
+            return Err(format!("model.temperature: {} is not above 0", self.temperature));
+        }
+        if !(self.crop_secs > 0.0 && self.crop_secs.is_finite()) {
+            return Err(format!("model.crop_secs: {} is not above 0", self.crop_secs));
+        }
+        let momentum = &self.momentum;
+        if ![momentum.start, momentum.end].iter().all(|m| (0.0..=1.0).contains(m)) {
+            return Err("model.momentum: start and end are between 0 and 1".into());
+        }
+        Ok(())
     }
 }
 

@@ -53,7 +53,7 @@ impl Extractor {
             .ok_or_else(|| fail("these weights carry no `config`: not a model of auricle".into()))?;
         let Described { front_end, encoder: config } =
             serde_json::from_str(config).map_err(|e| fail(format!("config: {e}")))?;
-        config.validate().map_err(fail)?;
+        config.validate().and_then(|()| config.validate_input(front_end.num_bins)).map_err(fail)?;
         let mut stream = Key::new(0).stream(Purpose::Init);
         let encoder = config.init(&mut Initializer::new(&mut stream, device));
         let encoder = params::load(encoder, "encoder", &mut tensors).map_err(|e| fail(e.to_string()))?;

@@ -1,7 +1,7 @@
 //! SPIRAL as a training task.
 
 use crate::{SpiralAugment, SpiralBatch, SpiralConfig, SpiralPrepare, Student, Trunk};
-use auricle_augment::NoiseSource;
+use auricle_augment::Libraries;
 use auricle_nn::params::{self, NamedTensors};
 use auricle_nn::weights::Metadata;
 use auricle_nn::{Context, Initializer, ema_update};
@@ -38,15 +38,15 @@ impl SpiralTask {
         recipe: &Recipe,
         config: SpiralConfig,
         augment: SpiralAugment,
-        noise: Option<Arc<dyn NoiseSource + Send + Sync>>,
+        libraries: Libraries,
         device: &Device,
     ) -> Result<Self, TrainError> {
-        config.encoder.validate().map_err(TrainError::Recipe)?;
+        config.validate().map_err(TrainError::Recipe)?;
         let mut stream = Key::new(recipe.seed).stream(Purpose::Init);
         let mask_vector: Vec<f32> =
             (0..config.encoder.bins).map(|_| (0.01 * stream.normal()) as f32).collect();
         let student = Student::new(&config, &mut Initializer::new(&mut stream, device));
-        Self::with_student(recipe, config, augment, student, mask_vector, noise, device)
+        Self::with_student(recipe, config, augment, student, mask_vector, libraries, device)
     }
 
     /// The task with a given student (an imported one) and mask vector.
@@ -56,10 +56,10 @@ impl SpiralTask {
         augment: SpiralAugment,
         student: Student,
         mask_vector: Vec<f32>,
-        noise: Option<Arc<dyn NoiseSource + Send + Sync>>,
+        libraries: Libraries,
         device: &Device,
     ) -> Result<Self, TrainError> {
-        let prepare = Arc::new(SpiralPrepare::new(config.clone(), augment, mask_vector.clone(), noise)?);
+        let prepare = Arc::new(SpiralPrepare::new(config.clone(), augment, mask_vector.clone(), libraries)?);
         let teacher = copy_of(&student.trunk);
         Ok(Self {
             config,
