@@ -1,5 +1,8 @@
 //! Helpers of the whole-program tests.
 
+pub mod program;
+pub mod sounds;
+
 use burn::tensor::TensorData;
 use safetensors::tensor::{Dtype, SafeTensors};
 use std::collections::BTreeMap;

@@ -73,7 +73,16 @@ pub fn run(command: &Command) -> Result<ExitCode> {
             Manifest::write(&args.out, &utterances)?;
             let hours = utterances.iter().map(|u| u.duration_secs).sum::<f64>() / 3600.0;
             println!("{}: {} utterances, {hours:.2} h", args.out.display(), utterances.len());
-            Ok(ExitCode::SUCCESS)
+            let unread: Vec<&Utterance> = utterances.iter().filter(|u| u.duration_secs <= 0.0).collect();
+            let Some(first) = unread.first() else { return Ok(ExitCode::SUCCESS) };
+            eprintln!(
+                "error: {} of them cannot be read, the first is {}; `auricle data check {} --fix FOLDER` says why \
+                 and drops them",
+                unread.len(),
+                first.audio.display(),
+                args.out.display()
+            );
+            Ok(ExitCode::FAILURE)
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::tasks::AnyTrainer;
 use anyhow::{Context as _, Result, bail};
+use auricle_train::files::{RunLock, atomic_write, remove_unfinished};
 use auricle_train::log::RunLog;
 use auricle_train::{Outcome, Recipe, recipe};
 use std::path::{Path, PathBuf};
@@ -94,14 +95,22 @@ pub fn train(recipe: &Recipe, run: &Path, resume: bool, quiet: bool, stop: &Atom
         bail!("{} holds a run already; --resume goes on with it, --run NAME starts another", run.display());
     }
     std::fs::create_dir_all(run.join("checkpoints")).with_context(|| run.display().to_string())?;
-    let _lock = auricle_train::files::RunLock::acquire(run)?;
-    let resolved = toml::to_string(recipe).context("recipe")?;
-    auricle_train::files::atomic_write(&run.join("recipe.resolved.toml"), resolved.as_bytes())?;
-    let log = RunLog::open(run, recipe.train.steps, quiet)?;
+    let in_run = || run.display().to_string();
+    let _lock = RunLock::acquire(run)?;
+    remove_unfinished(&run.join("checkpoints")).with_context(in_run)?;
+    let mut log = RunLog::open(run, recipe.train.steps, quiet).with_context(in_run)?;
+    if !last.exists() {
+        // A run that was killed before its first checkpoint begins anew, and its log with it.
+        log.resume_from(0).with_context(in_run)?;
+    }
     let mut trainer = AnyTrainer::build(recipe, run, log)?;
-    if resume && last.exists() {
+    if last.exists() {
         trainer.resume(&last)?;
     }
+    // Only now: another recipe than the run's is refused above, and its own stays on record.
+    let resolved = toml::to_string(recipe).context("recipe")?;
+    let path = run.join("recipe.resolved.toml");
+    atomic_write(&path, resolved.as_bytes()).with_context(|| path.display().to_string())?;
     let outcome = trainer.run(stop)?;
     crate::report::write_run_report(run, recipe)?;
     Ok(outcome)

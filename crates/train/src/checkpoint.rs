@@ -44,6 +44,10 @@ pub struct Checkpoint {
 
 const PARTS: [&str; 3] = ["model.", "optimizer.", "task."];
 
+/// Value of the metadata's `format`. Its forerunner, `auricle-checkpoint-1`, had no digest and the
+/// progress in JSON.
+const FORMAT: &str = "auricle-checkpoint-2";
+
 impl Checkpoint {
     /// Writes one file, atomically: either the old or the new one is there, never a part.
     pub fn write(&self, path: &Path) -> Result<(), TrainError> {
@@ -52,9 +56,11 @@ impl Checkpoint {
             all.extend(part.iter().map(|(name, data)| (format!("{prefix}{name}"), data.clone())));
         }
         let fail = |reason: String| TrainError::Checkpoint { path: path.to_path_buf(), reason };
-        let progress = serde_json::to_string(&self.progress).map_err(|e| fail(e.to_string()))?;
-        let metadata =
-            Metadata::from([("progress".into(), progress), ("format".into(), "auricle-checkpoint-1".into())]);
+        // TOML and not JSON: numbers must come back to the last bit, which serde_json does not promise.
+        let progress = toml::to_string(&self.progress).map_err(|e| fail(e.to_string()))?;
+        let digest = digest(&progress, &all);
+        let metadata = [("format", FORMAT.to_string()), ("digest", digest), ("progress", progress)];
+        let metadata: Metadata = metadata.map(|(name, value)| (name.to_string(), value)).into();
         let bytes = weights::to_bytes(&all, &metadata, Precision::F32).map_err(|e| fail(e.to_string()))?;
         atomic_write(path, &bytes).map_err(TrainError::io(path))
     }
@@ -63,15 +69,28 @@ impl Checkpoint {
     pub fn read(path: &Path) -> Result<Self, TrainError> {
         let fail = |reason: String| TrainError::Checkpoint { path: path.to_path_buf(), reason };
         let bytes = std::fs::read(path).map_err(TrainError::io(path))?;
-        let (all, metadata) = weights::from_bytes(&bytes).map_err(|e| fail(e.to_string()))?;
+        let damaged = |e: &dyn std::fmt::Display| {
+            fail(format!(
+                "{e}; put back a copy of it, or copy a best-step-*.safetensors beside it over it to go on from \
+                 there"
+            ))
+        };
+        let (all, metadata) = weights::from_bytes(&bytes).map_err(|e| damaged(&e))?;
         let progress = metadata.get("progress").ok_or_else(|| {
             fail(
                 "holds no training state; give the run's checkpoints/last.safetensors, not an exported model"
                     .into(),
             )
         })?;
-        let progress =
-            serde_json::from_str(progress).map_err(|e| fail(format!("damaged training state: {e}")))?;
+        let has_digest = metadata.get("format").is_none_or(|format| format != "auricle-checkpoint-1");
+        if has_digest && metadata.get("digest") != Some(&digest(progress, &all)) {
+            return Err(damaged(&"damaged: its content is not what was written"));
+        }
+        let progress = if has_digest {
+            toml::from_str(progress).map_err(|e| damaged(&e))?
+        } else {
+            serde_json::from_str(progress).map_err(|e| damaged(&e))?
+        };
         let mut parts = [NamedTensors::new(), NamedTensors::new(), NamedTensors::new()];
         for (name, data) in all {
             let found = PARTS
@@ -85,5 +104,75 @@ impl Checkpoint {
         }
         let [model, optimizer, task] = parts;
         Ok(Self { progress, model, optimizer, task })
+    }
+}
+
+/// Of everything that a checkpoint says: safetensors alone would not notice a changed weight.
+fn digest(progress: &str, tensors: &NamedTensors) -> String {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(progress.as_bytes());
+    for (name, data) in tensors {
+        hasher.update(format!("\n{name} {:?}\n", data.shape().to_vec()).as_bytes());
+        hasher.update(data.as_bytes());
+    }
+    hasher.finalize().to_hex().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::tensor::TensorData;
+
+    fn sample() -> Checkpoint {
+        let tensors = |value: f32| {
+            NamedTensors::from([("a".to_string(), TensorData::new(vec![value, 0.5, -2.0], [3, 1]))])
+        };
+        let progress = Progress {
+            step: 7,
+            // Numbers that a careless reader of decimals gets wrong in the last bit.
+            audio_secs: 0.1 + 0.7,
+            best: vec![(0.3333333333333333, 3), (9.313225746154785e-10, 6), (1.0 / 49.0, 7)],
+            updates: BTreeMap::from([("stages.0.w".to_string(), 7)]),
+            ..Progress::default()
+        };
+        Checkpoint { progress, model: tensors(1.0), optimizer: tensors(2.0), task: tensors(3.0) }
+    }
+
+    #[test]
+    fn what_is_read_is_what_was_written_to_the_last_bit() {
+        let folder = tempfile::tempdir().unwrap();
+        let (a, b) = (folder.path().join("a"), folder.path().join("b"));
+        let mut checkpoint = sample();
+        checkpoint.progress.best.extend((1..500).map(|i| (f64::from(i).ln() / 7.0, 1)));
+        checkpoint.write(&a).unwrap();
+        let back = Checkpoint::read(&a).unwrap();
+        assert_eq!(back.progress, checkpoint.progress);
+        back.write(&b).unwrap();
+        assert_eq!(std::fs::read(&a).unwrap(), std::fs::read(&b).unwrap());
+    }
+
+    /// Whatever byte is lost or changed, the checkpoint is refused, or it still says the same.
+    #[test]
+    fn no_damage_goes_unnoticed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x");
+        sample().write(&path).unwrap();
+        let bytes = std::fs::read(&path).unwrap();
+        for at in 0..bytes.len() {
+            let mut changed = bytes.clone();
+            changed[at] ^= 1 << (at % 8);
+            std::fs::write(&path, &changed).unwrap();
+            match Checkpoint::read(&path) {
+                Err(error) => assert!(error.to_string().contains(&path.display().to_string()), "{error}"),
+                Ok(read) => {
+                    assert_eq!(read.progress, sample().progress, "byte {at}");
+                    let parts =
+                        |c: &Checkpoint| [&c.model, &c.optimizer, &c.task].map(|part| digest("", part));
+                    assert_eq!(parts(&read), parts(&sample()), "byte {at}");
+                }
+            }
+            std::fs::write(&path, &bytes[..at]).unwrap();
+            assert!(Checkpoint::read(&path).is_err(), "cut at {at}");
+        }
     }
 }

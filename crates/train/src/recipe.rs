@@ -21,8 +21,14 @@ pub fn load(path: &Path, overrides: &[String]) -> Result<Table, TrainError> {
 /// A table as a typed section; an unknown key is an error that suggests the nearest known one.
 pub fn parse<T: DeserializeOwned>(table: &Table, place: &str) -> Result<T, TrainError> {
     Value::Table(table.clone()).try_into().map_err(|error: toml::de::Error| {
-        let message = error.message().to_string();
-        TrainError::Recipe(format!("{place}: {}", with_suggestion(&message)))
+        // The key is only in the error's full text, on a line of its own.
+        let text = error.to_string();
+        let key = text.lines().skip(1).find(|line| line.starts_with("in `"));
+        let message = with_suggestion(error.message());
+        TrainError::Recipe(format!(
+            "{place}: {message}{}",
+            key.map_or_else(String::new, |key| format!(", {key}"))
+        ))
     })
 }
 
@@ -157,6 +163,9 @@ mod tests {
         let error =
             parse::<Recipe>(&load(&at("typo.toml"), &[]).unwrap(), "typo.toml").unwrap_err().to_string();
         assert!(error.contains("typo.toml") && error.contains("did you mean `steps`"), "{error}");
+        let set = ["train.clip_norm='none'".to_string()];
+        let error = parse::<Recipe>(&load(&at("base.toml"), &set).unwrap(), "base.toml").unwrap_err();
+        assert!(error.to_string().contains("in `train.clip_norm`"), "{error}");
         for (set, expected) in [
             ("optimizer.lr=fast", "is a float, not a string"),
             ("optimizer.lr", "KEY=VALUE"),

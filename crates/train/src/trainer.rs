@@ -129,7 +129,15 @@ impl<T: Task> Trainer<T> {
         while self.progress.step < self.recipe.train.steps {
             let epoch = self.progress.epoch;
             for loaded in self.batches(epoch, self.progress.batch)? {
-                let (index, secs, batch) = loaded?;
+                let (index, secs, batch) = match loaded {
+                    // Nothing of a new step has been done yet: the steps up to here are kept, and the
+                    // run can go on when the file is mended.
+                    Err(error) if pending.batches == 0 && self.progress.step > 0 => {
+                        self.save_last()?;
+                        return Err(error);
+                    }
+                    loaded => loaded?,
+                };
                 self.micro_step(&batch, index, &mut pending)?;
                 self.progress.batch = index + 1;
                 self.progress.audio_secs += secs;
@@ -145,7 +153,7 @@ impl<T: Task> Trainer<T> {
                 }
                 let asked = stop.load(Ordering::Relaxed);
                 if last || asked || stale || step.is_multiple_of(self.recipe.train.checkpoint_every) {
-                    self.save(&self.checkpoint_path("last"))?;
+                    self.save_last()?;
                 }
                 match (last, stale, asked) {
                     (true, _, _) => break,
@@ -266,11 +274,8 @@ impl<T: Task> Trainer<T> {
             self.progress.best.iter().position(|&(best, _)| score < best).unwrap_or(self.progress.best.len());
         if rank < keep {
             self.progress.best.insert(rank, (score, step));
+            self.progress.best.truncate(keep);
             self.save(&self.best_path(step))?;
-            for (_, dropped) in self.progress.best.split_off(self.progress.best.len().min(keep)) {
-                let path = self.best_path(dropped);
-                std::fs::remove_file(&path).map_err(TrainError::io(&path))?;
-            }
         }
         Ok(self.recipe.train.patience.is_some_and(|patience| self.progress.stale >= patience))
     }
@@ -384,6 +389,23 @@ impl<T: Task> Trainer<T> {
 
     fn save(&self, path: &Path) -> Result<(), TrainError> {
         self.checkpoint().write(path)
+    }
+
+    /// Writes the last checkpoint, then drops the best ones that it does not name.
+    ///
+    /// Not before: a killed run goes on from the last checkpoint on disk and needs those it names.
+    fn save_last(&self) -> Result<(), TrainError> {
+        self.save(&self.checkpoint_path("last"))?;
+        let named: Vec<PathBuf> = self.progress.best.iter().map(|&(_, step)| self.best_path(step)).collect();
+        let folder = self.run.join("checkpoints");
+        for entry in std::fs::read_dir(&folder).map_err(TrainError::io(&folder))? {
+            let entry = entry.map_err(TrainError::io(&folder))?;
+            let is_best = entry.file_name().to_string_lossy().starts_with("best-step-");
+            if is_best && !named.contains(&entry.path()) {
+                std::fs::remove_file(entry.path()).map_err(TrainError::io(entry.path()))?;
+            }
+        }
+        Ok(())
     }
 
     fn checkpoint_path(&self, name: &str) -> PathBuf {

@@ -31,6 +31,10 @@ use std::path::{Path, PathBuf};
 
 /// Reads whatever is at `path`, by its content (see the table above).
 ///
+/// Where a duration is not written down, the audio file is asked. One that cannot be read has a
+/// duration of 0: a bad file must not hide a thousand good ones, and whoever reads its samples
+/// learns what is wrong with it.
+///
 /// # Errors
 /// Names the file and line, or says what was looked for.
 pub fn read_any(path: &Path) -> Result<Vec<Utterance>, DataError> {
@@ -116,6 +120,11 @@ fn resolve(list: &Path, written: &str) -> PathBuf {
 /// The file name without its extension.
 fn stem(path: &Path) -> String {
     path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// The duration of one file among many; 0 where it cannot be read.
+fn probe_or_zero(path: &Path) -> f64 {
+    probe_secs(path).unwrap_or(0.0)
 }
 
 /// The duration that a file's header gives, or by decoding it.

@@ -1,6 +1,6 @@
 //! NeMo manifests: JSON lines with `audio_filepath`, `duration`, `text`, optionally `offset`.
 
-use super::{for_each_object, probe_secs, resolve, stem};
+use super::{for_each_object, probe_or_zero, resolve, stem};
 use crate::{DataError, Utterance};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -23,7 +23,7 @@ pub fn read_nemo(path: &Path) -> Result<Vec<Utterance>, DataError> {
         let audio = resolve(path, &written);
         let duration = match value.get("duration").and_then(Value::as_f64) {
             Some(secs) => secs,
-            None => probe_secs(&audio)?,
+            None => probe_or_zero(&audio),
         };
         let named = text_of(&["utt_id", "id"]);
         let mut id = named.unwrap_or_else(|| stem(&audio));

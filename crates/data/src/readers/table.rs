@@ -1,6 +1,6 @@
 //! CSV and TSV tables with a header.
 
-use super::{probe_secs, resolve, stem};
+use super::{probe_or_zero, resolve, stem};
 use crate::{DataError, Utterance};
 use std::path::Path;
 
@@ -51,7 +51,7 @@ pub fn read_table(path: &Path) -> Result<Vec<Utterance>, DataError> {
             Some(secs) => secs
                 .parse()
                 .map_err(|_| DataError::line(path, line, format!("`{secs}` is no duration in seconds")))?,
-            None => probe_secs(&file)?,
+            None => probe_or_zero(&file),
         };
         let mut utterance = Utterance::new(cell(id).map_or_else(|| stem(&file), str::to_string), file, secs);
         utterance.text = cell(text).map(str::to_string);

@@ -1,6 +1,6 @@
 //! A folder of audio files with transcripts beside them.
 
-use super::{open, probe_secs};
+use super::{open, probe_or_zero, probe_secs};
 use crate::manifest::for_each_line;
 use crate::{DataError, Utterance};
 use std::collections::BTreeMap;
@@ -19,7 +19,7 @@ const MAX_DEPTH: usize = 16;
 /// `<stem>.lab` beside the audio, or a line of a LibriSpeech `*.trans.txt` in its folder.
 ///
 /// # Errors
-/// No audio below the folder; a file whose duration cannot be found.
+/// No audio below the folder; a single file that cannot be read.
 pub fn read_tree(path: &Path) -> Result<Vec<Utterance>, DataError> {
     if path.is_file() {
         return Ok(vec![with_transcript(
@@ -50,7 +50,7 @@ pub fn read_tree(path: &Path) -> Result<Vec<Utterance>, DataError> {
     let mut utterances = Vec::with_capacity(audio.len());
     for file in audio {
         let id = if unique { super::stem(&file) } else { path_id(path, &file) };
-        let secs = probe_secs(&file)?;
+        let secs = probe_or_zero(&file);
         utterances.push(with_transcript(Utterance::new(id, file, secs), &transcripts));
     }
     Ok(utterances)
