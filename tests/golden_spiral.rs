@@ -168,8 +168,16 @@ fn check_training_step(golden: &Golden) {
     )
     .unwrap();
     let augment = SpiralAugment::default();
-    let mut task =
-        SpiralTask::with_student(&recipe, config.clone(), augment, student, mask, Libraries::default(), &device).unwrap();
+    let mut task = SpiralTask::with_student(
+        &recipe,
+        config.clone(),
+        augment,
+        student,
+        mask,
+        Libraries::default(),
+        &device,
+    )
+    .unwrap();
 
     // The teacher starts from other values than the student, so that its update shows.
     let teacher_start: NamedTensors = golden.tensors("teacher_start.");
@@ -359,16 +367,4 @@ fn by_own_names(head: &auricle_nn::CtcHead, weights: NamedTensors) -> NamedTenso
     assert_eq!(own.len(), weights.len());
     let published = |name: &str| weights.get(name.split_once('.').unwrap().1).cloned();
     own.into_iter().map(|name| (name.clone(), published(&name).unwrap())).collect()
-}
-
-#[test]
-fn parameter_counts_are_the_published_ones() {
-    // SPIRAL §2: counted on the published program.
-    let device = auricle_tensor::device("cpu").unwrap();
-    let config: EncoderConfig = narrow().encoder;
-    let mut stream = Key::new(0).stream(Purpose::Init);
-    let student = Student::new(&narrow(), &mut Initializer::new(&mut stream, &device));
-    // Running statistics are not trained: two layers, mean and variance, 32 channels.
-    assert_eq!(params::count(&student) - 4 * 32, 437_280);
-    assert_eq!(config.downsampling(), 8);
 }

@@ -30,7 +30,8 @@ log_every = 1
 checkpoint_every = 5
 validate_every = 3
 keep_best = 2
-average_best = true
+export = "average"
+ema = 0.9
 {own}
 {ENCODER}"#
     )

@@ -93,8 +93,11 @@ impl ChannelConfig {
             ("low_pass.cutoff_hz", self.low_pass.map(|c| c.cutoff_hz)),
         ];
         for (name, range) in ranges {
-            if let Some([low, high]) = range.filter(|[low, high]| !(low <= high && (high - low).is_finite())) {
-                return Err(format!("augment.{name}: [{low}, {high}] is no range of numbers from low to high"));
+            if let Some([low, high]) = range.filter(|[low, high]| !(low <= high && (high - low).is_finite()))
+            {
+                return Err(format!(
+                    "augment.{name}: [{low}, {high}] is no range of numbers from low to high"
+                ));
             }
         }
         if self.noise.is_some() && libraries.noise.is_none() {
@@ -177,7 +180,8 @@ mod tests {
     #[test]
     fn nothing_configured_changes_nothing() {
         let clean = noise(500);
-        let same = ChannelConfig::default().apply(&clean, &Libraries::default(), 16_000, Key::new(1)).unwrap();
+        let same =
+            ChannelConfig::default().apply(&clean, &Libraries::default(), 16_000, Key::new(1)).unwrap();
         assert_eq!(same, clean);
     }
 

@@ -1,14 +1,16 @@
 //! `auricle model import`.
 
 use anyhow::{Context as _, Result, bail};
-use auricle_asr::CtcConfig;
+use auricle_asr::{CtcConfig, Recogniser};
+use auricle_nn::Initializer;
 use auricle_nn::params::NamedTensors;
 use auricle_nn::pytorch::read_state_dict;
 use auricle_nn::weights::{Metadata, Precision};
+use auricle_rng::{Key, Purpose};
 use auricle_spiral::import::{from_published, head_from_published};
-use auricle_spiral::{Extractor, SpiralConfig};
+use auricle_spiral::{SpiralConfig, Student, start_from};
 use auricle_text::Tokenizer;
-use auricle_train::recipe;
+use auricle_train::{Recipe, recipe};
 use burn::tensor::TensorData;
 use std::path::Path;
 use std::process::ExitCode;
@@ -36,19 +38,24 @@ pub fn run(checkpoint: &Path, config: &Path, out: &Path, teacher: bool) -> Resul
         other => bail!("{}: a checkpoint is a `spiral` or `ctc` model, not `{other}`", config.display()),
     };
     let imported = from_published(state, &encoder);
-    let source = if teacher { &imported.teacher } else { &imported.student };
-    let mut tensors: NamedTensors = source
-        .iter()
-        .filter_map(|(name, data)| {
-            let name = name.strip_prefix("trunk.").unwrap_or(name);
-            name.starts_with("encoder.").then(|| (name.to_string(), data.clone()))
-        })
-        .collect();
-    if tensors.is_empty() {
+    let mut tensors = NamedTensors::new();
+    for (name, data) in &imported.student {
+        tensors.insert(name.strip_prefix("trunk.").unwrap_or(name).to_string(), data.clone());
+    }
+    for (name, data) in &imported.teacher {
+        tensors.insert(format!("teacher.{name}"), data.clone());
+        if teacher {
+            tensors.insert(name.clone(), data.clone());
+        }
+    }
+    if !tensors.keys().any(|name| name.starts_with("encoder.")) {
         bail!(
             "{}: no encoder found in it; is it a checkpoint of the published program?",
             checkpoint.display()
         );
+    }
+    if teacher && imported.teacher.is_empty() {
+        bail!("{}: it holds no teacher; import without --teacher", checkpoint.display());
     }
     if kind == "ctc" {
         tensors.extend(
@@ -69,10 +76,30 @@ pub fn run(checkpoint: &Path, config: &Path, out: &Path, teacher: bool) -> Resul
     ]);
     metadata.extend(tokenizer.map(|tokenizer| ("tokenizer".to_string(), tokenizer)));
     // Shapes are checked now, not at the first use.
-    Extractor::from_weights(tensors.clone(), &metadata, &auricle_tensor::device("cpu")?)
+    check(&recipe, &tensors, &metadata)
         .with_context(|| format!("{} does not fit {}", checkpoint.display(), config.display()))?;
     for name in &imported.ignored {
         eprintln!("left out: {name}");
     }
     crate::model::write(out, &tensors, &metadata, Precision::F32)
+}
+
+/// Builds the whole model that the recipe describes from the tensors.
+fn check(recipe: &Recipe, tensors: &NamedTensors, metadata: &Metadata) -> Result<()> {
+    let device = auricle_tensor::device("cpu")?;
+    if recipe.task == "ctc" {
+        Recogniser::from_weights(tensors.clone(), metadata, &device)?;
+        return Ok(());
+    }
+    let config: SpiralConfig = recipe::parse(&recipe.model, "model")?;
+    config.validate().map_err(anyhow::Error::msg)?;
+    let mut stream = Key::new(0).stream(Purpose::Init);
+    let student = Student::new(&config, &mut Initializer::new(&mut stream, &device));
+    let mut left = tensors.clone();
+    start_from(student, &mut left)?;
+    left.remove("mask_vector");
+    if let Some(name) = left.keys().next() {
+        bail!("its tensor `{name}` has no place in the model");
+    }
+    Ok(())
 }

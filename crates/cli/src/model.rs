@@ -25,7 +25,9 @@ Nothing in the checkpoint is executed: its pickle is read by a machine that know
     )]
     Export(Export),
     /// Average the weights of several models or checkpoints of one run.
-    #[command(after_help = "Example:\n  auricle model average runs/a runs/b --out models/average")]
+    #[command(
+        after_help = "Example:\n  auricle model average runs/a runs/b --out models/average\n  auricle model average runs/a/checkpoints/best-step-*.safetensors --out models/a-average"
+    )]
     Average(Average),
 }
 
@@ -146,11 +148,18 @@ fn info(args: &Info) -> Result<ExitCode> {
 
 fn average(args: &Average) -> Result<ExitCode> {
     let mut sum = NamedTensors::new();
-    let mut first = None;
+    let mut first: Option<weights::Metadata> = None;
     for model in &args.models {
-        let (tensors, metadata) = load_model(model)?;
-        if first.is_some() && sum.keys().ne(tensors.keys()) {
-            bail!("{} has other tensors than {}", model.display(), args.models[0].display());
+        let (tensors, metadata) = load_exported(model)?;
+        if let Some(first) = &first {
+            for field in ["kind", "config", "tokenizer"] {
+                if first.get(field) != metadata.get(field) {
+                    bail!("{} has another {field} than {}", model.display(), args.models[0].display());
+                }
+            }
+            if sum.keys().ne(tensors.keys()) {
+                bail!("{} has other tensors than {}", model.display(), args.models[0].display());
+            }
         }
         first.get_or_insert(metadata);
         for (name, data) in tensors {
@@ -172,4 +181,27 @@ fn average(args: &Average) -> Result<ExitCode> {
         *data = TensorData::new(values.iter().map(|v| v * share).collect::<Vec<_>>(), data.shape().to_vec());
     }
     write(&args.out, &sum, &first.unwrap_or_default(), Precision::F32)
+}
+
+/// The weights of a model, or of a run's checkpoint under the names of that run's model.
+fn load_exported(path: &Path) -> Result<(NamedTensors, weights::Metadata)> {
+    let (mut tensors, metadata) = load_model(path)?;
+    if !metadata.contains_key("progress") {
+        return Ok((tensors, metadata));
+    }
+    let run = path.parent().and_then(Path::parent).unwrap_or(Path::new("."));
+    let (exported, metadata) = load_model(run).with_context(|| {
+        format!(
+            "{} is a checkpoint; its names and configuration come from the finished run's model",
+            path.display()
+        )
+    })?;
+    let mut named = NamedTensors::new();
+    for name in exported.into_keys() {
+        let places = [format!("model.{name}"), format!("model.trunk.{name}"), format!("task.{name}")];
+        let data = places.iter().find_map(|place| tensors.remove(place));
+        let data = data.with_context(|| format!("{} has no tensor for `{name}`", path.display()))?;
+        named.insert(name, data);
+    }
+    Ok((named, metadata))
 }

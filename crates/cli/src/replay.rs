@@ -4,26 +4,33 @@ use crate::tasks::AnyTrainer;
 use anyhow::Result;
 use auricle_train::log::RunLog;
 use auricle_train::{AudioStore, Capsule};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 #[derive(clap::Args)]
 #[command(after_help = "Example:
-  auricle replay runs/mini/capsule-step-1200")]
+  auricle replay runs/mini/capsule-step-1200
+
+Run it in the folder that the run was started in. Exits with status 1 where the batch is finite now.")]
 pub struct Args {
     /// The capsule's folder.
     capsule: PathBuf,
 }
 
 pub fn run(args: &Args) -> Result<ExitCode> {
-    let (capsule, recipe, _) = Capsule::read(&args.capsule)?;
     let scratch = std::env::temp_dir().join(format!("auricle-replay-{}", std::process::id()));
-    std::fs::create_dir_all(&scratch)?;
-    let mut trainer =
-        AnyTrainer::build(&recipe, &scratch, RunLog::open(&scratch, recipe.train.steps, true)?)?;
-    trainer.resume(&args.capsule.join("checkpoint.safetensors"))?;
+    let result = replay(args, &scratch);
     std::fs::remove_dir_all(&scratch).ok();
-    let store = AudioStore::new(16_000, 0);
+    result
+}
+
+fn replay(args: &Args, scratch: &Path) -> Result<ExitCode> {
+    let (capsule, recipe, _) = Capsule::read(&args.capsule)?;
+    std::fs::create_dir_all(scratch)?;
+    let log = RunLog::open(scratch, recipe.train.steps, true)?;
+    let mut trainer = AnyTrainer::build(&recipe, scratch, log, true)?;
+    trainer.resume(&args.capsule.join("checkpoint.safetensors"))?;
+    let store = AudioStore::new(trainer.sample_rate(), 0);
     let waves = capsule.utterances.iter().map(|u| store.wave(u)).collect::<Result<Vec<_>, _>>()?;
     let (loss, bad) = trainer.replay(&capsule, &waves)?;
     println!("step {} epoch {} batch {}: {}", capsule.step, capsule.epoch, capsule.batch, capsule.what);
@@ -35,5 +42,9 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         "parameters with non-finite gradients: {}",
         if bad.is_empty() { "none".into() } else { bad.join(", ") }
     );
+    if loss.is_finite() && bad.is_empty() {
+        println!("not reproduced: were the audio files, the program or the device changed since?");
+        return Ok(ExitCode::FAILURE);
+    }
     Ok(ExitCode::SUCCESS)
 }

@@ -1,8 +1,8 @@
 //! From a recipe to a trainer of its task.
 
 use anyhow::{Context as _, Result, bail};
-use auricle_audio::MelConfig;
 use auricle_asr::{CtcAugment, CtcConfig, CtcTask};
+use auricle_audio::MelConfig;
 use auricle_augment::{Libraries, NoiseSource};
 use auricle_data::Utterance;
 use auricle_nn::params::NamedTensors;
@@ -34,8 +34,9 @@ macro_rules! each {
 }
 
 impl AnyTrainer {
-    /// Builds the task, reads the manifests.
-    pub fn build(recipe: &Recipe, run: &Path, log: RunLog) -> Result<Self> {
+    /// Builds the task, reads the manifests. A run that goes on from a checkpoint (`resumes`) does not
+    /// need the pre-trained weights that it once started from.
+    pub fn build(recipe: &Recipe, run: &Path, log: RunLog, resumes: bool) -> Result<Self> {
         let device = recipe.train.device()?;
         let train = manifests(&recipe.data.train)?;
         let validation = manifests(&recipe.data.validation)?;
@@ -44,7 +45,9 @@ impl AnyTrainer {
             "spiral" => {
                 let config: SpiralConfig = recipe::parse(&recipe.model, "model")?;
                 let augment: SpiralAugment = recipe::parse(&recipe.augment, "augment")?;
-                let task = SpiralTask::new(recipe, config, augment, libraries, &device)?;
+                let source = config.init_from.as_deref().filter(|_| !resumes);
+                let pretrained = source.map(load_model).transpose()?.map(|(tensors, _)| tensors);
+                let task = SpiralTask::new(recipe, config, augment, pretrained, libraries, &device)?;
                 Ok(Self::Spiral(Box::new(Trainer::new(task, recipe.clone(), run, train, validation, log)?)))
             }
             "ctc" => {
@@ -54,8 +57,8 @@ impl AnyTrainer {
                     Some(path) => Tokenizer::load(path)?,
                     None => Tokenizer::characters(),
                 };
-                let pretrained =
-                    config.init_from.as_deref().map(load_model).transpose()?.map(|(tensors, _)| tensors);
+                let source = config.init_from.as_deref().filter(|_| !resumes);
+                let pretrained = source.map(load_model).transpose()?.map(|(tensors, _)| tensors);
                 let task = CtcTask::new(recipe, config, augment, tokenizer, pretrained, libraries, &device)?;
                 Ok(Self::Ctc(Box::new(Trainer::new(task, recipe.clone(), run, train, validation, log)?)))
             }
@@ -81,6 +84,15 @@ impl AnyTrainer {
     /// Runs a failure capsule's batch again: loss and parameters with non-finite gradients.
     pub fn replay(&mut self, capsule: &Capsule, waves: &[Wave]) -> Result<(f64, Vec<String>)> {
         Ok(each!(self, trainer => trainer.replay(capsule, waves))?)
+    }
+
+    /// Samples per second that the task wants.
+    pub fn sample_rate(&self) -> u32 {
+        use auricle_train::{Prepare as _, Task as _};
+        match self {
+            Self::Spiral(trainer) => trainer.task().preparer().sample_rate(),
+            Self::Ctc(trainer) => trainer.task().preparer().sample_rate(),
+        }
     }
 
     /// The utterances that are trained on.

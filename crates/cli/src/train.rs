@@ -103,7 +103,7 @@ pub fn train(recipe: &Recipe, run: &Path, resume: bool, quiet: bool, stop: &Atom
         // A run that was killed before its first checkpoint begins anew, and its log with it.
         log.resume_from(0).with_context(in_run)?;
     }
-    let mut trainer = AnyTrainer::build(recipe, run, log)?;
+    let mut trainer = AnyTrainer::build(recipe, run, log, last.exists())?;
     if last.exists() {
         trainer.resume(&last)?;
     }
@@ -125,7 +125,8 @@ fn dry_run(recipe: &mut Recipe) -> Result<ExitCode> {
 }
 
 fn plan_and_probe(recipe: &Recipe, scratch: &Path) -> Result<ExitCode> {
-    let mut trainer = AnyTrainer::build(recipe, scratch, RunLog::open(scratch, recipe.train.steps, true)?)?;
+    let mut trainer =
+        AnyTrainer::build(recipe, scratch, RunLog::open(scratch, recipe.train.steps, true)?, false)?;
     let parameters = trainer.parameters();
     let plan = trainer.plan();
     let hours = trainer.training_utterances().iter().map(|u| u.duration_secs).sum::<f64>() / 3600.0;

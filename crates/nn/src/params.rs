@@ -34,9 +34,11 @@ pub fn collect<M: Module>(module: &M) -> NamedTensors {
     visitor.tensors
 }
 
-/// Number of values in all floating-point parameters.
+/// Number of trained values: the running statistics of batch normalisation are not trained.
 pub fn count<M: Module>(module: &M) -> usize {
-    collect(module).values().map(|data| data.shape().iter().product::<usize>()).sum()
+    let trained = |name: &String| !name.ends_with(".running_mean") && !name.ends_with(".running_var");
+    let tensors = collect(module);
+    tensors.iter().filter(|(name, _)| trained(name)).map(|(_, data)| data.num_elements()).sum()
 }
 
 /// Puts named values into a module; what is taken is removed from `tensors`.

@@ -4,7 +4,15 @@ use crate::{TrainError, Wave};
 use auricle_augment::{NoiseError, NoiseSource};
 use auricle_data::Utterance;
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
+
+/// What makes two utterances the same samples: file, start, duration (as bits, for they are compared).
+type Place = (PathBuf, u64, u64);
+
+fn place(utterance: &Utterance) -> Place {
+    (utterance.audio.clone(), utterance.start_secs.to_bits(), utterance.duration_secs.to_bits())
+}
 
 /// Reads the samples of utterances and keeps what fits into its budget.
 ///
@@ -19,7 +27,7 @@ pub struct AudioStore {
 
 #[derive(Debug, Default)]
 struct Kept {
-    by_id: HashMap<String, Arc<[f32]>>,
+    by_place: HashMap<Place, Arc<[f32]>>,
     samples: usize,
 }
 
@@ -32,7 +40,8 @@ impl AudioStore {
 
     /// The utterance with its samples.
     pub fn wave(&self, utterance: &Utterance) -> Result<Wave, TrainError> {
-        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner).by_id.get(&utterance.id).cloned();
+        let place = place(utterance);
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner).by_place.get(&place).cloned();
         if let Some(samples) = kept {
             return Ok(Wave { utterance: utterance.clone(), samples });
         }
@@ -40,7 +49,7 @@ impl AudioStore {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.samples + samples.len() <= self.budget_samples {
             kept.samples += samples.len();
-            kept.by_id.insert(utterance.id.clone(), samples.clone());
+            kept.by_place.insert(place, samples.clone());
         }
         Ok(Wave { utterance: utterance.clone(), samples })
     }

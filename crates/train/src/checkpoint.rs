@@ -20,7 +20,7 @@ pub struct Progress {
     /// Seconds of audio trained on.
     pub audio_secs: f64,
     /// Best validation scores so far, best first, with their steps.
-    pub best: Vec<(f64, u64)>,
+    pub best: Vec<(Vec<f64>, u64)>,
     /// Validations since the last improvement.
     pub stale: u64,
     /// Updates each parameter has had.
@@ -36,23 +36,24 @@ pub struct Checkpoint {
     pub progress: Progress,
     /// The trained parameters.
     pub model: NamedTensors,
+    /// Their moving average, where the recipe asks for one.
+    pub average: NamedTensors,
     /// Moments of the optimiser.
     pub optimizer: NamedTensors,
     /// Further state of the task.
     pub task: NamedTensors,
 }
 
-const PARTS: [&str; 3] = ["model.", "optimizer.", "task."];
+const PARTS: [&str; 4] = ["model.", "average.", "optimizer.", "task."];
 
-/// Value of the metadata's `format`. Its forerunner, `auricle-checkpoint-1`, had no digest and the
-/// progress in JSON.
-const FORMAT: &str = "auricle-checkpoint-2";
+/// Value of the metadata's `format`.
+const FORMAT: &str = "auricle-checkpoint-1";
 
 impl Checkpoint {
     /// Writes one file, atomically: either the old or the new one is there, never a part.
     pub fn write(&self, path: &Path) -> Result<(), TrainError> {
         let mut all = NamedTensors::new();
-        for (prefix, part) in PARTS.iter().zip([&self.model, &self.optimizer, &self.task]) {
+        for (prefix, part) in PARTS.iter().zip([&self.model, &self.average, &self.optimizer, &self.task]) {
             all.extend(part.iter().map(|(name, data)| (format!("{prefix}{name}"), data.clone())));
         }
         let fail = |reason: String| TrainError::Checkpoint { path: path.to_path_buf(), reason };
@@ -82,16 +83,11 @@ impl Checkpoint {
                     .into(),
             )
         })?;
-        let has_digest = metadata.get("format").is_none_or(|format| format != "auricle-checkpoint-1");
-        if has_digest && metadata.get("digest") != Some(&digest(progress, &all)) {
+        if metadata.get("digest") != Some(&digest(progress, &all)) {
             return Err(damaged(&"damaged: its content is not what was written"));
         }
-        let progress = if has_digest {
-            toml::from_str(progress).map_err(|e| damaged(&e))?
-        } else {
-            serde_json::from_str(progress).map_err(|e| damaged(&e))?
-        };
-        let mut parts = [NamedTensors::new(), NamedTensors::new(), NamedTensors::new()];
+        let progress = toml::from_str(progress).map_err(|e| damaged(&e))?;
+        let mut parts: [NamedTensors; 4] = std::array::from_fn(|_| NamedTensors::new());
         for (name, data) in all {
             let found = PARTS
                 .iter()
@@ -102,8 +98,8 @@ impl Checkpoint {
                 None => return Err(fail(format!("unknown tensor `{name}`"))),
             };
         }
-        let [model, optimizer, task] = parts;
-        Ok(Self { progress, model, optimizer, task })
+        let [model, average, optimizer, task] = parts;
+        Ok(Self { progress, model, average, optimizer, task })
     }
 }
 
@@ -131,11 +127,21 @@ mod tests {
             step: 7,
             // Numbers that a careless reader of decimals gets wrong in the last bit.
             audio_secs: 0.1 + 0.7,
-            best: vec![(0.3333333333333333, 3), (9.313225746154785e-10, 6), (1.0 / 49.0, 7)],
+            best: vec![
+                (vec![0.3333333333333333], 3),
+                (vec![9.313225746154785e-10, 1.0], 6),
+                (vec![1.0 / 49.0], 7),
+            ],
             updates: BTreeMap::from([("stages.0.w".to_string(), 7)]),
             ..Progress::default()
         };
-        Checkpoint { progress, model: tensors(1.0), optimizer: tensors(2.0), task: tensors(3.0) }
+        Checkpoint {
+            progress,
+            model: tensors(1.0),
+            average: tensors(4.0),
+            optimizer: tensors(2.0),
+            task: tensors(3.0),
+        }
     }
 
     #[test]
@@ -143,7 +149,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (a, b) = (folder.path().join("a"), folder.path().join("b"));
         let mut checkpoint = sample();
-        checkpoint.progress.best.extend((1..500).map(|i| (f64::from(i).ln() / 7.0, 1)));
+        checkpoint.progress.best.extend((1..500).map(|i| (vec![f64::from(i).ln() / 7.0], 1)));
         checkpoint.write(&a).unwrap();
         let back = Checkpoint::read(&a).unwrap();
         assert_eq!(back.progress, checkpoint.progress);

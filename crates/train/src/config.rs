@@ -32,6 +32,9 @@ pub struct Recipe {
     pub schedule: Schedule,
     /// The loop.
     pub train: TrainConfig,
+    /// What the exported weights say of themselves.
+    #[serde(default)]
+    pub about: AboutConfig,
     /// The task's model.
     #[serde(default)]
     pub model: toml::Table,
@@ -46,6 +49,7 @@ impl Recipe {
     pub fn hash(&self) -> String {
         let mut same = self.clone();
         same.description.clear();
+        same.about = AboutConfig::default();
         same.data.workers = 0;
         same.data.cache_mib = 0;
         same.train = TrainConfig {
@@ -56,7 +60,8 @@ impl Recipe {
             validate_every: 0,
             checkpoint_every: 0,
             keep_best: 0,
-            average_best: false,
+            export: Export::Best,
+            ema: self.train.ema,
             patience: None,
             gradient_checkpointing: false,
             device: String::new(),
@@ -116,6 +121,31 @@ fn default_workers() -> usize {
     1
 }
 
+/// Which weights a run gives.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Export {
+    /// Those with the best validation score.
+    #[default]
+    Best,
+    /// Those of the last step.
+    Last,
+    /// The mean of the best checkpoints.
+    Average,
+}
+
+/// What the exported weights say of themselves.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AboutConfig {
+    /// Licence of the weights. Default: none stated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub licence: Option<String>,
+    /// Data and training in a sentence. Default: made from the recipe.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provenance: Option<String>,
+}
+
 /// The training loop.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -140,9 +170,14 @@ pub struct TrainConfig {
     /// Best checkpoints kept. Default: 1.
     #[serde(default = "one_usize")]
     pub keep_best: usize,
-    /// Average the weights of the best checkpoints at the end. Default: false.
+    /// Which weights the run gives: `best` (by validation), `last`, or the `average` of the best
+    /// `keep_best`. Default: `best`.
     #[serde(default)]
-    pub average_best: bool,
+    pub export: Export,
+    /// Momentum of a moving average of the weights, which is then what is validated and exported.
+    /// Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ema: Option<f64>,
     /// Stop after this many validations without improvement. Default: never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub patience: Option<u64>,

@@ -3,6 +3,7 @@
 //! The trainer knows nothing of any one model: it drives a [`Task`].
 
 mod audio_store;
+mod average;
 mod capsule;
 mod checkpoint;
 mod config;
@@ -11,6 +12,7 @@ pub mod files;
 mod gradients;
 pub mod log;
 mod optimizer;
+mod pending;
 pub mod recipe;
 pub mod report;
 pub mod schedule;
@@ -20,7 +22,7 @@ mod trainer;
 pub use audio_store::{AudioStore, NoiseLibrary};
 pub use capsule::Capsule;
 pub use checkpoint::{Checkpoint, Progress};
-pub use config::{DataConfig, Recipe, TrainConfig};
+pub use config::{AboutConfig, DataConfig, Export, Recipe, TrainConfig};
 pub use error::TrainError;
 pub use gradients::GradientSet;
 pub use optimizer::{AdamW, AdamWConfig, Group};

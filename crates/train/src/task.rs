@@ -67,6 +67,15 @@ pub trait Prepare: Send + Sync + 'static {
         None
     }
 
+    /// Whether an utterance can be used, as far as its manifest entry tells: why not, in words.
+    ///
+    /// # Errors
+    /// The reason.
+    fn check(&self, utterance: &Utterance) -> Result<(), String> {
+        let _ = utterance;
+        Ok(())
+    }
+
     /// Front end, perturbation, padding to at least `padded_secs` (so that batches of one bucket
     /// have one shape): a pure function of its arguments. What is padded never changes a result.
     fn prepare(&self, waves: &[Wave], padded_secs: f64, draw: Draw) -> Result<Self::Batch, TrainError>;
@@ -126,9 +135,12 @@ pub trait Task {
     /// Adds one validation batch to the task's tallies.
     fn validate(&mut self, batch: &<Self::Prepare as Prepare>::Batch) -> Result<(), TrainError>;
 
-    /// The scores of the validation batches since the last call; the first one selects the best
-    /// checkpoint (lower is better).
+    /// The scores of the validation batches since the last call.
     fn finish_validation(&mut self) -> Vec<Metric>;
+
+    /// Names of the scores that select the best checkpoint, lower is better; each further one decides
+    /// where those before it are equal.
+    fn selection(&self) -> &'static [&'static str];
 
     /// State beside the model's parameters that training needs to go on (an EMA teacher).
     fn state(&self) -> NamedTensors {

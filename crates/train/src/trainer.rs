@@ -1,10 +1,12 @@
 //! The training loop.
 
+use crate::average::{self, MovingAverage};
 use crate::capsule::weights_hash;
 use crate::log::RunLog;
+use crate::pending::Pending;
 use crate::{
-    AdamW, AudioStore, Capsule, Checkpoint, Draw, GradientSet, Metric, Prepare, Progress, Recipe, StepOutput,
-    Task, TrainError,
+    AdamW, AudioStore, Capsule, Checkpoint, Draw, Export, GradientSet, Metric, Prepare, Progress, Recipe,
+    StepOutput, Task, TrainError,
 };
 use auricle_data::{BatchPlan, Utterance, load_ordered, plan};
 use auricle_nn::params;
@@ -13,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Batches prepared ahead of the one in use.
+/// Batches prepared ahead of the one in use, at least; more where there are more threads.
 const LOOK_AHEAD: usize = 4;
 
 /// How a run ended.
@@ -36,6 +38,7 @@ pub struct Trainer<T: Task> {
     validation: Arc<Vec<Utterance>>,
     store: Arc<AudioStore>,
     optimizer: AdamW,
+    average: Option<MovingAverage<T::Model>>,
     progress: Progress,
     log: RunLog,
 }
@@ -52,7 +55,9 @@ impl<T: Task> Trainer<T> {
         validation: Vec<Utterance>,
         log: RunLog,
     ) -> Result<Self, TrainError> {
-        let train = select(train, &recipe);
+        let preparer = task.preparer();
+        let train = select(train, &recipe, preparer.crop_secs().is_some());
+        check(&train, &validation, |utterance| preparer.check(utterance))?;
         if train.is_empty() {
             return Err(TrainError::Data(
                 "no training utterance is left after data.min_secs and data.max_secs".into(),
@@ -62,7 +67,9 @@ impl<T: Task> Trainer<T> {
         let progress = Progress { recipe_hash: recipe.hash(), ..Progress::default() };
         let optimizer = AdamW::new(recipe.optimizer.clone());
         let (train, validation) = (Arc::new(train), Arc::new(validation));
-        Ok(Self { task, recipe, run: run.to_path_buf(), train, validation, store, optimizer, progress, log })
+        let average = recipe.train.ema.map(|momentum| MovingAverage::new(momentum, task.model()));
+        let run = run.to_path_buf();
+        Ok(Self { task, recipe, run, train, validation, store, optimizer, average, progress, log })
     }
 
     /// Goes on from a checkpoint of the same recipe.
@@ -88,6 +95,9 @@ impl<T: Task> Trainer<T> {
             return Err(TrainError::Checkpoint { path: path.to_path_buf(), reason: error.to_string() });
         }
         self.task.load_state(checkpoint.task)?;
+        if let Some(average) = &mut self.average {
+            average.load(checkpoint.average)?;
+        }
         self.optimizer.load_state(checkpoint.optimizer, &checkpoint.progress.updates, &device);
         self.log.resume_from(checkpoint.progress.step).map_err(TrainError::io(&self.run))?;
         self.progress = checkpoint.progress;
@@ -125,6 +135,9 @@ impl<T: Task> Trainer<T> {
 
     /// Trains to the recipe's last step, to early stopping, or until `stop` is set.
     pub fn run(&mut self, stop: &AtomicBool) -> Result<Outcome, TrainError> {
+        if self.recipe.train.patience.is_some_and(|patience| self.progress.stale >= patience) {
+            return self.finish(Outcome::EarlyStopped);
+        }
         let mut pending = Pending::default();
         while self.progress.step < self.recipe.train.steps {
             let epoch = self.progress.epoch;
@@ -179,6 +192,7 @@ impl<T: Task> Trainer<T> {
         let key = Key::new(self.recipe.seed).epoch(epoch);
         let jobs: Vec<_> = batches.into_iter().enumerate().skip(from as usize).collect();
         let (preparer, store, train) = (self.task.preparer(), self.store.clone(), self.train.clone());
+        let workers = self.recipe.data.workers.max(1);
         let work = move |(index, batch): (usize, auricle_data::Batch)| -> Loaded<T> {
             let waves = batch
                 .indices
@@ -191,7 +205,7 @@ impl<T: Task> Trainer<T> {
             let draw = Draw::Train { epoch: key, batch: index as u64 };
             Ok((index as u64, secs, preparer.prepare(&waves, batch.padded_secs, draw)?))
         };
-        let loader = load_ordered(jobs.into_iter(), self.recipe.data.workers.max(1), LOOK_AHEAD, work);
+        let loader = load_ordered(jobs.into_iter(), workers, LOOK_AHEAD.max(2 * workers), work);
         Ok(loader.map(|item| item.map_err(|e| TrainError::Data(e.to_string())).and_then(|inner| inner)))
     }
 
@@ -210,7 +224,12 @@ impl<T: Task> Trainer<T> {
         if !loss.is_finite() {
             return Err(self.capsule("loss", index)?);
         }
-        pending.add(loss, metrics, GradientSet::collect(self.task.model(), &mut gradients));
+        let gradients = GradientSet::collect(self.task.model(), &mut gradients);
+        // Each batch by itself: in a sum of several, the guilty one could not be named.
+        if self.recipe.train.accumulate > 1 && !gradients.norm().is_finite() {
+            return Err(self.capsule("gradient", index)?);
+        }
+        pending.add(loss, metrics, gradients);
         Ok(())
     }
 
@@ -236,6 +255,9 @@ impl<T: Task> Trainer<T> {
             let gradients = gradients.take().unwrap_or_default();
             optimizer.step(model, gradients, lr, &|name| groups.get(name).copied().unwrap_or(frozen))
         });
+        if let Some(average) = &mut self.average {
+            average.update(self.task.model(), step);
+        }
         self.progress.step += 1;
         let step = self.progress.step;
         self.log.advance(step, self.progress.audio_secs, pending.loss());
@@ -259,22 +281,28 @@ impl<T: Task> Trainer<T> {
         if self.validation.is_empty() {
             return Ok(false);
         }
-        let metrics = self.validation_metrics()?;
+        // What is validated is what would be exported.
+        self.swap_average();
+        let metrics = self.validation_metrics();
+        self.swap_average();
+        let metrics = metrics?;
         let step = self.progress.step;
         let all: Vec<(&str, f64)> = metrics.iter().map(|m| (m.name, m.value)).collect();
         self.log.scalars(step, &all).map_err(TrainError::io(&self.run))?;
         self.log.validation(step, &all);
-        let Some(score) = metrics.first().map(|m| m.value).filter(|value| value.is_finite()) else {
+        let names = self.task.selection();
+        let value = |name: &&str| metrics.iter().find(|m| m.name == *name).map(|m| m.value);
+        let score: Vec<f64> = names.iter().filter_map(value).collect();
+        if score.is_empty() || score.iter().any(|value| !value.is_finite()) {
             return Ok(false);
-        };
-        let improved = self.progress.best.first().is_none_or(|&(best, _)| score < best);
+        }
+        let improved = self.progress.best.first().is_none_or(|(best, _)| score < *best);
         self.progress.stale = if improved { 0 } else { self.progress.stale + 1 };
         let keep = self.recipe.train.keep_best.max(1);
-        let rank =
-            self.progress.best.iter().position(|&(best, _)| score < best).unwrap_or(self.progress.best.len());
+        let best = &self.progress.best;
+        let rank = best.iter().position(|(best, _)| score < *best).unwrap_or(best.len());
         if rank < keep {
             self.progress.best.insert(rank, (score, step));
-            self.progress.best.truncate(keep);
             self.save(&self.best_path(step))?;
         }
         Ok(self.recipe.train.patience.is_some_and(|patience| self.progress.stale >= patience))
@@ -287,6 +315,7 @@ impl<T: Task> Trainer<T> {
         let batches = plan(&durations, &batch, Key::new(0)).batches;
         let (preparer, store, utterances) =
             (self.task.preparer(), self.store.clone(), self.validation.clone());
+        let workers = self.recipe.data.workers.max(1);
         let work = move |batch: auricle_data::Batch| -> Result<<T::Prepare as Prepare>::Batch, TrainError> {
             let waves = batch
                 .indices
@@ -296,7 +325,7 @@ impl<T: Task> Trainer<T> {
                 .collect::<Result<Vec<_>, _>>()?;
             preparer.prepare(&waves, batch.padded_secs, Draw::Validation)
         };
-        for loaded in load_ordered(batches.into_iter(), self.recipe.data.workers.max(1), LOOK_AHEAD, work) {
+        for loaded in load_ordered(batches.into_iter(), workers, LOOK_AHEAD.max(2 * workers), work) {
             let batch = loaded.map_err(|e| TrainError::Data(e.to_string()))??;
             self.task.validate(&batch)?;
         }
@@ -327,10 +356,25 @@ impl<T: Task> Trainer<T> {
         crate::capsule::replay(&mut self.task, capsule, waves)
     }
 
-    /// Ends the run: the best weights (or the average of the best) become `model.safetensors`.
+    /// Exchanges the trained weights and their moving average, where the recipe asks for one.
+    fn swap_average(&mut self) {
+        if let Some(mut average) = self.average.take() {
+            self.task.map_model(&mut |model| average.swap(model));
+            self.average = Some(average);
+        }
+    }
+
+    /// Ends the run: the weights that `train.export` names become `model.safetensors`.
     fn finish(&mut self, outcome: Outcome) -> Result<Outcome, TrainError> {
+        self.swap_average();
         self.restore_best()?;
-        let (tensors, metadata) = self.task.export()?;
+        let (tensors, mut metadata) = self.task.export()?;
+        let about = &self.recipe.about;
+        let provenance = about.provenance.clone().unwrap_or_else(|| self.provenance());
+        metadata.insert("provenance".into(), provenance);
+        if let Some(licence) = &about.licence {
+            metadata.insert("licence".into(), licence.clone());
+        }
         let path = self.run.join("model.safetensors");
         let bytes = auricle_nn::weights::to_bytes(&tensors, &metadata, auricle_nn::weights::Precision::F32)
             .map_err(|e| TrainError::Checkpoint { path: path.clone(), reason: e.to_string() })?;
@@ -339,18 +383,33 @@ impl<T: Task> Trainer<T> {
         Ok(outcome)
     }
 
+    /// Which data, by which recipe, for how long.
+    fn provenance(&self) -> String {
+        let data: Vec<String> =
+            self.recipe.data.train.iter().map(|path| path.display().to_string()).collect();
+        let hours = self.train.iter().map(|u| u.duration_secs).sum::<f64>() / 3600.0;
+        format!(
+            "{}; {hours:.2} h of {}; {} steps; recipe {}; auricle {}",
+            if self.recipe.description.is_empty() { &self.recipe.task } else { &self.recipe.description },
+            data.join(", "),
+            self.progress.step,
+            self.progress.recipe_hash.get(..12).unwrap_or_default(),
+            env!("CARGO_PKG_VERSION"),
+        )
+    }
+
     fn restore_best(&mut self) -> Result<(), TrainError> {
-        let best: Vec<u64> = self.progress.best.iter().map(|&(_, step)| step).collect();
-        let used = if self.recipe.train.average_best { best.len() } else { best.len().min(1) };
-        let mut sum: Option<params::NamedTensors> = None;
-        for &step in best.iter().take(used) {
-            let model = Checkpoint::read(&self.best_path(step))?.model;
-            sum = Some(match sum {
-                None => model,
-                Some(sum) => average::add(sum, &model),
-            });
-        }
-        let Some(mut tensors) = sum.map(|sum| average::scale(sum, 1.0 / used as f32)) else { return Ok(()) };
+        let used = match self.recipe.train.export {
+            Export::Last => 0,
+            Export::Best => 1,
+            Export::Average => usize::MAX,
+        };
+        let averaged = self.average.is_some();
+        let models = self.progress.best.iter().take(used).map(|&(_, step)| {
+            let checkpoint = Checkpoint::read(&self.best_path(step))?;
+            Ok(if averaged { checkpoint.average } else { checkpoint.model })
+        });
+        let Some(mut tensors) = average::mean(models)? else { return Ok(()) };
         let mut failure = None;
         self.task.map_model(&mut |model| {
             let kept = model.clone();
@@ -384,7 +443,9 @@ impl<T: Task> Trainer<T> {
     fn checkpoint(&self) -> Checkpoint {
         let (optimizer, updates) = self.optimizer.state();
         let progress = Progress { updates, ..self.progress.clone() };
-        Checkpoint { progress, model: params::collect(self.task.model()), optimizer, task: self.task.state() }
+        let average = self.average.as_ref().map(MovingAverage::collect).unwrap_or_default();
+        let model = params::collect(self.task.model());
+        Checkpoint { progress, model, average, optimizer, task: self.task.state() }
     }
 
     fn save(&self, path: &Path) -> Result<(), TrainError> {
@@ -396,7 +457,7 @@ impl<T: Task> Trainer<T> {
     /// Not before: a killed run goes on from the last checkpoint on disk and needs those it names.
     fn save_last(&self) -> Result<(), TrainError> {
         self.save(&self.checkpoint_path("last"))?;
-        let named: Vec<PathBuf> = self.progress.best.iter().map(|&(_, step)| self.best_path(step)).collect();
+        let named: Vec<PathBuf> = self.progress.best.iter().map(|(_, step)| self.best_path(*step)).collect();
         let folder = self.run.join("checkpoints");
         for entry in std::fs::read_dir(&folder).map_err(TrainError::io(&folder))? {
             let entry = entry.map_err(TrainError::io(&folder))?;
@@ -418,9 +479,10 @@ impl<T: Task> Trainer<T> {
 }
 
 /// Filters by duration and takes the recipe's share of minutes, in an order set by the seed.
-fn select(mut utterances: Vec<Utterance>, recipe: &Recipe) -> Vec<Utterance> {
+fn select(mut utterances: Vec<Utterance>, recipe: &Recipe, crops: bool) -> Vec<Utterance> {
     let data = &recipe.data;
-    utterances.retain(|u| u.duration_secs >= data.min_secs && u.duration_secs <= data.max_secs);
+    let fits = |secs: f64| secs >= data.min_secs && (crops || secs <= data.max_secs);
+    utterances.retain(|u| fits(u.duration_secs));
     if let Some(minutes) = data.subset_minutes {
         Key::new(recipe.seed).stream(Purpose::Subset).shuffle(&mut utterances);
         let mut secs = 0.0;
@@ -434,66 +496,24 @@ fn select(mut utterances: Vec<Utterance>, recipe: &Recipe) -> Vec<Utterance> {
     utterances
 }
 
-/// What the batches of one optimiser step have added up so far.
-#[derive(Default)]
-struct Pending {
-    batches: u64,
-    loss: f64,
-    metrics: Vec<Metric>,
-    gradients: GradientSet,
-}
-
-impl Pending {
-    fn add(&mut self, loss: f64, metrics: Vec<Metric>, gradients: GradientSet) {
-        self.batches += 1;
-        self.loss += loss;
-        for metric in metrics {
-            match self.metrics.iter_mut().find(|own| own.name == metric.name) {
-                Some(own) => own.value += metric.value,
-                None => self.metrics.push(metric),
-            }
-        }
-        self.gradients.add(gradients);
-    }
-
-    fn loss(&self) -> f64 {
-        self.loss / self.batches.max(1) as f64
-    }
-
-    fn metrics(&self) -> Vec<Metric> {
-        let count = self.batches.max(1) as f64;
-        self.metrics.iter().map(|m| Metric { name: m.name, value: m.value / count }).collect()
-    }
-}
-
-/// Arithmetic on named host tensors.
-mod average {
-    use auricle_nn::params::NamedTensors;
-    use burn::tensor::TensorData;
-
-    pub fn add(mut sum: NamedTensors, other: &NamedTensors) -> NamedTensors {
-        for (name, data) in &mut sum {
-            if let (Ok(a), Some(Ok(b))) =
-                (data.try_to_vec::<f32>(), other.get(name).map(|o| o.try_to_vec::<f32>()))
-            {
-                *data = TensorData::new(
-                    a.iter().zip(&b).map(|(a, b)| a + b).collect::<Vec<_>>(),
-                    data.shape().to_vec(),
-                );
-            }
-        }
-        sum
-    }
-
-    pub fn scale(mut tensors: NamedTensors, factor: f32) -> NamedTensors {
-        for data in tensors.values_mut() {
-            if let Ok(values) = data.try_to_vec::<f32>() {
-                *data = TensorData::new(
-                    values.iter().map(|v| v * factor).collect::<Vec<_>>(),
-                    data.shape().to_vec(),
-                );
-            }
-        }
-        tensors
-    }
+/// Asks of every utterance whether the task can use it, before hours of training come to it.
+fn check(
+    train: &[Utterance],
+    validation: &[Utterance],
+    usable: impl Fn(&Utterance) -> Result<(), String>,
+) -> Result<(), TrainError> {
+    let find = |set: &'static str, utterances: &[Utterance]| -> Vec<String> {
+        let bad = |u: &Utterance| usable(u).err().map(|reason| format!("{set} utterance {}: {reason}", u.id));
+        utterances.iter().filter_map(bad).collect()
+    };
+    let mut found = find("training", train);
+    found.extend(find("validation", validation));
+    let count = found.len();
+    let Some(shown) = found.get(..count.min(5)).filter(|shown| !shown.is_empty()) else { return Ok(()) };
+    let more =
+        if count > shown.len() { format!("\n  and {} more", count - shown.len()) } else { String::new() };
+    Err(TrainError::Data(format!(
+        "{count} utterances cannot be used; `auricle data check --needs-text --fix` drops them:\n  {}{more}",
+        shown.join("\n  ")
+    )))
 }

@@ -1,10 +1,9 @@
 //! From transcribed waveforms to a batch.
 
 use crate::{CtcAugment, CtcConfig};
-use auricle_audio::MelFrontEnd;
-use auricle_augment::{
-    Libraries, frequency_band_count, frequency_bands, spec_augment, speed, time_spans,
-};
+use auricle_audio::{MelConfig, MelFrontEnd};
+use auricle_augment::{Libraries, frequency_band_count, frequency_bands, spec_augment, speed, time_spans};
+use auricle_data::Utterance;
 use auricle_rng::Purpose;
 use auricle_text::{Tokenizer, normalise};
 use auricle_train::{Draw, Prepare, TrainError, Wave};
@@ -98,6 +97,12 @@ impl Prepare for CtcPrepare {
         self.config.front_end.sample_rate
     }
 
+    fn check(&self, utterance: &Utterance) -> Result<(), String> {
+        let text = utterance.text.as_deref().map(normalise).ok_or("it has no transcript")?;
+        self.tokenizer.encode(&text).map_err(|e| e.to_string())?;
+        check_length(utterance.duration_secs, &self.config.front_end)
+    }
+
     fn prepare(&self, waves: &[Wave], padded_secs: f64, draw: Draw) -> Result<CtcBatch, TrainError> {
         let bins = self.config.encoder.bins;
         let mut stream = draw.batch().stream(Purpose::FrequencyMask);
@@ -130,4 +135,14 @@ impl Prepare for CtcPrepare {
         let ids = waves.iter().map(|wave| wave.utterance.id.clone()).collect();
         Ok(CtcBatch { ids, features, lengths, frames, targets, texts })
     }
+}
+
+/// The front end needs more than half a window of its Fourier transform, and two frames.
+fn check_length(secs: f64, front_end: &MelConfig) -> Result<(), String> {
+    let samples = (secs * f64::from(front_end.sample_rate)) as usize;
+    let least = (front_end.fft_size / 2 + 1).max(front_end.hop_samples + 1);
+    if samples < least {
+        return Err(format!("{secs:.3} s are too short for the front end; raise data.min_secs"));
+    }
+    Ok(())
 }

@@ -161,6 +161,11 @@ impl Task for CtcTask {
         ]
     }
 
+    /// Early on every word is wrong; then characters, then the loss, say which weights are better.
+    fn selection(&self) -> &'static [&'static str] {
+        &["validation/wer", "validation/cer", "validation/loss"]
+    }
+
     fn state(&self) -> NamedTensors {
         let vector = TensorData::new(self.mask_vector.clone(), [self.mask_vector.len()]);
         NamedTensors::from([("mask_vector".into(), vector)])
@@ -169,9 +174,9 @@ impl Task for CtcTask {
     /// A pre-trained encoder brought its mask vector; that run's weights may be gone by now.
     fn load_state(&mut self, mut state: NamedTensors) -> Result<(), TrainError> {
         let vector = state.remove("mask_vector").and_then(|data| data.try_to_vec::<f32>().ok());
-        let vector = vector.filter(|v| v.len() == self.config.encoder.bins).ok_or_else(|| {
-            TrainError::Task("the checkpoint has no usable `mask_vector`".into())
-        })?;
+        let vector = vector
+            .filter(|v| v.len() == self.config.encoder.bins)
+            .ok_or_else(|| TrainError::Task("the checkpoint has no usable `mask_vector`".into()))?;
         self.prepare = Arc::new(self.prepare.with_mask_vector(vector.clone()));
         self.mask_vector = vector;
         Ok(())

@@ -5,9 +5,9 @@ use auricle_audio::{Features, MelFrontEnd};
 use auricle_augment::{
     Libraries, PositionShift, frequency_band_count, frequency_bands, spec_augment, time_spans,
 };
+use auricle_data::Utterance;
 use auricle_rng::Purpose;
 use auricle_train::{Draw, Prepare, TrainError, Wave};
-use std::sync::Arc;
 
 /// Student and teacher views of a batch, in host memory, frames first.
 #[derive(Debug, Clone, PartialEq)]
@@ -74,8 +74,7 @@ impl SpiralPrepare {
             return Ok((clean.clone(), clean));
         }
         let channel = self.augment.channel();
-        let noisy =
-            channel.apply(samples, &self.libraries, self.sample_rate(), key).map_err(|e| fail(&e))?;
+        let noisy = channel.apply(samples, &self.libraries, self.sample_rate(), key).map_err(|e| fail(&e))?;
         // Where nothing was drawn, student and teacher share one dithered spectrogram (SPIRAL §1).
         let student =
             if noisy[..] == *samples { clean.clone() } else { features(&noisy, Some(&mut dither))? };
@@ -92,6 +91,15 @@ impl Prepare for SpiralPrepare {
 
     fn crop_secs(&self) -> Option<f64> {
         Some(self.config.crop_secs)
+    }
+
+    fn check(&self, utterance: &Utterance) -> Result<(), String> {
+        let secs = utterance.duration_secs.min(self.config.crop_secs);
+        let frames = self.config.front_end.num_frames_from_secs(secs);
+        if frames.div_ceil(self.config.encoder.downsampling()) < 2 {
+            return Err(format!("{secs:.3} s are fewer than 2 encoder frames; raise data.min_secs"));
+        }
+        Ok(())
     }
 
     fn prepare(&self, waves: &[Wave], padded_secs: f64, draw: Draw) -> Result<SpiralBatch, TrainError> {

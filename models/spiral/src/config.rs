@@ -4,6 +4,7 @@ use auricle_audio::MelConfig;
 use auricle_augment::{ChannelConfig, LowPassConfig, NoiseConfig, ReverbConfig, SpecAugmentConfig};
 use auricle_nn::EncoderConfig;
 use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
 
 /// The `[model]` table of a SPIRAL recipe.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -33,6 +34,10 @@ pub struct SpiralConfig {
     /// until all targets point the same way and the loss loses its contrast.
     #[serde(default)]
     pub center_targets: bool,
+    /// Weights to go on from: an imported checkpoint (student, predictor and teacher) or an exported
+    /// encoder. Default: random weights.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub init_from: Option<PathBuf>,
     /// Longer utterances are cropped to this, at a random offset. Default: 15.625 s.
     #[serde(default = "default_crop_secs")]
     pub crop_secs: f64,

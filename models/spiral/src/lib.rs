@@ -10,7 +10,9 @@
 //! not reproduced: each utterance of each epoch draws its own noise (there, all workers repeat the
 //! same draws every epoch); the front end runs on each utterance by itself, not on the padded row,
 //! so that a batch cannot change an utterance's features; resuming does not advance the teacher
-//! a second time.
+//! a second time. A layer that layer drop leaves out of a step has no gradient and stays as it is
+//! (there, its gradient is zero and its moments still move it). [`SpiralConfig::center_targets`] is
+//! an addition, off by default.
 
 mod batch;
 mod config;
@@ -25,4 +27,4 @@ pub use config::{MomentumSchedule, SpiralAugment, SpiralConfig};
 pub use extract::{Extractor, Representation};
 pub use loss::draw_negatives;
 pub use model::{Predictor, Student, Trunk};
-pub use task::SpiralTask;
+pub use task::{SpiralTask, start_from};

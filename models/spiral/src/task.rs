@@ -2,7 +2,7 @@
 
 use crate::{SpiralAugment, SpiralBatch, SpiralConfig, SpiralPrepare, Student, Trunk};
 use auricle_augment::Libraries;
-use auricle_nn::params::{self, NamedTensors};
+use auricle_nn::params::{self, LoadError, NamedTensors};
 use auricle_nn::weights::Metadata;
 use auricle_nn::{Context, Initializer, ema_update};
 use auricle_rng::{Key, Purpose};
@@ -33,20 +33,31 @@ struct Tally {
 }
 
 impl SpiralTask {
-    /// The task of a recipe on a device, with initial values from the recipe's seed.
+    /// The task of a recipe on a device, with initial values from the recipe's seed or, as far as they
+    /// go, from `pretrained` weights.
     pub fn new(
         recipe: &Recipe,
         config: SpiralConfig,
         augment: SpiralAugment,
+        pretrained: Option<NamedTensors>,
         libraries: Libraries,
         device: &Device,
     ) -> Result<Self, TrainError> {
         config.validate().map_err(TrainError::Recipe)?;
         let mut stream = Key::new(recipe.seed).stream(Purpose::Init);
-        let mask_vector: Vec<f32> =
+        let mut mask_vector: Vec<f32> =
             (0..config.encoder.bins).map(|_| (0.01 * stream.normal()) as f32).collect();
         let student = Student::new(&config, &mut Initializer::new(&mut stream, device));
-        Self::with_student(recipe, config, augment, student, mask_vector, libraries, device)
+        let Some(mut pretrained) = pretrained else {
+            return Self::with_student(recipe, config, augment, student, mask_vector, libraries, device);
+        };
+        let brought = pretrained.remove("mask_vector").and_then(|d| d.try_to_vec::<f32>().ok());
+        mask_vector = brought.filter(|v| v.len() == config.encoder.bins).unwrap_or(mask_vector);
+        let (student, teacher) = start_from(student, &mut pretrained)
+            .map_err(|e| TrainError::Recipe(format!("model.init_from: {e}")))?;
+        let mut task = Self::with_student(recipe, config, augment, student, mask_vector, libraries, device)?;
+        task.teacher = teacher.or(task.teacher);
+        Ok(task)
     }
 
     /// The task with a given student (an imported one) and mask vector.
@@ -107,6 +118,31 @@ impl SpiralTask {
         let targets = valid_rows(restored, &batch.positions);
         if self.config.center_targets { targets.clone() - targets.mean_dim(0) } else { targets }
     }
+}
+
+/// Student and, where there is one, teacher from weights named as `auricle model import` writes them.
+///
+/// # Errors
+/// Weights of another configuration.
+pub fn start_from(
+    student: Student,
+    weights: &mut NamedTensors,
+) -> Result<(Student, Option<Trunk>), LoadError> {
+    let has = |weights: &NamedTensors, prefix: &str| weights.keys().any(|name| name.starts_with(prefix));
+    let Student { mut trunk, mut predictor } = student;
+    trunk.encoder = params::load(trunk.encoder, "encoder", weights)?;
+    if has(weights, "projector.") {
+        trunk.projector = params::load(trunk.projector, "projector", weights)?;
+    }
+    if has(weights, "predictor.") {
+        predictor = params::load(predictor, "predictor", weights)?;
+    }
+    let teacher = if has(weights, "teacher.") {
+        Some(params::load(copy_of(&trunk), "teacher", weights)?)
+    } else {
+        None
+    };
+    Ok((Student { trunk, predictor }, teacher))
 }
 
 /// `[B, T, F]` from host memory.
@@ -234,6 +270,10 @@ impl Task for SpiralTask {
             Metric { name: "validation/loss", value: loss / positions },
             Metric { name: "validation/accuracy", value: accuracy / positions },
         ]
+    }
+
+    fn selection(&self) -> &'static [&'static str] {
+        &["validation/loss"]
     }
 
     fn state(&self) -> NamedTensors {
