@@ -218,7 +218,7 @@ fn three_hours_are_decoded_in_bounded_memory() {
         assert!([100.0, 5_000.0, 10_000.0].iter().any(|at| (at - 1.0..at + 3.0).contains(&start)), "{word}");
     }
     // As 32-bit samples at 16 kHz the recording alone would be 659 MiB.
-    assert!(long < usual + 100 * 1024, "{long} KiB, {usual} KiB for a short one");
+    assert!(long < usual + 64 * 1024, "{long} KiB, {usual} KiB for a short one");
 
     small_corpus(folder.path());
     std::fs::write(folder.path().join("ctc.toml"), ctc_recipe(2)).unwrap();

@@ -179,7 +179,7 @@ mod tests {
     fn permutation_of_three_axes() {
         let data = TensorData::new((0..24).map(|v| v as f32).collect::<Vec<_>>(), [2, 3, 4]);
         let out = permute(&data, &[2, 3, 4], &[2, 1, 0]);
-        assert_eq!(out.shape.to_vec(), [4, 3, 2]);
+        assert_eq!(out.shape().to_vec(), [4, 3, 2]);
         let values = out.try_to_vec::<f32>().unwrap();
         for k in 0..4 {
             for i in 0..3 {
