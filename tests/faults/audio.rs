@@ -118,7 +118,7 @@ fn the_doctor_finds_what_cannot_be_read_and_mends_the_manifest() {
     assert!(auricle(folder.path(), &again).stdout.contains("no-text: 4"));
     // Conversion says at once that not all of it is good.
     auricle(folder.path(), &["data", "convert", "mixed", "--out", "all.jsonl"]).failed_with(&[
-        "4 of them cannot be read",
+        "3 of them cannot be read",
         "empty.wav",
         "data check all.jsonl --fix",
     ]);
@@ -167,7 +167,8 @@ fn training_survives_a_damaged_recording() {
     let victim = utterances[11].audio.clone();
     let bytes = std::fs::read(&victim).unwrap();
     std::fs::write(&victim, &bytes[..bytes.len() / 2]).unwrap();
-    train("damaged").failed_with(&[&utterances[11].id, victim.to_str().unwrap(), "fetch it again"]);
+    let name = victim.file_name().unwrap().to_str().unwrap();
+    train("damaged").failed_with(&[&format!("utterance {}", utterances[11].id), name, "fetch it again"]);
     let steps = auricle_tests::program::logged_step(&folder.join("damaged"));
     assert_eq!(folder.join("damaged/checkpoints/last.safetensors").exists(), steps > 0);
     train("damaged").failed_with(&[&utterances[11].id]);
@@ -217,7 +218,7 @@ fn three_hours_are_decoded_in_bounded_memory() {
         assert!([100.0, 5_000.0, 10_000.0].iter().any(|at| (at - 1.0..at + 3.0).contains(&start)), "{word}");
     }
     // As 32-bit samples at 16 kHz the recording alone would be 659 MiB.
-    assert!(long < usual + 100 * 1024, "{long} KiB, {usual} KiB for a short one");
+    assert!(long < usual + 64 * 1024, "{long} KiB, {usual} KiB for a short one");
 
     small_corpus(folder.path());
     std::fs::write(folder.path().join("ctc.toml"), ctc_recipe(2)).unwrap();

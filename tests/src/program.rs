@@ -56,6 +56,10 @@ impl Finished {
         for part in expected {
             assert!(self.stderr.contains(part), "`{part}` is not in the error: {self:#?}");
         }
+        for reason in ["No such file", "No space left", "File too large"] {
+            let twice = |line: &str| line.matches(reason).count() > 1;
+            assert!(!self.stderr.lines().any(twice), "said twice: {self:#?}");
+        }
         for crash in ["panicked", "RUST_BACKTRACE", "Os {", "Error("] {
             assert!(!self.stderr.contains(crash), "a crash, not an answer: {self:#?}");
         }

@@ -72,7 +72,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     }
     let device = auricle_tensor::device(&args.device)?;
     let (tensors, metadata) = load_model(&args.model)?;
-    let recogniser = Recogniser::from_weights(tensors, &metadata, &device)?;
+    let recogniser = Recogniser::from_weights(tensors, &metadata, &device)
+        .with_context(|| format!("model {}", args.model.display()))?;
     let mut out: Box<dyn Write> = match &args.out {
         Some(path) => {
             Box::new(BufWriter::new(File::create(path).with_context(|| path.display().to_string())?))

@@ -4,6 +4,7 @@ use anyhow::Result;
 use std::process::ExitCode;
 
 #[derive(clap::Args)]
+#[command(after_help = "Example:\n  auricle device --json")]
 pub struct Args {
     /// Machine-readable output.
     #[arg(long)]

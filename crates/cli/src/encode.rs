@@ -37,7 +37,8 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<ExitCode> {
     let device = auricle_tensor::device(&args.device)?;
     let (tensors, metadata) = load_model(&args.model)?;
-    let extractor = Extractor::from_weights(tensors, &metadata, &device)?;
+    let extractor = Extractor::from_weights(tensors, &metadata, &device)
+        .with_context(|| format!("model {}", args.model.display()))?;
     let mut found = NamedTensors::new();
     for input in &args.inputs {
         for utterance in read_any(input)? {

@@ -77,8 +77,33 @@ fn main() -> std::process::ExitCode {
     match result {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            eprintln!("error: {}", in_words(&error));
             std::process::ExitCode::FAILURE
         }
+    }
+}
+
+/// An error and its causes, without those that the message before has spelled out already.
+fn in_words(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |text, cause| match text.as_str() {
+        "" => cause,
+        before if before.contains(&cause) => text,
+        before => format!("{before}: {cause}"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use anyhow::Context as _;
+
+    #[test]
+    fn nothing_is_said_twice() {
+        let missing = std::io::Error::from(std::io::ErrorKind::NotFound);
+        let reason = missing.to_string();
+        let error = Err::<(), _>(auricle_data::DataError::Io { path: "a.jsonl".into(), source: missing })
+            .context("manifest a.jsonl")
+            .unwrap_err();
+        assert_eq!(in_words(&error), format!("manifest a.jsonl: a.jsonl: {reason}"));
     }
 }

@@ -113,7 +113,8 @@ impl Manifest {
 
     /// Writes utterances sorted by id, and the index; atomically.
     ///
-    /// Audio below the manifest's folder is written relative to it, so that the folder can move.
+    /// Audio below the manifest's folder is written relative to it, so that the folder can move; other
+    /// audio by its absolute path, because a relative one would be looked for below that folder.
     ///
     /// # Errors
     /// Anything the file system says.
@@ -127,10 +128,7 @@ impl Manifest {
         for utterance in sorted {
             offsets.push(text.len() as u64);
             let mut utterance = utterance.clone();
-            if let (false, Ok(below)) = (folder.as_os_str().is_empty(), utterance.audio.strip_prefix(folder))
-            {
-                utterance.audio = below.to_owned();
-            }
+            utterance.audio = spelled(&utterance.audio, folder).map_err(io(&utterance.audio))?;
             serde_json::to_writer(&mut text, &utterance)
                 .map_err(|e| DataError::layout(path, e.to_string()))?;
             text.push(b'\n');
@@ -191,6 +189,16 @@ fn parse(path: &Path, number: usize, line: &str) -> Result<Utterance, DataError>
         utterance.audio = path.parent().unwrap_or(Path::new("")).join(&utterance.audio);
     }
     Ok(utterance)
+}
+
+/// An audio path as a manifest in `folder` must spell it.
+fn spelled(audio: &Path, folder: &Path) -> std::io::Result<PathBuf> {
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    let audio = std::path::absolute(audio)?;
+    Ok(match audio.strip_prefix(std::path::absolute(folder)?) {
+        Ok(below) => below.to_owned(),
+        Err(_) => audio,
+    })
 }
 
 fn index_path(path: &Path) -> PathBuf {
@@ -292,6 +300,23 @@ mod tests {
         assert_eq!(manifest.find("b").unwrap().as_ref(), utterances.get(1));
         assert_eq!(manifest.find("bb").unwrap(), None);
         assert!(manifest.get(3).is_err());
+    }
+
+    #[test]
+    fn audio_paths_mean_the_same_from_the_manifests_folder() {
+        let here = std::env::current_dir().unwrap();
+        for (audio, folder, expected) in [
+            ("a/x.wav", "a", PathBuf::from("x.wav")),
+            ("a/x.wav", "", "a/x.wav".into()),
+            ("./a/x.wav", ".", "a/x.wav".into()),
+            ("a/x.wav", "b", here.join("a/x.wav")),
+            ("/a/x.wav", "b", "/a/x.wav".into()),
+            ("/a/b/x.wav", "/a", "b/x.wav".into()),
+        ] {
+            assert_eq!(spelled(Path::new(audio), Path::new(folder)).unwrap(), expected, "{audio} {folder}");
+        }
+        let below = here.join("b/x.wav");
+        assert_eq!(spelled(&below, Path::new("b")).unwrap(), Path::new("x.wav"));
     }
 
     #[test]

@@ -41,7 +41,7 @@ impl Recogniser {
         let field = |name: &str| {
             metadata
                 .get(name)
-                .ok_or_else(|| fail(format!("these weights carry no `{name}`: not a recogniser of auricle")))
+                .ok_or_else(|| fail(format!("these weights carry no `{name}`: not a recogniser of auricle; give a run's folder or its model.safetensors")))
         };
         let kind = field("kind")?;
         if kind != "ctc" {

@@ -50,7 +50,7 @@ impl Extractor {
         let fail = |reason: String| TrainError::Task(reason);
         let config = metadata
             .get("config")
-            .ok_or_else(|| fail("these weights carry no `config`: not a model of auricle".into()))?;
+            .ok_or_else(|| fail("these weights carry no `config`: not a model of auricle; give a run's folder or its model.safetensors".into()))?;
         let Described { front_end, encoder: config } =
             serde_json::from_str(config).map_err(|e| fail(format!("config: {e}")))?;
         config.validate().and_then(|()| config.validate_input(front_end.num_bins)).map_err(fail)?;
