@@ -104,11 +104,7 @@ impl AnyTrainer {
 
 /// All utterances of several manifests (or of anything [`auricle_data::read_any`] reads).
 pub fn manifests(paths: &[PathBuf]) -> Result<Vec<Utterance>> {
-    let mut all = Vec::new();
-    for path in paths {
-        all.extend(auricle_data::read_any(path).with_context(|| format!("manifest {}", path.display()))?);
-    }
-    Ok(all)
+    Ok(auricle_data::read_all(paths)?)
 }
 
 /// The recipe's noise files, where it names any.
