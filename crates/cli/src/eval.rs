@@ -103,9 +103,9 @@ fn asr(args: &Asr) -> Result<ExitCode> {
     }
     if !extra.is_empty() {
         eprintln!(
-            "warning: {} hypotheses are of no utterance in {} and not scored: {}",
-            extra.len(),
+            "warning: {} has no utterance for {} of the hypotheses, which are not scored: {}",
             args.reference.display(),
+            extra.len(),
             first(&extra)
         );
     }

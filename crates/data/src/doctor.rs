@@ -173,9 +173,10 @@ pub fn check(sets: &[Set], config: &CheckConfig, mut progress: impl FnMut()) -> 
         });
         report.findings.extend(lines);
         let mut ids = HashSet::<&str>::new();
-        let mut uses = HashMap::<&Path, usize>::new();
+        // By ids: a line that was copied is no other use of its file.
+        let mut uses = HashMap::<&Path, BTreeSet<&str>>::new();
         for utterance in &set.utterances {
-            *uses.entry(&utterance.audio).or_default() += 1;
+            uses.entry(&utterance.audio).or_default().insert(&utterance.id);
         }
         // Neighbours in one file are heard together: a long recording is decoded once.
         let jobs: Vec<Vec<Utterance>> =
@@ -214,7 +215,7 @@ pub fn check(sets: &[Set], config: &CheckConfig, mut progress: impl FnMut()) -> 
                             find("duplicate-audio", Severity::Error, detail);
                         }
                     }
-                    let alone = uses.get(utterance.audio.as_path()).is_none_or(|&uses| uses == 1);
+                    let alone = uses.get(utterance.audio.as_path()).is_none_or(|ids| ids.len() == 1);
                     if let Some((kind, severity, detail, secs)) = check_times(utterance, &heard, alone) {
                         report.findings.push(finding(kind, severity, detail, secs));
                     }

@@ -75,6 +75,9 @@ fn a_duration_that_cuts_the_file_is_a_warning() {
     let finding = &report.findings[0];
     assert_eq!(finding.severity, Severity::Warning);
     assert_eq!(finding.detail, "0.60 s in the manifest, 2.00 s in the file");
+    // A copy of the line is no segment.
+    let copied = set(vec![Utterance::new("a", &path, 0.6), Utterance::new("a", &path, 0.6)]);
+    assert_eq!(look(&[copied]).counts()["shortened"], 2);
     // The first segment of several is meant to be short.
     let second = Utterance::segment("b", &path, 0.6, 1.0).unwrap();
     assert_eq!(kinds(&look(&[set(vec![Utterance::new("a", &path, 0.6), second])])), []);
