@@ -132,7 +132,7 @@ impl Durations {
 fn micros_of(path: &Path, bytes: u64) -> Result<u64, AudioError> {
     let info = probe(path)?;
     let sample_rate = info.sample_rate.max(1);
-    let num_samples = match info.num_samples {
+    let num_samples = match info.exact_num_samples() {
         Some(promised) => {
             // A header can promise what is not there; for plain samples the size tells.
             let bits = info.codec.strip_prefix("pcm_").and_then(|kind| kind.get(1..)?.parse::<u64>().ok());
@@ -208,6 +208,17 @@ mod tests {
         drop(durations);
         Durations::remove(out).unwrap();
         assert!(!out.join(NAME).exists());
+    }
+
+    #[test]
+    fn joined_mp3s_are_as_long_as_all_of_them() {
+        let one = concat!(env!("CARGO_MANIFEST_DIR"), "/../crates/audio/tests/fixtures/mono.mp3");
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("four.mp3");
+        let bytes = fs::read(one).unwrap().repeat(4);
+        fs::write(&path, &bytes).unwrap();
+        let secs = micros_of(&path, bytes.len() as u64).unwrap() as f64 / 1e6;
+        assert!((2.3..2.8).contains(&secs), "the header says 0.6 s, decoded are {secs} s");
     }
 
     #[test]

@@ -80,6 +80,21 @@ fn header_and_content_agree() {
     assert_eq!(probe(&fixture("fixtures/mono.m4a")).unwrap().codec, "aac");
 }
 
+/// The tag of the first part must not decide how much is heard of the others.
+#[test]
+fn joined_mp3s_are_decoded_to_their_end() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("four.mp3");
+    let bytes = std::fs::read(fixture("fixtures/mono.mp3")).unwrap();
+    std::fs::write(&path, bytes.repeat(4)).unwrap();
+    let samples = read(&path, &Limits::default()).unwrap().samples;
+    assert!((4 * NUM_SAMPLES..4 * NUM_SAMPLES + 4 * 3 * 1152).contains(&samples.len()), "{}", samples.len());
+    assert_eq!(samples[..NUM_SAMPLES], read_fixture("mono.mp3").samples);
+    let info = probe(&path).unwrap();
+    assert_eq!((info.num_samples, info.exact_num_samples()), (Some(NUM_SAMPLES as u64), None));
+    assert_eq!(probe(&fixture("fixtures/mono.ogg")).unwrap().exact_num_samples(), Some(NUM_SAMPLES as u64));
+}
+
 #[test]
 fn content_decides_not_the_extension() {
     let folder = TempDir::new().unwrap();

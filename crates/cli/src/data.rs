@@ -88,11 +88,7 @@ pub fn run(command: &Command) -> Result<ExitCode> {
 }
 
 fn check(args: &Check) -> Result<ExitCode> {
-    let sets = args.sets.iter().map(|path| {
-        // Read leniently: a repeated id is a finding here, not an obstacle.
-        Ok(Set { name: doctor::set_name(path), utterances: read_leniently(path)? })
-    });
-    let sets: Vec<Set> = sets.collect::<Result<_>>()?;
+    let sets = doctor::read_sets(&args.sets)?;
     let total: usize = sets.iter().map(|s| s.utterances.len()).sum();
     let workers =
         args.workers.or_else(|| std::thread::available_parallelism().ok().map(usize::from)).unwrap_or(1);
@@ -117,16 +113,6 @@ fn check(args: &Check) -> Result<ExitCode> {
         }
     }
     Ok(if report.has_errors() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
-}
-
-fn read_leniently(path: &std::path::Path) -> Result<Vec<Utterance>> {
-    match read_any(path) {
-        Err(auricle_data::DataError::Layout { reason, .. }) if reason.contains("comes twice") => {
-            let manifest = Manifest::open(path)?;
-            Ok((0..manifest.len()).map(|i| manifest.get(i)).collect::<Result<_, _>>()?)
-        }
-        other => Ok(other?),
-    }
 }
 
 fn print(sets: &[Set], report: &CheckReport) {
@@ -160,7 +146,7 @@ fn print(sets: &[Set], report: &CheckReport) {
     }
 }
 
-/// Says which utterances a CTC recipe cannot align.
+/// Says which utterances a CTC recipe cannot spell or align.
 pub struct Aligner {
     config: CtcConfig,
     tokenizer: Tokenizer,
@@ -180,19 +166,19 @@ impl Aligner {
         Ok(Self { config, tokenizer })
     }
 
-    /// Findings of kind `cannot-align`.
+    /// Findings of kind `cannot-spell` and `cannot-align`.
     pub fn cannot_align(&self, set: &Set) -> Vec<Finding> {
         let frames = |secs| {
             let mel = self.config.front_end.num_frames_from_secs(secs);
             mel.div_ceil(self.config.encoder.downsampling()) * self.config.head.upsampling()
         };
-        let tokens = |text: &str| self.tokenizer.encode(text).ok();
+        let tokens = |text: &str| self.tokenizer.encode(text).map_err(|e| e.to_string());
         doctor::cannot_align(set, &frames, &tokens)
     }
 }
 
 /// What cannot align in words, for the pre-flight check.
 pub fn cannot_align(utterances: &[Utterance], recipe: &Recipe) -> Result<Vec<String>> {
-    let set = Set { name: "train".into(), utterances: utterances.to_vec() };
+    let set = Set { name: "train".into(), utterances: utterances.to_vec(), ..Set::default() };
     Ok(Aligner::new(recipe)?.cannot_align(&set).iter().map(|f| format!("{}: {}", f.id, f.detail)).collect())
 }

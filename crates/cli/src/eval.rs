@@ -3,7 +3,9 @@
 use anyhow::{Context as _, Result, bail};
 use auricle_data::read_any;
 use auricle_rng::Key;
-use auricle_text::{ErrorCounts, Scored, bootstrap_interval, cer, normalise, report, wer};
+use auricle_text::{
+    ErrorCounts, Paired, Scored, bootstrap_interval, breakdown, cer, normalise, pair, report, wer,
+};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -75,23 +77,20 @@ pub fn score(scored: &[Scored]) -> AsrScores {
 
 fn asr(args: &Asr) -> Result<ExitCode> {
     let hypotheses = read_hypotheses(&args.hypothesis)?;
-    let mut scored = Vec::new();
-    let mut missing = Vec::new();
+    let hypotheses = hypotheses.into_iter().map(|(id, text)| (id, normalise(&text))).collect();
+    let mut references = Vec::new();
     for utterance in read_any(&args.reference)? {
         let Some(text) = &utterance.text else {
             bail!("{}: utterance {} has no transcript", args.reference.display(), utterance.id)
         };
-        let hypothesis = hypotheses.get(&utterance.id);
-        if hypothesis.is_none() {
-            missing.push(utterance.id.clone());
-        }
-        scored.push(Scored {
+        references.push(Scored {
+            reference: normalise(text),
             id: utterance.id,
             speaker: utterance.speaker,
-            reference: normalise(text),
-            hypothesis: normalise(hypothesis.map_or("", String::as_str)),
+            hypothesis: String::new(),
         });
     }
+    let Paired { scored, missing, extra } = pair(references, hypotheses);
     if scored.is_empty() {
         bail!("{} has no utterance", args.reference.display());
     }
@@ -102,6 +101,14 @@ fn asr(args: &Asr) -> Result<ExitCode> {
             args.hypothesis.display()
         );
     }
+    if !extra.is_empty() {
+        eprintln!(
+            "warning: {} has no utterance for {} of the hypotheses, which are not scored: {}",
+            args.reference.display(),
+            extra.len(),
+            first(&extra)
+        );
+    }
     let AsrScores { words, characters, interval, unit } = score(&scored);
     if let Some(path) = &args.report {
         auricle_train::files::atomic_write(path, report(&scored).as_bytes())
@@ -109,9 +116,9 @@ fn asr(args: &Asr) -> Result<ExitCode> {
     }
     if args.json {
         let json = serde_json::json!({
-            "utterances": scored.len(), "missing": missing,
+            "utterances": scored.len(), "missing": missing, "extra": extra,
             "wer": words.rate(), "wer_interval_95": [interval.0, interval.1], "bootstrap_unit": unit, "words": words,
-            "cer": characters.rate(), "characters": characters,
+            "cer": characters.rate(), "characters": characters, "breakdown": breakdown(&scored),
         });
         println!("{json}");
         return Ok(ExitCode::SUCCESS);

@@ -117,19 +117,14 @@ impl AnyTrainer {
 
 /// All utterances of several manifests (or of anything [`auricle_data::read_any`] reads), for training.
 pub fn manifests(paths: &[PathBuf]) -> Result<Vec<Utterance>> {
-    let mut all = Vec::new();
-    for path in paths {
-        let found = auricle_data::read_any(path).with_context(|| format!("manifest {}", path.display()))?;
-        // Said now and not when a loader meets the file in the middle of an epoch.
-        if let Some(bad) = found.iter().find(|u| u.duration_secs <= 0.0) {
-            bail!(
-                "manifest {}: utterance {} ({}) has no duration; `auricle data check --fix` mends or drops it",
-                path.display(),
-                bad.id,
-                bad.audio.display()
-            );
-        }
-        all.extend(found);
+    let all = auricle_data::read_all(paths)?;
+    // Said now and not when a loader meets the file in the middle of an epoch.
+    if let Some(bad) = all.iter().find(|u| u.duration_secs <= 0.0) {
+        bail!(
+            "utterance {} ({}) has no duration; `auricle data check --fix` mends or drops it",
+            bad.id,
+            bad.audio.display()
+        );
     }
     Ok(all)
 }

@@ -22,5 +22,5 @@ pub use error::DataError;
 pub use loader::{LoaderError, load_ordered};
 pub use manifest::Manifest;
 pub use plan::{Batch, BatchConfig, BatchPlan, plan};
-pub use readers::read_any;
+pub use readers::{BrokenLine, read_all, read_any, read_leniently};
 pub use utterance::Utterance;

@@ -1,5 +1,6 @@
 //! JSONL manifests, sorted by id, with a byte-offset index.
 
+use crate::readers::{Faults, open_list};
 use crate::{DataError, Utterance};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
@@ -27,8 +28,11 @@ impl Manifest {
     /// Opens a manifest, by its index where that is current.
     ///
     /// # Errors
-    /// A missing file, an over-long line.
+    /// A missing file, an over-long line, a zipped manifest.
     pub fn open(path: &Path) -> Result<Self, DataError> {
+        if path.extension().is_some_and(|extension| extension == "gz") {
+            return Err(DataError::layout(path, "a zipped manifest has no random access; unpack it first"));
+        }
         let bytes = std::fs::metadata(path).map_err(DataError::io(path))?.len();
         let index = index_path(path);
         let offsets = match read_index(&index, bytes, path) {
@@ -87,48 +91,50 @@ impl Manifest {
         Ok(None)
     }
 
-    /// Reads all utterances; relative audio paths are resolved against the manifest's folder.
+    /// Reads all utterances, unzipped where the name ends in `.gz`; relative audio paths are resolved
+    /// against the manifest's folder.
     ///
     /// # Errors
     /// A missing file; the first line that is no utterance, by number; an id that comes twice.
     pub fn read(path: &Path) -> Result<Vec<Utterance>, DataError> {
+        let utterances = Self::read_lines(path, &mut Faults::Refuse)?;
+        refuse_repeats(path, &utterances)?;
+        Ok(utterances)
+    }
+
+    pub(crate) fn read_lines(path: &Path, faults: &mut Faults) -> Result<Vec<Utterance>, DataError> {
         let mut utterances = Vec::new();
-        for_each_line(
-            path,
-            BufReader::new(File::open(path).map_err(DataError::io(path))?),
-            |number, line| {
-                utterances.push(parse(path, number, line)?);
-                Ok(())
-            },
-        )?;
-        let mut ids: Vec<&str> = utterances.iter().map(|u| u.id.as_str()).collect();
-        ids.sort_unstable();
-        if let Some(pair) = ids.windows(2).find(|pair| pair[0] == pair[1]) {
-            let reason =
-                format!("utterance id `{}` comes twice; `auricle data check --fix` keeps the first", pair[0]);
-            return Err(DataError::layout(path, reason));
-        }
+        for_each_line(path, open_list(path)?, |number, line| {
+            let utterance = line.and_then(|line| parse(path, number, line));
+            faults.take(utterance.map(|utterance| utterances.push(utterance)))
+        })?;
         Ok(utterances)
     }
 
     /// Writes utterances sorted by id, and the index; atomically.
     ///
     /// Audio below the manifest's folder is written relative to it, so that the folder can move; other
-    /// audio by its absolute path, because a relative one would be looked for below that folder.
+    /// relative paths, which start at the working directory, are written as absolute ones.
     ///
     /// # Errors
-    /// Anything the file system says.
+    /// Anything the file system says; an utterance that could not be read back.
     pub fn write(path: &Path, utterances: &[Utterance]) -> Result<(), DataError> {
         let io = DataError::io;
         let folder = path.parent().unwrap_or(Path::new(""));
+        // Reading starts relative paths at the manifest's folder, not at today's working directory.
+        let absolute = |path: &Path| std::path::absolute(path).map_err(DataError::io(path));
+        let home = absolute(path)?;
+        let home = home.parent().unwrap_or(Path::new(""));
         let mut sorted: Vec<&Utterance> = utterances.iter().collect();
         sorted.sort_by(|a, b| a.id.cmp(&b.id));
         let mut text = Vec::new();
         let mut offsets = Vec::with_capacity(sorted.len());
         for utterance in sorted {
             offsets.push(text.len() as u64);
-            let mut utterance = utterance.clone();
-            utterance.audio = spelled(&utterance.audio, folder).map_err(io(&utterance.audio))?;
+            let mut utterance =
+                utterance.clone().validated().map_err(|reason| DataError::layout(path, reason))?;
+            let audio = absolute(&utterance.audio)?;
+            utterance.audio = audio.strip_prefix(home).map(Path::to_owned).unwrap_or(audio);
             serde_json::to_writer(&mut text, &utterance)
                 .map_err(|e| DataError::layout(path, e.to_string()))?;
             text.push(b'\n');
@@ -141,11 +147,21 @@ impl Manifest {
     }
 }
 
-/// Calls `each` with every non-empty line and its number.
+/// Refuses an id that comes twice.
+pub(crate) fn refuse_repeats(path: &Path, utterances: &[Utterance]) -> Result<(), DataError> {
+    let mut ids: Vec<&str> = utterances.iter().map(|u| u.id.as_str()).collect();
+    ids.sort_unstable();
+    let Some(pair) = ids.windows(2).find(|pair| pair[0] == pair[1]) else { return Ok(()) };
+    let reason =
+        format!("utterance id `{}` comes twice; `auricle data check --fix` keeps the first", pair[0]);
+    Err(DataError::layout(path, reason))
+}
+
+/// Calls `each` with every non-empty line, or why it is none, and its number.
 pub(crate) fn for_each_line(
     path: &Path,
     mut reader: impl BufRead,
-    mut each: impl FnMut(usize, &str) -> Result<(), DataError>,
+    mut each: impl FnMut(usize, Result<&str, DataError>) -> Result<(), DataError>,
 ) -> Result<(), DataError> {
     let mut line = Vec::new();
     for number in 1.. {
@@ -164,9 +180,9 @@ pub(crate) fn for_each_line(
                 format!("longer than {MAX_LINE_BYTES} bytes: not a text manifest"),
             ));
         }
-        let text =
-            std::str::from_utf8(&line).map_err(|_| DataError::line(path, number, "not UTF-8 text"))?.trim();
-        if !text.is_empty() {
+        let text = std::str::from_utf8(&line).map_err(|_| DataError::line(path, number, "not UTF-8 text"));
+        let text = text.map(str::trim);
+        if !matches!(text, Ok("")) {
             each(number, text)?;
         }
     }
@@ -181,24 +197,10 @@ fn parse(path: &Path, number: usize, line: &str) -> Result<Utterance, DataError>
             format!("{e}; a manifest line is {{\"id\", \"audio\", \"duration_secs\", …}}"),
         )
     })?;
-    let sound = |secs: f64| secs.is_finite() && secs >= 0.0;
-    if !sound(utterance.start_secs) || !sound(utterance.duration_secs) {
-        return Err(DataError::line(path, number, format!("utterance {}: a time below zero", utterance.id)));
-    }
     if utterance.audio.is_relative() {
         utterance.audio = path.parent().unwrap_or(Path::new("")).join(&utterance.audio);
     }
-    Ok(utterance)
-}
-
-/// An audio path as a manifest in `folder` must spell it.
-fn spelled(audio: &Path, folder: &Path) -> std::io::Result<PathBuf> {
-    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-    let audio = std::path::absolute(audio)?;
-    Ok(match audio.strip_prefix(std::path::absolute(folder)?) {
-        Ok(below) => below.to_owned(),
-        Err(_) => audio,
-    })
+    utterance.validated().map_err(|reason| DataError::line(path, number, reason))
 }
 
 fn index_path(path: &Path) -> PathBuf {

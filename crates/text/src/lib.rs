@@ -6,10 +6,12 @@
 
 mod align;
 mod normalise;
+mod report;
 mod score;
 mod tokenizer;
 
 pub use align::{Alignment, Edit, align};
 pub use normalise::{Oddity, normalise, oddities};
-pub use score::{ErrorCounts, Scored, bootstrap_interval, cer, report, wer};
+pub use report::{Breakdown, Confusion, SpeakerErrors, WordCount, breakdown, report};
+pub use score::{ErrorCounts, Paired, Scored, bootstrap_interval, cer, pair, wer};
 pub use tokenizer::{Tokenizer, TokenizerError, TokenizerKind, TrainOptions};

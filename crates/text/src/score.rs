@@ -1,10 +1,9 @@
 //! Error rates and their uncertainty.
 
-use crate::{Edit, align};
+use crate::align::count_edits;
 use auricle_rng::{Key, Purpose};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::ops::AddAssign;
 
 /// Edits and reference length, summed over utterances.
@@ -23,16 +22,8 @@ pub struct ErrorCounts {
 impl ErrorCounts {
     /// Counts of one pair of sequences.
     pub fn of<T: PartialEq>(reference: &[T], hypothesis: &[T]) -> Self {
-        let mut counts = Self { reference: reference.len(), ..Self::default() };
-        for edit in align(reference, hypothesis).edits {
-            match edit {
-                Edit::Correct(..) => {}
-                Edit::Substitution(..) => counts.substitutions += 1,
-                Edit::Deletion(_) => counts.deletions += 1,
-                Edit::Insertion(_) => counts.insertions += 1,
-            }
-        }
-        counts
+        let (substitutions, deletions, insertions) = count_edits(reference, hypothesis);
+        Self { substitutions, deletions, insertions, reference: reference.len() }
     }
 
     /// S + D + I.
@@ -101,75 +92,29 @@ pub fn bootstrap_interval(groups: &[ErrorCounts], samples: usize, key: Key) -> (
     (at(0.025), at(0.975))
 }
 
-/// A report in the manner of sclite: speaker table, confusions, and each utterance's alignment.
-pub fn report(utterances: &[Scored]) -> String {
-    let mut by_speaker = BTreeMap::<&str, (ErrorCounts, usize)>::new();
-    let mut confusions = BTreeMap::<(String, String), usize>::new();
-    let mut alignments = String::new();
-    for utterance in utterances {
-        let reference: Vec<&str> = utterance.reference.split_whitespace().collect();
-        let hypothesis: Vec<&str> = utterance.hypothesis.split_whitespace().collect();
-        let counts = ErrorCounts::of(&reference, &hypothesis);
-        let entry = by_speaker.entry(utterance.speaker.as_deref().unwrap_or("-")).or_default();
-        entry.0 += counts;
-        entry.1 += 1;
-        let (mut upper, mut lower) = (String::from("REF:"), String::from("HYP:"));
-        for edit in align(&reference, &hypothesis).edits {
-            let (r, h) = match edit {
-                Edit::Correct(r, h) => (reference[r].to_string(), hypothesis[h].to_string()),
-                Edit::Substitution(r, h) => (reference[r].to_uppercase(), hypothesis[h].to_uppercase()),
-                Edit::Deletion(r) => (reference[r].to_uppercase(), "*".repeat(reference[r].chars().count())),
-                Edit::Insertion(h) => {
-                    ("*".repeat(hypothesis[h].chars().count()), hypothesis[h].to_uppercase())
-                }
-            };
-            if !matches!(edit, Edit::Correct(..)) {
-                *confusions.entry((r.to_lowercase(), h.to_lowercase())).or_default() += 1;
-            }
-            let width = r.chars().count().max(h.chars().count());
-            // Writing to a String cannot fail.
-            write!(upper, " {r:width$}").ok();
-            write!(lower, " {h:width$}").ok();
-        }
-        let ErrorCounts { substitutions, deletions, insertions, reference } = counts;
-        let correct = reference - substitutions - deletions;
-        let header = format!(
-            "id: ({})\nScores: (#C #S #D #I) {correct} {substitutions} {deletions} {insertions}",
-            utterance.id
-        );
-        writeln!(alignments, "{header}\n{}\n{}\n", upper.trim_end(), lower.trim_end()).ok();
-    }
-    let mut text = String::from("speaker            utts   words   corr%    sub%    del%    ins%    err%\n");
-    let mut total = (ErrorCounts::default(), 0);
-    for (speaker, (counts, number)) in &by_speaker {
-        line(&mut text, speaker, counts, *number);
-        total.0 += *counts;
-        total.1 += number;
-    }
-    line(&mut text, "all", &total.0, total.1);
-    let mut frequent: Vec<_> = confusions.into_iter().collect();
-    frequent.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
-    text.push_str("\nmost frequent errors (reference ==> hypothesis)\n");
-    for ((reference, hypothesis), count) in frequent.iter().take(20) {
-        writeln!(text, "{count:6}  {reference} ==> {hypothesis}").ok();
-    }
-    text + "\n" + &alignments
+/// References with their hypotheses, and what is left over on either side.
+#[derive(Debug, Clone, Default)]
+pub struct Paired {
+    /// Every reference; one without hypothesis has an empty one.
+    pub scored: Vec<Scored>,
+    /// Ids of references without hypothesis.
+    pub missing: Vec<String>,
+    /// Ids of hypotheses without reference, which are not scored.
+    pub extra: Vec<String>,
 }
 
-fn line(text: &mut String, speaker: &str, counts: &ErrorCounts, utterances: usize) {
-    let ErrorCounts { substitutions, deletions, insertions, reference } = *counts;
-    let percent = |n: usize| 100.0 * n as f64 / reference.max(1) as f64;
-    let correct = reference - substitutions - deletions;
-    writeln!(
-        text,
-        "{speaker:16} {utterances:6} {reference:7} {:7.1} {:7.1} {:7.1} {:7.1} {:7.1}",
-        percent(correct),
-        percent(substitutions),
-        percent(deletions),
-        percent(insertions),
-        percent(counts.errors())
-    )
-    .ok();
+/// Finds each reference's hypothesis by id.
+pub fn pair(references: Vec<Scored>, mut hypotheses: BTreeMap<String, String>) -> Paired {
+    let mut paired = Paired::default();
+    for mut item in references {
+        match hypotheses.remove(&item.id) {
+            Some(hypothesis) => item.hypothesis = hypothesis,
+            None => paired.missing.push(item.id.clone()),
+        }
+        paired.scored.push(item);
+    }
+    paired.extra = hypotheses.into_keys().collect();
+    paired
 }
 
 #[cfg(test)]
@@ -206,21 +151,16 @@ mod tests {
     }
 
     #[test]
-    fn the_report_shows_speakers_confusions_and_alignments() {
-        let scored = |id: &str, speaker: &str, reference: &str, hypothesis: &str| Scored {
+    fn what_is_only_on_one_side_is_told() {
+        let reference = |id: &str| Scored {
             id: id.into(),
-            speaker: Some(speaker.into()),
-            reference: reference.into(),
-            hypothesis: hypothesis.into(),
+            speaker: None,
+            reference: "x".into(),
+            hypothesis: String::new(),
         };
-        let text = report(&[
-            scored("u1", "ann", "a big dog", "a pig dog"),
-            scored("u2", "bob", "so big dog", "so pig dog cat"),
-        ]);
-        assert!(text.contains("     2  big ==> pig") && text.contains("     1  *** ==> cat"));
-        assert!(text.contains("REF: a BIG dog\nHYP: a PIG dog"));
-        assert!(text.contains("Scores: (#C #S #D #I) 2 1 0 1"));
-        let all = text.lines().find(|l| l.starts_with("all")).unwrap();
-        assert!(all.ends_with("50.0"), "{all}");
+        let hypotheses = ["b", "c", "d"].map(|id| (id.to_string(), format!("text of {id}")));
+        let paired = pair(vec![reference("a"), reference("b")], BTreeMap::from(hypotheses));
+        assert_eq!((paired.missing, paired.extra), (vec!["a".into()], vec!["c".into(), "d".into()]));
+        assert_eq!(paired.scored[1].hypothesis, "text of b");
     }
 }

@@ -11,6 +11,7 @@ use symphonia::core::formats::probe::Hint;
 use symphonia::core::formats::{FormatOptions, FormatReader, TrackType};
 use symphonia::core::io::MediaSourceStream;
 use symphonia::core::meta::MetadataOptions;
+use symphonia::core::units::Duration;
 
 use super::AudioInfo;
 use crate::error::AudioError;
@@ -32,6 +33,8 @@ pub(super) struct CompressedBlocks {
     decoder: Box<dyn AudioDecoder>,
     track_id: u32,
     length: Length,
+    /// Where an MP3's tag says that the encoder's padding ends; 0 where the length is an estimate.
+    mp3_padding_end: Option<u64>,
     is_flac: bool,
 }
 
@@ -89,8 +92,12 @@ impl CompressedBlocks {
             (_, Some(n)) if codec == "mp3" && track.delay.is_some() => Length::Exact(n),
             _ => Length::Unknown,
         };
+        let mp3_padding_end = matches!(codec, "mp1" | "mp2" | "mp3").then(|| match length {
+            Length::Exact(n) => n + u64::from(track.padding.unwrap_or(0)),
+            Length::Missing | Length::Unknown => 0,
+        });
         let track_id = track.id;
-        Ok(Self { info, format, decoder, track_id, length, is_flac: codec == "flac" })
+        Ok(Self { info, format, decoder, track_id, length, mp3_padding_end, is_flac: codec == "flac" })
     }
 
     pub(super) fn next_block(
@@ -125,7 +132,7 @@ impl CompressedBlocks {
             other => corrupt(other.to_string()),
         };
 
-        let Some(packet) = self.format.next_packet().map_err(failed)? else {
+        let Some(mut packet) = self.format.next_packet().map_err(failed)? else {
             return match self.length {
                 Length::Missing => Err(truncated()),
                 Length::Exact(n) if position_samples < n => Err(truncated()),
@@ -144,6 +151,11 @@ impl CompressedBlocks {
                 "the next frame that can be read starts at sample {}",
                 packet.pts.get()
             )));
+        }
+        // What comes after the padding is more audio (of files that were joined, or more than an
+        // estimate); the reader would have it cut.
+        if self.mp3_padding_end.is_some_and(|end| packet.pts.get() >= end as i64) {
+            packet.trim_end = Duration::ZERO;
         }
         let decoded = self.decoder.decode(&packet).map_err(failed)?;
         let (rate, channels) = (decoded.spec().rate(), decoded.spec().channels().count());

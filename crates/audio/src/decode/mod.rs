@@ -77,6 +77,12 @@ pub struct AudioInfo {
 }
 
 impl AudioInfo {
+    /// Samples per channel, where the header can be relied on. An MP3's length is that of its first
+    /// part where several were joined, an AAC's is rounded to packets: decode these to know.
+    pub fn exact_num_samples(&self) -> Option<u64> {
+        self.num_samples.filter(|_| !matches!(self.codec, "mp1" | "mp2" | "mp3" | "aac"))
+    }
+
     /// Duration in seconds, where the header says so.
     pub fn duration_secs(&self) -> Option<f64> {
         self.num_samples.map(|n| n as f64 / f64::from(self.sample_rate.max(1)))

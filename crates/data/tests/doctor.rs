@@ -1,0 +1,141 @@
+//! What the doctor finds, and what is left after mending.
+#![allow(clippy::unwrap_used)] // helpers of tests may fail like tests
+
+use auricle_audio::{Audio, write_wav};
+use auricle_data::doctor::{CheckConfig, CheckReport, Set, Severity, cannot_align, check, fix, read_sets};
+use auricle_data::{Manifest, Utterance};
+use std::fs;
+use std::path::PathBuf;
+
+/// A WAV file of so many seconds with a sound of its own.
+fn wav(folder: &tempfile::TempDir, name: &str, secs: f64, pitch: f32) -> PathBuf {
+    let path = folder.path().join(name);
+    let samples = (0..(secs * 8000.0) as usize).map(|i| 0.5 * (i as f32 * pitch).sin()).collect();
+    write_wav(&path, &Audio { samples, sample_rate: 8000 }).unwrap();
+    path
+}
+
+fn set(utterances: Vec<Utterance>) -> Set {
+    Set { name: "train".into(), utterances, ..Set::default() }
+}
+
+fn look(sets: &[Set]) -> CheckReport {
+    check(sets, &CheckConfig { workers: 2, ..CheckConfig::default() }, || ())
+}
+
+fn kinds(report: &CheckReport) -> Vec<(&str, &str)> {
+    report.findings.iter().map(|f| (f.id.as_str(), f.kind)).collect()
+}
+
+#[test]
+fn of_a_repeated_line_the_first_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let utterance = Utterance::new("a", wav(&folder, "a.wav", 0.5, 0.1), 0.5);
+    let other = Utterance::new("b", wav(&folder, "b.wav", 0.5, 0.2), 0.5);
+    let copy = Utterance::new("c", wav(&folder, "c.wav", 0.5, 0.1), 0.5);
+    let sets = [set(vec![utterance.clone(), utterance.clone(), other.clone(), copy])];
+    let report = look(&sets);
+    assert_eq!(kinds(&report), [("a", "duplicate-id"), ("c", "duplicate-audio")]);
+    assert_eq!(fix(&sets, &report)[0].utterances, [utterance, other]);
+}
+
+#[test]
+fn of_a_repeated_id_the_first_that_can_be_read_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let missing = Utterance::new("a", folder.path().join("none.wav"), 0.5);
+    let good = Utterance::new("a", wav(&folder, "a.wav", 0.5, 0.1), 0.5);
+    let sets = [set(vec![missing, good.clone()])];
+    assert_eq!(fix(&sets, &look(&sets))[0].utterances, [good]);
+}
+
+#[test]
+fn two_sets_of_one_name_are_mended_apart() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut paths = Vec::new();
+    for (number, name) in ["a", "b"].into_iter().enumerate() {
+        let audio = wav(&folder, &format!("{name}.wav"), 0.5, 0.1 + number as f32);
+        let path = folder.path().join(name).join("train.jsonl");
+        Manifest::write(&path, &[Utterance::new(name, audio, 0.5)]).unwrap();
+        paths.push(path);
+    }
+    let sets = read_sets(&paths).unwrap();
+    let names: Vec<_> = fix(&sets, &look(&sets)).into_iter().map(|s| s.name).collect();
+    assert_eq!(names, ["a-train", "b-train"]);
+    let error = read_sets(&[paths[0].clone(), paths[0].clone()]).unwrap_err().to_string();
+    assert!(error.contains("a/train.jsonl") && error.contains("once"), "{error}");
+}
+
+#[test]
+fn a_duration_that_cuts_the_file_is_a_warning() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = wav(&folder, "a.wav", 2.0, 0.1);
+    let short = set(vec![Utterance::new("a", &path, 0.6)]);
+    let report = look(&[short]);
+    assert_eq!(kinds(&report), [("a", "shortened")]);
+    let finding = &report.findings[0];
+    assert_eq!(finding.severity, Severity::Warning);
+    assert_eq!(finding.detail, "0.60 s in the manifest, 2.00 s in the file");
+    // A copy of the line is no segment.
+    let copied = set(vec![Utterance::new("a", &path, 0.6), Utterance::new("a", &path, 0.6)]);
+    assert_eq!(look(&[copied]).counts()["shortened"], 2);
+    // The first segment of several is meant to be short.
+    let second = Utterance::segment("b", &path, 0.6, 1.0).unwrap();
+    assert_eq!(kinds(&look(&[set(vec![Utterance::new("a", &path, 0.6), second])])), []);
+}
+
+#[test]
+fn broken_lines_are_findings_and_left_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("train.jsonl");
+    let good = Utterance::new("a", wav(&folder, "a.wav", 0.5, 0.1), 0.5);
+    Manifest::write(&path, std::slice::from_ref(&good)).unwrap();
+    let mut text = fs::read_to_string(&path).unwrap();
+    text.insert_str(0, "{\"id\":\"0\",\n");
+    fs::write(&path, text + "{\"id\":\"z\",\"audio\":\"z.wav\",\"duration_secs\":-2}\n").unwrap();
+    let sets = read_sets(std::slice::from_ref(&path)).unwrap();
+    let report = look(&sets);
+    assert_eq!(kinds(&report), [("line 1", "broken-line"), ("line 3", "broken-line")]);
+    assert!(report.has_errors() && report.findings[1].detail.contains("-2 s"));
+    assert_eq!(fix(&sets, &report)[0].utterances, [good]);
+    // Training goes on with no half of a list.
+    assert!(Manifest::read(&path).unwrap_err().to_string().contains("train.jsonl, line 1"));
+}
+
+#[test]
+fn segments_are_heard_apart_though_their_file_is_decoded_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = wav(&folder, "a.wav", 3.0, 0.1);
+    let segment = |id: &str, start, secs| Utterance::segment(id, &path, start, secs).unwrap();
+    let sets = [set(vec![
+        segment("a", 0.0, 1.0),
+        Utterance::new("b", folder.path().join("none.wav"), 1.0),
+        segment("c", 1.0, 1.5),
+        segment("d", 2.5, 1.0),
+        segment("e", 4.0, 1.0),
+        segment("f", 1.0, 1.5),
+    ])];
+    let expected =
+        [("b", "unreadable"), ("d", "segment"), ("e", "silent"), ("e", "segment"), ("f", "duplicate-audio")];
+    assert_eq!(kinds(&look(&sets)), expected);
+}
+
+#[test]
+fn what_the_tokenizer_cannot_spell_is_a_finding() {
+    let letters = |text: &str| match text.chars().find(|c| !matches!(c, 'a'..='z' | ' ')) {
+        Some(c) => Err(format!("no token for `{c}`")),
+        None => Ok(text.chars().map(u32::from).collect()),
+    };
+    let with_text = |id: &str, text: &str| Utterance::new(id, "/x.wav", 1.0).with_text(text);
+    let texts = set(vec![
+        with_text("a", "Fine, as IT is!"),
+        with_text("b", "route 66"),
+        with_text("c", "a text that is far too long for this"),
+        Utterance::new("d", "/x.wav", 1.0),
+    ]);
+    let findings = cannot_align(&texts, &|secs| (20.0 * secs) as usize, &letters);
+    let found: Vec<_> = findings.iter().map(|f| (f.id.as_str(), f.kind, f.severity)).collect();
+    assert_eq!(found, [("b", "cannot-spell", Severity::Error), ("c", "cannot-align", Severity::Error)]);
+    assert_eq!(findings[0].detail, "no token for `6`");
+    let kept = fix(std::slice::from_ref(&texts), &CheckReport { findings, ..CheckReport::default() });
+    assert_eq!(kept[0].utterances.len(), 2);
+}
