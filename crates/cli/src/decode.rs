@@ -8,7 +8,7 @@ use auricle_decode::write::{Format, write};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::fs::File;
 use std::io::{BufWriter, IsTerminal as _, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -76,7 +76,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         .with_context(|| format!("model {}", args.model.display()))?;
     let mut out: Box<dyn Write> = match &args.out {
         Some(path) => {
-            Box::new(BufWriter::new(File::create(path).with_context(|| path.display().to_string())?))
+            let part = unfinished(path);
+            Box::new(BufWriter::new(File::create(&part).with_context(|| part.display().to_string())?))
         }
         None => Box::new(std::io::stdout().lock()),
     };
@@ -99,6 +100,10 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         }
     })?;
     out.flush().context("cannot write the transcripts")?;
+    drop(out);
+    if let Some(path) = &args.out {
+        std::fs::rename(unfinished(path), path).with_context(|| path.display().to_string())?;
+    }
     bar.finish_and_clear();
     if !args.quiet {
         let took = started.elapsed().as_secs_f64();
@@ -109,6 +114,13 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         );
     }
     Ok(if failures == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Where output is written until it is whole: an older file is not lost to a run that is stopped.
+fn unfinished(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".part");
+    name.into()
 }
 
 fn progress(count: usize, quiet: bool) -> ProgressBar {

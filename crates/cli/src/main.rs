@@ -6,6 +6,7 @@ mod device;
 mod encode;
 mod eval;
 mod import;
+mod interrupt;
 mod model;
 mod prepare;
 mod quickstart;

@@ -11,8 +11,7 @@ use auricle_train::report::{Axis, Report, Series};
 use auricle_train::{Outcome, files::atomic_write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 /// The recipes, so that the program needs no file beside it.
@@ -48,9 +47,7 @@ struct Row {
 
 pub fn run(args: &Args) -> Result<ExitCode> {
     let started = Instant::now();
-    let stop = Arc::new(AtomicBool::new(false));
-    let asked = stop.clone();
-    ctrlc::set_handler(move || asked.store(true, Ordering::Relaxed)).context("cannot catch Ctrl-C")?;
+    let stop = crate::interrupt::flag()?;
 
     println!("1/5  the built-in corpus");
     let corpus = builtin::extract(&args.out.join("corpus"))?;

@@ -7,11 +7,7 @@ use auricle_train::log::RunLog;
 use auricle_train::{Outcome, Recipe, recipe};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-
-/// Exit status of a run that was interrupted and can be resumed.
-const INTERRUPTED: u8 = 130;
+use std::sync::atomic::AtomicBool;
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
@@ -54,9 +50,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     if args.dry_run {
         return dry_run(&mut recipe);
     }
-    let stop = Arc::new(AtomicBool::new(false));
-    let asked = stop.clone();
-    ctrlc::set_handler(move || asked.store(true, Ordering::Relaxed)).context("cannot catch Ctrl-C")?;
+    let stop = crate::interrupt::flag()?;
     match train(&recipe, &run, args.resume, args.quiet, &stop)? {
         Outcome::Interrupted => {
             eprintln!(
@@ -64,7 +58,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
                 args.recipe.display(),
                 run.display()
             );
-            Ok(ExitCode::from(INTERRUPTED))
+            Ok(ExitCode::from(crate::interrupt::INTERRUPTED))
         }
         Outcome::EarlyStopped | Outcome::Finished => {
             println!("model: {}", run.join("model.safetensors").display());

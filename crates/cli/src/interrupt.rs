@@ -1,0 +1,23 @@
+//! Ctrl-C and requests to terminate.
+
+use anyhow::{Context as _, Result};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Exit status of work that was interrupted.
+pub const INTERRUPTED: u8 = 130;
+
+/// Set by the first Ctrl-C (or SIGTERM), so that the work can end in good order; the second one ends
+/// the program at once.
+pub fn flag() -> Result<Arc<AtomicBool>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let asked = stop.clone();
+    let handler = move || {
+        if asked.swap(true, Ordering::Relaxed) {
+            std::process::exit(i32::from(INTERRUPTED));
+        }
+        eprintln!("finishing the step; once more ends at once");
+    };
+    ctrlc::set_handler(handler).context("cannot catch Ctrl-C")?;
+    Ok(stop)
+}
