@@ -17,7 +17,7 @@ for part in $what; do
   : >"$out"
   for _ in $(seq "$rounds"); do
     if [ "$part" = step ]; then
-      for shape in "small 8 1008 8" "base 4 1008 4"; do
+      for shape in "small 8 1008 ${REPEAT:-8}" "base 4 1008 ${REPEAT:-4}"; do
         read -r model batch frames repeat <<<"$shape"
         args=(--model "$model" --batch "$batch" --frames "$frames" --repeat "$repeat")
         "${pin[@]}" target/release/spiral_step "${args[@]}" >>"$out"
