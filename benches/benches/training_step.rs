@@ -1,6 +1,6 @@
 //! One SPIRAL training step and one encoder forward; elements per second are seconds of audio per second.
 //!
-//! `base` needs about a gigabyte of memory and minutes: `cargo bench -p auricle-benches --bench training_step -- base`.
+//! `base` needs 2.4 GB of memory and minutes: `cargo bench -p auricle-benches --bench training_step -- base`.
 
 use std::time::Duration;
 
