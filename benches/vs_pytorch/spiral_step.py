@@ -1,4 +1,4 @@
-"""One SPIRAL training step in PyTorch: the yardstick of `cargo bench -p auricle-benches`.
+"""One SPIRAL training step in PyTorch: the other half of benches/src/bin/spiral_step.rs.
 
 Student and teacher, masked and clean input, contrastive loss, AdamW, EMA: the work of one step of
 auricle's trainer on the same shapes, without data loading. Prints one JSON line a model.
@@ -110,6 +110,21 @@ def contrastive(pred, target, negatives, temperature=0.3):
     return F.cross_entropy(logits, torch.zeros(len(pred), dtype=torch.long))
 
 
+def memory_mb(field):
+    """A field of /proc/self/status in megabytes."""
+    line = next(line for line in open("/proc/self/status") if line.startswith(field + ":"))
+    return round(int(line.split()[1]) * 1.024e-3, 1)
+
+
+def clocks():
+    return time.perf_counter(), time.process_time()
+
+
+def medians_ms(times):
+    """Medians of (wall, processor) milliseconds without the two warm-up rounds."""
+    return [round(1e3 * statistics.median(x), 4) for x in zip(*times[2:])]
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--model", choices=MODELS, default="small")
@@ -120,6 +135,7 @@ def main():
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     torch.manual_seed(1)
+    start_mb = memory_mb("VmRSS")
 
     first, second, projection = MODELS[args.model]
     trunk, predictor = Trunk(first, second, projection), Predictor(projection)
@@ -135,7 +151,7 @@ def main():
 
     times, forward_times = [], []
     for _ in range(args.repeat + 2):
-        start = time.perf_counter()
+        start = clocks()
         with torch.no_grad():
             target = teacher(teacher_mel)[:, 8:-8].reshape(count, -1)
         pred = predictor(trunk(student_mel)).reshape(count, -1)
@@ -145,21 +161,27 @@ def main():
         optimizer.step()
         with torch.no_grad():
             torch._foreach_lerp_(list(teacher.parameters()), list(trunk.parameters()), 0.005)
-        times.append(time.perf_counter() - start)
+        times.append([b - a for a, b in zip(start, clocks())])
 
         trunk.eval()
-        start = time.perf_counter()
+        start = clocks()
         with torch.inference_mode():
             trunk(student_mel)
-        forward_times.append(time.perf_counter() - start)
+        forward_times.append([b - a for a, b in zip(start, clocks())])
         trunk.train()
+    (step_ms, step_cpu_ms), (forward_ms, forward_cpu_ms) = medians_ms(times), medians_ms(forward_times)
     record = {
         "system": f"pytorch {torch.__version__}",
         "model": args.model,
         "batch": args.batch,
         "frames": args.frames,
-        "step_ms": round(1e3 * statistics.median(times[2:]), 2),
-        "forward_ms": round(1e3 * statistics.median(forward_times[2:]), 2),
+        "threads": args.threads,
+        "step_ms": step_ms,
+        "step_cpu_ms": step_cpu_ms,
+        "forward_ms": forward_ms,
+        "forward_cpu_ms": forward_cpu_ms,
+        "start_mb": start_mb,
+        "peak_mb": memory_mb("VmHWM"),
     }
     print(json.dumps(record), flush=True)
 

@@ -12,6 +12,13 @@ simd! {
         }
     }
 
+    /// `x ← x·Φ(x)`, to the bit what [`gelu`] gives.
+    pub fn gelu_in_place(x: &mut [f32]) {
+        for x in x {
+            *x *= normal_cdf::<FMA>(*x).0;
+        }
+    }
+
     /// `g ← g·(Φ(x) + x·φ(x))`.
     pub fn gelu_backward(g: &mut [f32], x: &[f32]) {
         // 1/√(2π)

@@ -8,17 +8,26 @@ pub fn fma<const FMA: bool>(a: f32, b: f32, c: f32) -> f32 {
     if FMA { a.mul_add(b, c) } else { a * b + c }
 }
 
-/// eˣ; 0 below −87.3, where single precision runs out of normal numbers. Relative error ≤ 2e-7.
+/// Where single precision runs out of normal numbers for eˣ.
+const LOWEST: f32 = -87.3;
+
+/// eˣ; 0 below −87.3. Relative error ≤ 2e-7.
 #[inline(always)]
 pub fn exp<const FMA: bool>(x: f32) -> f32 {
+    let y = exp_in_range::<FMA>(x.clamp(LOWEST, 88.3));
+    // NaN passes through the clamp and the polynomial.
+    if x < LOWEST { 0.0 } else { y }
+}
+
+/// eˣ for −87.3 ≤ x ≤ 88.3.
+#[inline(always)]
+fn exp_in_range<const FMA: bool>(x: f32) -> f32 {
     // Adding 1.5·2²³ rounds to an integer and leaves it in the low bits.
     const ROUND: f32 = 12_582_912.0;
-    const LOWEST: f32 = -87.3;
-    let clamped = x.clamp(LOWEST, 88.3);
-    let shifted = fma::<FMA>(clamped, std::f32::consts::LOG2_E, ROUND);
+    let shifted = fma::<FMA>(x, std::f32::consts::LOG2_E, ROUND);
     let n = shifted - ROUND;
     // ln 2 in two parts, the first with few enough bits that its product with n is exact.
-    let r = fma::<FMA>(n, -0.693_359_4, clamped);
+    let r = fma::<FMA>(n, -0.693_359_4, x);
     let r = fma::<FMA>(n, 2.121_944_4e-4, r);
     let p = fma::<FMA>(1.987_569_1e-4, r, 1.398_199_9e-3);
     let p = fma::<FMA>(p, r, 8.333_452e-3);
@@ -26,9 +35,7 @@ pub fn exp<const FMA: bool>(x: f32) -> f32 {
     let p = fma::<FMA>(p, r, 1.666_666_5e-1);
     let p = fma::<FMA>(p, r, 0.5);
     let p = fma::<FMA>(p, r * r, r + 1.0);
-    let y = f32::from_bits(shifted.to_bits().wrapping_add(127) << 23) * p;
-    // NaN passes through the clamp and the polynomial.
-    if x < LOWEST { 0.0 } else { y }
+    f32::from_bits(shifted.to_bits().wrapping_add(127) << 23) * p
 }
 
 /// Φ(x) = erfc(−x/√2)/2 and e^(−x²/2).
@@ -38,25 +45,30 @@ pub fn exp<const FMA: bool>(x: f32) -> f32 {
 /// relative accuracy, which `1 + erf` would lose.
 #[inline(always)]
 pub fn normal_cdf<const FMA: bool>(x: f32) -> (f32, f32) {
-    // Far enough for both tails to be exactly 0 and 1, near enough for the square to be finite.
-    let x = x.clamp(-20.0, 20.0);
-    let z = x.abs() * std::f32::consts::FRAC_1_SQRT_2;
-    let t = 1.0 / fma::<FMA>(z, 0.35, 1.0);
+    // From here on the density is below the normal numbers, and taken as 0; the square stays finite.
+    const END: f32 = 13.2;
+    let size = x.abs();
+    // One instruction where `f32::min` is three; NaN passes.
+    let size = if size > END { END } else { size };
+    let t = 1.0 / fma::<FMA>(size, 0.35 * std::f32::consts::FRAC_1_SQRT_2, 1.0);
     // −x²/2 in two parts: rounding x² alone would cost x²·6e-8 of relative error.
-    let half = 0.5 * x;
-    let square = half * x;
-    let rest = if FMA { half.mul_add(x, -square) } else { 0.0 };
-    let density = exp::<FMA>(-square) * (1.0 - rest);
-    let p = fma::<FMA>(0.036_654_73, t, -0.149_543_54);
-    let p = fma::<FMA>(p, t, 0.159_641_2);
-    let p = fma::<FMA>(p, t, 0.001_045_613_5);
-    let p = fma::<FMA>(p, t, 0.063_405_11);
-    let p = fma::<FMA>(p, t, 0.158_554_69);
-    let p = fma::<FMA>(p, t, 0.146_915_78);
-    let p = fma::<FMA>(p, t, 0.188_806_4);
-    let p = fma::<FMA>(p, t, 0.197_030_74);
-    let p = fma::<FMA>(p, t, 0.197_489_27);
-    let tail = 0.5 * density * t * p;
+    let half = 0.5 * size;
+    let square = half * size;
+    let rest = if FMA { half.mul_add(size, -square) } else { 0.0 };
+    let density = exp_in_range::<FMA>(-square);
+    let density = fma::<FMA>(-density, rest, density);
+    let density = if size >= END { 0.0 } else { density };
+    // The coefficients of P, halved.
+    let p = fma::<FMA>(0.5 * 0.036_654_73, t, 0.5 * -0.149_543_54);
+    let p = fma::<FMA>(p, t, 0.5 * 0.159_641_2);
+    let p = fma::<FMA>(p, t, 0.5 * 0.001_045_613_5);
+    let p = fma::<FMA>(p, t, 0.5 * 0.063_405_11);
+    let p = fma::<FMA>(p, t, 0.5 * 0.158_554_69);
+    let p = fma::<FMA>(p, t, 0.5 * 0.146_915_78);
+    let p = fma::<FMA>(p, t, 0.5 * 0.188_806_4);
+    let p = fma::<FMA>(p, t, 0.5 * 0.197_030_74);
+    let p = fma::<FMA>(p, t, 0.5 * 0.197_489_27);
+    let tail = density * t * p;
     (if x > 0.0 { 1.0 - tail } else { tail }, density)
 }
 

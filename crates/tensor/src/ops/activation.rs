@@ -22,7 +22,12 @@ impl Kernel<1> for Gelu {
     type Saved = FlexTensor;
 
     fn forward(&self, [x]: [FlexTensor; 1], tracked: bool) -> (FlexTensor, Option<FlexTensor>) {
-        let x = dense(x);
+        let mut x = dense(x);
+        // In inference the input is needed no more; one array less goes through memory.
+        if !tracked && x.is_unique() {
+            cpu::for_pieces(x.storage_mut(), cpu::PIECE, |_, x| elementwise::gelu_in_place(x));
+            return (x, None);
+        }
         let y = cpu::map(elements(&x), cpu::PIECE, elementwise::gelu);
         (fused::tensor(y, x.layout().shape().clone()), tracked.then_some(x))
     }

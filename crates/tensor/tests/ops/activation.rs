@@ -32,3 +32,12 @@ fn gelu_of_a_slice_leaves_its_source_alone() {
     assert_eq!(crate::common::values(slice), before[10..43]);
     assert_eq!(crate::common::values(x), before);
 }
+
+#[test]
+fn gelu_overwrites_its_input_only_where_nobody_else_holds_it() {
+    let x = crate::common::constant(&normal(257, 6), burn::tensor::DType::F32, &burn::tensor::Device::flex());
+    let before = crate::common::values(x.clone());
+    let held = crate::common::values(ops::gelu(x.clone()));
+    assert_eq!(crate::common::values(x.clone()), before);
+    assert_eq!(crate::common::values(ops::gelu(x)), held);
+}
