@@ -183,16 +183,11 @@ pub(super) fn run(
 }
 
 impl VectorCore {
-    /// Loads the constants, clears the sums.
+    /// Loads the constants, which the flag of the first chunk covers too; clears the sums.
     fn begin(&self, b: &mut Builder<'_>, plan: &Plan) {
         for (&tensor, &place) in plan.constants.iter().zip(&self.constants) {
             let from = b.view(tensor, 0, 1, plan.cols, plan.cols);
             b.load(self.core, from, place);
-        }
-        if !plan.constants.is_empty() {
-            let flag = b.flag();
-            b.set(self.core, flag, Pipe::Mte2);
-            b.wait(self.core, flag, Pipe::Vector);
         }
         self.sums.iter().for_each(|&sum| b.vector(self.core, VecOp::Fill(0.0), sum, sum));
     }

@@ -12,7 +12,8 @@
 //! Transfers to and from memory that are under way together share the second-level cache and main memory: while their
 //! rates add up to more than either gives, all are slowed by the same factor. The part of a load that misses the
 //! cache is, for the whole program, its inputs' bytes over the bytes it loads (each byte comes from main memory once),
-//! or what of the program's memory does not fit the cache, whichever is more. Results are modelled.
+//! or what of its inputs and working memory does not fit the cache, whichever is more; outputs pass through and keep
+//! nothing (chosen looking at the largest published matrix product). Results are modelled.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
@@ -183,7 +184,8 @@ impl<'a> Scheduler<'a> {
                 }
             }
         }
-        let footprint: f64 = program.tensors.iter().map(|t| t.bytes() as f64).sum();
+        let kept = program.tensors.iter().filter(|t| t.role != Role::Output);
+        let footprint: f64 = kept.map(|t| t.bytes() as f64).sum();
         let inputs: f64 =
             program.tensors.iter().filter(|t| t.role == Role::Input).map(|t| t.bytes() as f64).sum();
         let compulsory = if loaded > 0.0 { (inputs / loaded).min(1.0) } else { 0.0 };
