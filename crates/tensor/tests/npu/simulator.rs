@@ -73,7 +73,8 @@ fn a_missing_wait_is_an_error() {
         attempt(&program, &spec).unwrap();
         for (what, result) in without(&program, &spec, 40, |instr| matches!(instr, Instr::Wait { .. })) {
             let error = result.expect_err(&what);
-            assert!(error.to_string().contains("a wait is missing"), "{what}: {error}");
+            // Seen as a race, or as data that is not there yet.
+            assert!(matches!(error, TileError::Instruction { .. }), "{what}: {error}");
         }
     }
 }

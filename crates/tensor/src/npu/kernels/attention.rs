@@ -35,7 +35,7 @@ pub struct Attention {
 }
 
 impl Attention {
-    pub(super) fn width(&self) -> usize {
+    pub(crate) fn width(&self) -> usize {
         self.heads * self.dim
     }
 
@@ -48,15 +48,15 @@ impl Attention {
         format!("{what} [{batch}x{heads}, {queries}, {keys}, {dim}]")
     }
 
-    pub(super) fn query_len(&self) -> usize {
+    pub(crate) fn query_len(&self) -> usize {
         self.batch * self.queries * self.width()
     }
 
-    pub(super) fn key_len(&self) -> usize {
+    pub(crate) fn key_len(&self) -> usize {
         self.batch * self.keys * self.width()
     }
 
-    pub(super) fn score_len(&self) -> usize {
+    pub(crate) fn score_len(&self) -> usize {
         self.batch * self.heads * self.queries * self.keys
     }
 }

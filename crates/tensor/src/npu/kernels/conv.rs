@@ -42,15 +42,15 @@ impl Conv {
         )
     }
 
-    fn x_len(&self) -> usize {
+    pub(crate) fn x_len(&self) -> usize {
         self.batch * self.frames * self.input
     }
 
-    fn y_len(&self) -> usize {
+    pub(crate) fn y_len(&self) -> usize {
         self.batch * self.outputs * self.output
     }
 
-    fn w_len(&self) -> usize {
+    pub(crate) fn w_len(&self) -> usize {
         self.kernel * self.input / self.groups * self.output
     }
 
