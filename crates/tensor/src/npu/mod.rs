@@ -7,13 +7,15 @@
 //! | [`kernels`] | tile programs, forward and backward, of the operations of the models |
 //! | [`runtime`] | one interface to a device: the simulator, or AscendCL loaded at run time |
 //! | [`session`] | the device chosen for this process (`npu:sim:910b3`, `npu:ascend:0`) |
-//! | [`ops`] | the bodies that [`crate::ops`] takes while such a device is chosen |
+//! | `ops` | the bodies that [`crate::ops`] takes while such a device is chosen |
 //!
 //! No such device was at hand when this was written. Results come from the functional executor, times
 //! from a model: every figure that is printed carries its [`Basis`].
 
 pub mod kernels;
+pub(crate) mod ops;
 pub mod runtime;
+pub mod session;
 pub mod spec;
 pub mod tile;
 

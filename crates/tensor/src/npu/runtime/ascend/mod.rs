@@ -9,6 +9,9 @@
 //! - Attention has no body yet: it is left to the CPU.
 //! - Operations run on one stream, in order. Memory of an operation is given back after the next [`sync`](NpuRuntime::sync).
 
+// A C interface: each use says why it is sound.
+#![allow(unsafe_code)]
+
 mod calls;
 mod handles;
 pub mod library;
