@@ -7,6 +7,7 @@ mod encode;
 mod eval;
 mod import;
 mod model;
+mod npu;
 mod prepare;
 mod quickstart;
 mod replay;
@@ -55,6 +56,9 @@ enum Command {
     Model(model::Command),
     /// Reproduce a batch whose loss or gradient was not finite.
     Replay(replay::Args),
+    /// Descriptions of NPUs, and what a training step would cost on one.
+    #[command(subcommand)]
+    Npu(npu::Command),
     /// List devices.
     Device(device::Args),
 }
@@ -72,6 +76,7 @@ fn main() -> std::process::ExitCode {
         Command::Tokenizer(command) => tokenizer::run(&command),
         Command::Model(command) => model::run(&command),
         Command::Replay(args) => replay::run(&args),
+        Command::Npu(command) => npu::run(&command),
         Command::Device(args) => device::run(&args),
     };
     match result {

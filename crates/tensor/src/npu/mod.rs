@@ -7,6 +7,7 @@
 //! | [`kernels`] | tile programs, forward and backward, of the operations of the models |
 //! | [`runtime`] | one interface to a device: the simulator, or AscendCL loaded at run time |
 //! | [`session`] | the device chosen for this process (`npu:sim:910b3`, `npu:ascend:0`) |
+//! | [`profile`] | modelled times of the operations of a step |
 //! | `ops` | the bodies that [`crate::ops`] takes while such a device is chosen |
 //!
 //! No such device was at hand when this was written. Results come from the functional executor, times
@@ -14,6 +15,7 @@
 
 pub mod kernels;
 pub(crate) mod ops;
+pub mod profile;
 pub mod runtime;
 pub mod session;
 pub mod spec;
