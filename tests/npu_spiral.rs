@@ -1,6 +1,6 @@
 //! A tiny SPIRAL model trained, and a head decoded, on a simulated NPU beside the CPU.
 
-use auricle_decode::ctc::greedy;
+use auricle_decode::greedy;
 use auricle_nn::{Context, CtcHeadConfig, Initializer};
 use auricle_rng::{Key, Purpose};
 use auricle_spiral::{SpiralAugment, SpiralBatch, SpiralConfig, SpiralTask, Student};

@@ -16,7 +16,9 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     if args.json {
         let mut devices = vec![serde_json::json!({ "name": "cpu", "threads": threads })];
-        devices.extend(names().iter().map(|n| serde_json::json!({ "name": format!("npu:sim:{n}"), "simulated": true })));
+        devices.extend(
+            names().iter().map(|n| serde_json::json!({ "name": format!("npu:sim:{n}"), "simulated": true })),
+        );
         println!("{}", serde_json::Value::Array(devices));
     } else {
         println!("cpu  {threads} threads, vector instructions chosen at run time");

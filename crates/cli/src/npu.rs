@@ -46,14 +46,20 @@ pub fn run(command: &Command) -> Result<ExitCode> {
             for name in names() {
                 let spec = DeviceSpec::named(name)?;
                 let tera = 2.0 * spec.peak_macs() / 1e12;
-                println!("{name:9} {:32} {tera:5.0} TFLOP/s half precision at its clock (derived)", spec.title);
+                println!(
+                    "{name:9} {:32} {tera:5.0} TFLOP/s half precision at its clock (derived)",
+                    spec.title
+                );
             }
         }
         Command::Devices { name: Some(name) } => {
             let spec = DeviceSpec::named(name)?;
             println!("{}", spec.title);
             for (name, fact) in spec.facts() {
-                println!("{name:20} {:>16} {:9} {:?}: {}", fact.value, fact.unit, fact.confidence, fact.source);
+                println!(
+                    "{name:20} {:>16} {:9} {:?}: {}",
+                    fact.value, fact.unit, fact.confidence, fact.source
+                );
             }
         }
         Command::Profile(args) => profile(args)?,
@@ -80,7 +86,11 @@ fn profile(args: &Profile) -> Result<()> {
 }
 
 /// Forward and backward pass of the longest batch, computed on the CPU and written down.
-fn step(recipe: &auricle_train::Recipe, scratch: &std::path::Path, npu: &std::sync::Arc<Session>) -> Result<()> {
+fn step(
+    recipe: &auricle_train::Recipe,
+    scratch: &std::path::Path,
+    npu: &std::sync::Arc<Session>,
+) -> Result<()> {
     let log = RunLog::open(scratch, recipe.train.steps, true)?;
     let mut trainer = AnyTrainer::build(recipe, scratch, log)?;
     session::choose(Some(npu.clone()));
@@ -88,8 +98,19 @@ fn step(recipe: &auricle_train::Recipe, scratch: &std::path::Path, npu: &std::sy
     Ok(())
 }
 
-const HEADER: [&str; 11] =
-    ["operation", "sizes", "runs", "cycles", "share %", "cube %", "vector %", "MTE2 %", "fixpipe %", "MTE3 %", "bound"];
+const HEADER: [&str; 11] = [
+    "operation",
+    "sizes",
+    "runs",
+    "cycles",
+    "share %",
+    "cube %",
+    "vector %",
+    "MTE2 %",
+    "fixpipe %",
+    "MTE3 %",
+    "bound",
+];
 
 fn show(args: &Profile, spec: &DeviceSpec, lines: &[Line]) -> Result<()> {
     let total: f64 = lines.iter().map(Line::cycles).sum();
@@ -99,7 +120,8 @@ fn show(args: &Profile, spec: &DeviceSpec, lines: &[Line]) -> Result<()> {
     let macs: f64 = lines.iter().filter(|l| l.timeline.is_some()).map(|l| l.op.macs() * l.count as f64).sum();
     let secs = spec.secs_from_cycles(total);
     let share = 100.0 * macs / (secs * spec.peak_macs());
-    let launch: f64 = lines.iter().filter_map(|l| l.timeline.as_ref().map(|t| t.launch * l.count as f64)).sum();
+    let launch: f64 =
+        lines.iter().filter_map(|l| l.timeline.as_ref().map(|t| t.launch * l.count as f64)).sum();
     let basis = Basis::Modelled;
     let summary = [
         format!("{}: one step of the longest batch, operations one after another: {:.3} ms ({basis}).", spec.title, 1e3 * secs),
@@ -122,7 +144,10 @@ fn show(args: &Profile, spec: &DeviceSpec, lines: &[Line]) -> Result<()> {
     let lanes: Vec<String> = Pipe::ALL.iter().map(|pipe| pipe.name().to_owned()).collect();
     let caption = format!("Mean time at work of each pipe, operation after operation ({basis})");
     page = page.heading("Timeline").timeline(&caption, "us", &lanes, &spans(spec, lines));
-    page = page.heading("Operations").paragraph(&format!("All cycles and shares are {basis}.")).table(&HEADER, &rows);
+    page = page
+        .heading("Operations")
+        .paragraph(&format!("All cycles and shares are {basis}."))
+        .table(&HEADER, &rows);
     page.write(&args.report).with_context(|| args.report.display().to_string())?;
     println!("report: {}", args.report.display());
     Ok(())
@@ -155,7 +180,8 @@ fn spans(spec: &DeviceSpec, lines: &[Line]) -> Vec<Span> {
             let busy = line.cycles() * line.utilisation(*pipe);
             if busy > 0.0 {
                 let micros = |cycles: f64| 1e6 * spec.secs_from_cycles(cycles);
-                let label = format!("{} {} x{}: {:.1} us", line.op.name(), line.sizes(), line.count, micros(busy));
+                let label =
+                    format!("{} {} x{}: {:.1} us", line.op.name(), line.sizes(), line.count, micros(busy));
                 spans.push(Span { lane, start: micros(now), end: micros(now + busy), label });
             }
         }

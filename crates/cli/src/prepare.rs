@@ -43,8 +43,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     };
     let corpus = Corpus::from_name(name)?;
-    let out =
-        args.out.clone().unwrap_or_else(|| PathBuf::from("data").join(corpus.name().replace('-', "_")));
+    let out = args.out.clone().unwrap_or_else(|| PathBuf::from("data").join(corpus.name().replace('-', "_")));
     let options = Options { source: source.clone(), out, download: args.download };
     let sets = corpus.prepare(&options, &mut |line| eprintln!("{line}"))?;
     for set in sets {

@@ -161,7 +161,12 @@ mod tests {
             .table(&["<th>"], &[vec!["</table>".into()]])
             .lines("loss", &Axis::linear("step"), &Axis::log("loss"), &series)
             .bars("wer", "%", &[("one".into(), 2.0)])
-            .timeline("course", "us", &["<lane>".into()], &[Span { lane: 0, start: 0.0, end: f64::NAN, label: "a".into() }])
+            .timeline(
+                "course",
+                "us",
+                &["<lane>".into()],
+                &[Span { lane: 0, start: 0.0, end: f64::NAN, label: "a".into() }],
+            )
             .matrix("confusion", &["a".into()], &["b".into()], &[vec![3.0]])
             .html();
         assert!(

@@ -20,9 +20,15 @@ pub(super) struct Checkpoint<'f> {
 }
 
 enum Numbers<'f> {
-    Zip { archive: ZipArchive<BufReader<&'f mut File>>, prefix: String },
+    Zip {
+        archive: ZipArchive<BufReader<&'f mut File>>,
+        prefix: String,
+    },
     /// Where each storage's bytes begin, and how many numbers it has.
-    Legacy { file: BufReader<&'f mut File>, places: BTreeMap<String, (u64, u64)> },
+    Legacy {
+        file: BufReader<&'f mut File>,
+        places: BTreeMap<String, (u64, u64)>,
+    },
 }
 
 /// Runs the pickle of a checkpoint of either layout.
@@ -81,7 +87,8 @@ fn open_legacy(file: &mut File) -> Result<Checkpoint<'_>, String> {
         file.read_exact(&mut length).map_err(|_| format!("it ends before storage {key}"))?;
         let length = u64::from_le_bytes(length);
         let start = file.stream_position().map_err(|e| e.to_string())?;
-        let width = *widths.get(key.as_str()).ok_or_else(|| format!("storage {key} is of an unknown kind"))?;
+        let width =
+            *widths.get(key.as_str()).ok_or_else(|| format!("storage {key} is of an unknown kind"))?;
         let end = length.checked_mul(width as u64).and_then(|bytes| start.checked_add(bytes));
         let end = end.filter(|&end| end <= size).ok_or_else(|| format!("it ends within storage {key}"))?;
         file.seek(SeekFrom::Start(end)).map_err(|e| e.to_string())?;
@@ -103,7 +110,8 @@ impl Checkpoint<'_> {
                 read_exactly(entry, wanted)
             }
             Numbers::Legacy { file, places } => {
-                let &(start, available) = places.get(key).ok_or_else(|| format!("there is no storage {key}"))?;
+                let &(start, available) =
+                    places.get(key).ok_or_else(|| format!("there is no storage {key}"))?;
                 if available < *length as u64 {
                     return Err(format!("storage {key} has {available} numbers instead of {length}"));
                 }

@@ -146,7 +146,8 @@ impl View {
     /// The values, row by row.
     fn gather(&self, values: &[f32]) -> Result<StateTensor, String> {
         let overflow = || "sizes beyond memory".to_string();
-        let count = self.shape.iter().try_fold(1usize, |n, &size| n.checked_mul(size)).ok_or_else(overflow)?;
+        let count =
+            self.shape.iter().try_fold(1usize, |n, &size| n.checked_mul(size)).ok_or_else(overflow)?;
         // An expanded view could claim any size over a few stored values.
         if count > values.len() || self.shape.len() != self.strides.len() {
             return Err(format!("{:?} values over {} stored ones", self.shape, values.len()));

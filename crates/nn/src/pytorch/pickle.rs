@@ -221,7 +221,8 @@ impl Machine {
 
     /// What calling a known function gives; an inert object for every other.
     fn call(&self, callee: NodeId, arguments: NodeId) -> Result<Node, String> {
-        let (Node::Global(name), Node::Sequence(arguments)) = (self.node(callee), self.node(arguments)) else {
+        let (Node::Global(name), Node::Sequence(arguments)) = (self.node(callee), self.node(arguments))
+        else {
             return Ok(Node::Inert);
         };
         Ok(match name.as_str() {
@@ -234,9 +235,7 @@ impl Machine {
     /// `_rebuild_parameter(tensor, …)` is the tensor.
     fn rebuilt_parameter(&self, callee: NodeId, arguments: NodeId) -> Option<NodeId> {
         match (self.node(callee), self.node(arguments)) {
-            (Node::Global(name), Node::Sequence(arguments))
-                if name == "torch._utils _rebuild_parameter" =>
-            {
+            (Node::Global(name), Node::Sequence(arguments)) if name == "torch._utils _rebuild_parameter" => {
                 arguments.first().copied()
             }
             _ => None,

@@ -37,7 +37,10 @@ impl Line {
             | OpDesc::Gelu(op)
             | OpDesc::GeluBackward(op) => format!("{}x{}", op.rows, op.cols),
             OpDesc::Conv { conv: c, .. } | OpDesc::ConvInputGradient(c) | OpDesc::ConvWeightGradient(c) => {
-                format!("{}x{}x{} k{} s{} g{} to {}", c.batch, c.frames, c.input, c.kernel, c.stride, c.groups, c.output)
+                format!(
+                    "{}x{}x{} k{} s{} g{} to {}",
+                    c.batch, c.frames, c.input, c.kernel, c.stride, c.groups, c.output
+                )
             }
             OpDesc::Attention(op) | OpDesc::AttentionBackward(op) => {
                 format!("{}x{} heads, {}x{}, d{}", op.batch, op.heads, op.queries, op.keys, op.dim)

@@ -26,11 +26,13 @@ pub(super) fn timeline(caption: &str, unit: &str, lanes: &[String], spans: &[Spa
     let last = spans.iter().filter(finite).map(|span| span.end).fold(1e-12, f64::max);
     let height = LANE * lanes.len() as f64 + 30.0;
     let x = |at: f64| LEFT + at / last * (WIDTH - LEFT - 10.0);
-    let mut svg = format!("<svg viewBox=\"0 0 {WIDTH} {height}\" role=\"img\" aria-label=\"{}\">", escape(caption));
+    let mut svg =
+        format!("<svg viewBox=\"0 0 {WIDTH} {height}\" role=\"img\" aria-label=\"{}\">", escape(caption));
     // Writing to a String cannot fail; here and below.
     for (i, lane) in lanes.iter().enumerate() {
         let y = LANE * (i as f64 + 0.65);
-        write!(svg, "<text x=\"{:.1}\" y=\"{y:.1}\" text-anchor=\"end\">{}</text>", LEFT - 6.0, escape(lane)).ok();
+        write!(svg, "<text x=\"{:.1}\" y=\"{y:.1}\" text-anchor=\"end\">{}</text>", LEFT - 6.0, escape(lane))
+            .ok();
     }
     for span in spans.iter().filter(finite) {
         let (from, to) = (x(span.start), x(span.end));

@@ -9,9 +9,9 @@
 //! precision): working memory grows with `T_q·T_k`. The published kernel makes them again, block by block.
 
 use super::attention::Attention;
+use super::engine::{Job, Plan, Stream, run as run_rows};
 use super::matmul::on_cube_cores;
 use super::product::{CubeCore, Matrix, Product, Segment, Tile, run as run_products};
-use super::rows::{Job, Plan, Stream, run as run_rows};
 use super::{Builder, KernelError};
 use crate::npu::spec::DeviceSpec;
 use crate::npu::tile::ir::{

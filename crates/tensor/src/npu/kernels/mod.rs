@@ -7,9 +7,11 @@
 pub mod attention;
 pub mod attention_backward;
 pub mod conv;
+mod engine;
 pub mod matmul;
 mod product;
 pub mod rows;
+mod running_softmax;
 
 use super::spec::{Architecture, DeviceSpec};
 use super::tile::ir::{
