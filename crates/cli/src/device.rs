@@ -1,6 +1,8 @@
 //! `auricle device`.
 
 use anyhow::Result;
+use auricle_tensor::npu::runtime::ascend::library::{Presence, places};
+use auricle_tensor::npu::spec::names;
 use std::process::ExitCode;
 
 #[derive(clap::Args)]
@@ -14,9 +16,22 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<ExitCode> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     if args.json {
-        println!("{}", serde_json::json!([{ "name": "cpu", "threads": threads }]));
+        let mut devices = vec![serde_json::json!({ "name": "cpu", "threads": threads })];
+        devices.extend(
+            names().iter().map(|n| serde_json::json!({ "name": format!("npu:sim:{n}"), "simulated": true })),
+        );
+        println!("{}", serde_json::Value::Array(devices));
     } else {
         println!("cpu  {threads} threads, vector instructions chosen at run time");
+        for name in names() {
+            println!("npu:sim:{name}  simulated: computed on the host, times modelled");
+        }
+        let presence = Presence::look(&places());
+        if presence.found.iter().all(|(_, file)| file.is_some()) {
+            println!("npu:ascend:<index>  libraries found:\n{presence}");
+        } else {
+            println!("npu:ascend:<index>  not usable here:\n{presence}");
+        }
         println!("GPU back ends are cargo features of the build and are not part of this one.");
     }
     Ok(ExitCode::SUCCESS)

@@ -8,6 +8,7 @@ mod eval;
 mod import;
 mod interrupt;
 mod model;
+mod npu;
 mod prepare;
 mod quickstart;
 mod replay;
@@ -56,6 +57,9 @@ enum Command {
     Model(model::Command),
     /// Reproduce a batch whose loss or gradient was not finite.
     Replay(replay::Args),
+    /// Descriptions of NPUs, and what a training step would cost on one.
+    #[command(subcommand)]
+    Npu(npu::Command),
     /// List devices.
     Device(device::Args),
 }
@@ -73,6 +77,7 @@ fn main() -> std::process::ExitCode {
         Command::Tokenizer(command) => tokenizer::run(&command),
         Command::Model(command) => model::run(&command),
         Command::Replay(args) => replay::run(&args),
+        Command::Npu(command) => npu::run(&command),
         Command::Device(args) => device::run(&args),
     };
     match result {

@@ -8,6 +8,8 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, Flex, backend_extension};
 use burn::tensor::{DType, Device, Shape, Tensor, TensorData};
 
+use crate::npu::session::{self, Session};
+
 /// An operation on `N` single-precision CPU tensors with its own backward pass.
 pub trait Kernel<const N: usize>: Clone + std::fmt::Debug + Send + 'static {
     /// What the forward pass leaves for the backward pass.
@@ -20,6 +22,34 @@ pub trait Kernel<const N: usize>: Clone + std::fmt::Debug + Send + 'static {
 
     /// Gradients of the inputs; those not `wanted` may be left out.
     fn backward(&self, saved: Self::Saved, grad: FlexTensor, wanted: [bool; N]) -> [Option<FlexTensor>; N];
+
+    /// The forward pass on the NPU chosen for this process; none where it has no body for it.
+    fn npu_forward(&self, _npu: &Session, _inputs: &[FlexTensor; N]) -> Option<(FlexTensor, Self::Saved)> {
+        None
+    }
+
+    /// The backward pass on the NPU chosen for this process; none where it has no body for it.
+    fn npu_backward(
+        &self,
+        _npu: &Session,
+        _saved: &Self::Saved,
+        _grad: &FlexTensor,
+        _wanted: [bool; N],
+    ) -> Option<[Option<FlexTensor>; N]> {
+        None
+    }
+}
+
+/// The forward pass, wherever this process computes.
+fn forward<K: Kernel<N>, const N: usize>(
+    kernel: &K,
+    inputs: [FlexTensor; N],
+    tracked: bool,
+) -> (FlexTensor, Option<K::Saved>) {
+    match session::current().and_then(|npu| kernel.npu_forward(&npu, &inputs)) {
+        Some((output, saved)) => (output, tracked.then_some(saved)),
+        None => kernel.forward(inputs, tracked),
+    }
 }
 
 /// The backends that can run a [`Kernel`], by its number of inputs.
@@ -71,15 +101,15 @@ pub fn applies<const D: usize>(x: &Tensor<D>) -> bool {
 
 impl FusedBackend for Flex {
     fn fused1<K: Kernel<1>>(a: FlexTensor, kernel: K) -> FlexTensor {
-        kernel.forward([a], false).0
+        forward(&kernel, [a], false).0
     }
 
     fn fused2<K: Kernel<2>>(a: FlexTensor, b: FlexTensor, kernel: K) -> FlexTensor {
-        kernel.forward([a, b], false).0
+        forward(&kernel, [a, b], false).0
     }
 
     fn fused3<K: Kernel<3>>(a: FlexTensor, b: FlexTensor, c: FlexTensor, kernel: K) -> FlexTensor {
-        kernel.forward([a, b, c], false).0
+        forward(&kernel, [a, b, c], false).0
     }
 }
 
@@ -111,11 +141,11 @@ fn record<C: CheckpointStrategy, K: Kernel<N>, const N: usize>(
     nodes: [NodeGuard; N],
 ) -> FloatTensor<Autodiff<Flex, C>> {
     match Step(kernel.clone()).prepare::<C>(nodes).compute_bound().stateful() {
-        OpsKind::Tracked(prep) => match kernel.forward(inputs, true) {
+        OpsKind::Tracked(prep) => match forward(&kernel, inputs, true) {
             (output, Some(saved)) => prep.finish(saved, output),
             (_, None) => unreachable!("{kernel:?} kept nothing for its backward pass"),
         },
-        OpsKind::UnTracked(prep) => prep.finish(kernel.forward(inputs, false).0),
+        OpsKind::UnTracked(prep) => prep.finish(forward(&kernel, inputs, false).0),
     }
 }
 
@@ -129,7 +159,11 @@ impl<K: Kernel<N>, const N: usize> Backward<Flex, N> for Step<K> {
     fn backward(self, ops: Ops<K::Saved, N>, grads: &mut Gradients, _: &mut Checkpointer) {
         let grad = grads.consume::<Flex>(&ops.node);
         let wanted = ops.parents.each_ref().map(Option::is_some);
-        for (parent, grad) in ops.parents.into_iter().zip(self.0.backward(ops.state, grad, wanted)) {
+        let npu = session::current();
+        let grads_of_inputs = npu
+            .and_then(|npu| self.0.npu_backward(&npu, &ops.state, &grad, wanted))
+            .unwrap_or_else(|| self.0.backward(ops.state, grad, wanted));
+        for (parent, grad) in ops.parents.into_iter().zip(grads_of_inputs) {
             if let (Some(parent), Some(grad)) = (parent, grad) {
                 grads.register::<Flex>(parent.id, grad);
             }

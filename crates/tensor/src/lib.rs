@@ -12,6 +12,7 @@ pub mod allocator;
 mod cpu;
 mod device;
 mod fused;
+pub mod npu;
 pub mod ops;
 pub mod reference;
 

@@ -1,12 +1,14 @@
 //! Self-contained HTML reports: no script, no external file, charts as inline SVG.
 
 mod chart;
+mod timeline;
 
 use std::fmt::Write as _;
 use std::io;
 use std::path::Path;
 
 pub use chart::{Axis, Series};
+pub use timeline::Span;
 
 /// Builds one page from top to bottom; the same calls give the same bytes.
 #[derive(Debug, Default)]
@@ -99,6 +101,17 @@ impl Report {
         self
     }
 
+    /// Bars on lanes along an axis of time.
+    #[must_use]
+    pub fn timeline(mut self, caption: &str, unit: &str, lanes: &[String], spans: &[Span]) -> Self {
+        self.push(format_args!(
+            "<figure>{}<figcaption>{}</figcaption></figure>\n",
+            timeline::timeline(caption, unit, lanes, spans),
+            escape(caption)
+        ));
+        self
+    }
+
     /// The page.
     pub fn html(&self) -> String {
         let title = escape(&self.title);
@@ -148,6 +161,12 @@ mod tests {
             .table(&["<th>"], &[vec!["</table>".into()]])
             .lines("loss", &Axis::linear("step"), &Axis::log("loss"), &series)
             .bars("wer", "%", &[("one".into(), 2.0)])
+            .timeline(
+                "course",
+                "us",
+                &["<lane>".into()],
+                &[Span { lane: 0, start: 0.0, end: f64::NAN, label: "a".into() }],
+            )
             .matrix("confusion", &["a".into()], &["b".into()], &[vec![3.0]])
             .html();
         assert!(
@@ -156,7 +175,7 @@ mod tests {
                 && !html.contains("http://www.w3.org/1999")
         );
         assert!(!html.contains("NaN"), "a missing point must not reach the drawing");
-        assert_eq!(html.matches("<svg").count(), 3);
+        assert_eq!(html.matches("<svg").count(), 4);
         assert_eq!(html.matches("<svg").count(), html.matches("</svg>").count());
     }
 }

@@ -5,6 +5,7 @@ use burn::tensor::Tensor;
 
 use crate::cpu::{self, elementwise};
 use crate::fused::{self, Kernel, dense, elements, owned};
+use crate::npu::{self, session::Session};
 use crate::reference;
 
 /// Exact GELU, `x/2 · (1 + erf(x/√2))` (not the tanh approximation).
@@ -38,5 +39,22 @@ impl Kernel<1> for Gelu {
             elementwise::gelu_backward(g, x)
         });
         [Some(grad)]
+    }
+
+    fn npu_forward(&self, npu: &Session, [x]: &[FlexTensor; 1]) -> Option<(FlexTensor, FlexTensor)> {
+        let x = dense(x.clone());
+        let y = npu::ops::gelu(npu, elements(&x))?;
+        Some((fused::tensor(y, x.layout().shape().clone()), x))
+    }
+
+    fn npu_backward(
+        &self,
+        npu: &Session,
+        x: &FlexTensor,
+        grad: &FlexTensor,
+        _: [bool; 1],
+    ) -> Option<[Option<FlexTensor>; 1]> {
+        let dx = npu::ops::gelu_backward(npu, elements(&dense(grad.clone())), elements(x))?;
+        Some([Some(fused::tensor(dx, x.layout().shape().clone()))])
     }
 }

@@ -6,6 +6,7 @@ use burn::tensor::Tensor;
 use super::Dropout;
 use crate::cpu::attention::{self as kernel, Sizes};
 use crate::fused::{self, Kernel, dense, elements};
+use crate::npu::{self, session::Session};
 use crate::reference;
 
 /// What a query may look at, and what is dropped.
@@ -104,5 +105,35 @@ impl Kernel<3> for Attention {
         let inputs = inputs.each_ref().map(elements);
         kernel::backward(into, elements(&grad), elements(&sums), inputs, self.sizes, &self.options);
         grads.map(Some)
+    }
+
+    fn npu_forward(&self, npu: &Session, inputs: &[FlexTensor; 3]) -> Option<(FlexTensor, Self::Saved)> {
+        let inputs = inputs.clone().map(dense);
+        let Sizes { batch, queries, width, .. } = self.sizes;
+        let parts = inputs.each_ref().map(elements);
+        let [out, sums] = npu::ops::attention(npu, parts, &self.sizes, &self.options)?;
+        let sums = fused::tensor(sums, [batch, self.options.heads, queries]);
+        Some((fused::tensor(out, [batch, queries, width]), (inputs, sums)))
+    }
+
+    fn npu_backward(
+        &self,
+        npu: &Session,
+        (inputs, sums): &Self::Saved,
+        grad: &FlexTensor,
+        _: [bool; 3],
+    ) -> Option<[Option<FlexTensor>; 3]> {
+        let grad = dense(grad.clone());
+        let parts = inputs.each_ref().map(elements);
+        let grads = npu::ops::attention_backward(
+            npu,
+            parts,
+            elements(&grad),
+            elements(sums),
+            &self.sizes,
+            &self.options,
+        )?;
+        let mut shapes = inputs.iter().map(|x| x.layout().shape().clone());
+        Some(grads.map(|grad| shapes.next().map(|shape| fused::tensor(grad, shape))))
     }
 }

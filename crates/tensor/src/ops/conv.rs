@@ -7,6 +7,7 @@ use crate::cpu;
 use crate::cpu::conv::{self as kernel, Sizes};
 use crate::cpu::reduce::column_sums;
 use crate::fused::{self, Kernel, dense, elements};
+use crate::npu::{self, session::Session};
 use crate::reference;
 
 /// How [`conv1d`] moves over its input.
@@ -124,6 +125,47 @@ impl Conv1d {
     }
 }
 
+impl Conv1d {
+    fn npu_product(
+        &self,
+        npu: &Session,
+        x: &FlexTensor,
+        weight: &FlexTensor,
+        bias: Option<&FlexTensor>,
+    ) -> Option<(FlexTensor, (FlexTensor, FlexTensor))> {
+        let (x, weight, bias) = (dense(x.clone()), dense(weight.clone()), bias.cloned().map(dense));
+        let bias = bias.as_ref().map(elements);
+        let y = npu::ops::conv1d(npu, elements(&x), elements(&weight), bias, &self.0)?;
+        Some((fused::tensor(y, [self.0.batch, self.0.outputs, self.0.output]), (x, weight)))
+    }
+
+    fn npu_gradients(
+        &self,
+        npu: &Session,
+        (x, weight): &(FlexTensor, FlexTensor),
+        grad: &FlexTensor,
+        wanted: &[bool],
+    ) -> Option<[Option<FlexTensor>; 3]> {
+        let grad = dense(grad.clone());
+        let wants = |i: usize| wanted.get(i).is_some_and(|wanted| *wanted);
+        let (mut dx, mut dw, mut db) = (None, None, None);
+        if wants(0) {
+            let data = npu::ops::conv1d_input_gradient(npu, elements(&grad), elements(weight), &self.0);
+            dx = data.map(|dx| fused::tensor(dx, x.layout().shape().clone()));
+        }
+        if wants(1) {
+            let data = npu::ops::conv1d_weight_gradient(npu, elements(x), elements(&grad), &self.0);
+            dw = data.map(|dw| fused::tensor(dw, weight.layout().shape().clone()));
+        }
+        if wants(2) {
+            let data = npu::ops::column_sums(npu, elements(&grad), self.0.output);
+            db = data.map(|db| fused::tensor(db, [self.0.output]));
+        }
+        let all = [dx, dw, db];
+        (0..3).all(|i| !wants(i) || all[i].is_some()).then_some(all)
+    }
+}
+
 impl Kernel<3> for Conv1d {
     type Saved = (FlexTensor, FlexTensor);
 
@@ -139,6 +181,24 @@ impl Kernel<3> for Conv1d {
     fn backward(&self, saved: Self::Saved, grad: FlexTensor, wanted: [bool; 3]) -> [Option<FlexTensor>; 3] {
         self.gradients(saved, grad, &wanted)
     }
+
+    fn npu_forward(
+        &self,
+        npu: &Session,
+        [x, weight, bias]: &[FlexTensor; 3],
+    ) -> Option<(FlexTensor, Self::Saved)> {
+        self.npu_product(npu, x, weight, Some(bias))
+    }
+
+    fn npu_backward(
+        &self,
+        npu: &Session,
+        saved: &Self::Saved,
+        grad: &FlexTensor,
+        wanted: [bool; 3],
+    ) -> Option<[Option<FlexTensor>; 3]> {
+        self.npu_gradients(npu, saved, grad, &wanted)
+    }
 }
 
 impl Kernel<2> for Conv1d {
@@ -152,5 +212,20 @@ impl Kernel<2> for Conv1d {
     fn backward(&self, saved: Self::Saved, grad: FlexTensor, wanted: [bool; 2]) -> [Option<FlexTensor>; 2] {
         let [dx, dw, _] = self.gradients(saved, grad, &wanted);
         [dx, dw]
+    }
+
+    fn npu_forward(&self, npu: &Session, [x, weight]: &[FlexTensor; 2]) -> Option<(FlexTensor, Self::Saved)> {
+        self.npu_product(npu, x, weight, None)
+    }
+
+    fn npu_backward(
+        &self,
+        npu: &Session,
+        saved: &Self::Saved,
+        grad: &FlexTensor,
+        wanted: [bool; 2],
+    ) -> Option<[Option<FlexTensor>; 2]> {
+        let [dx, dw, _] = self.npu_gradients(npu, saved, grad, &wanted)?;
+        Some([dx, dw])
     }
 }

@@ -6,6 +6,7 @@ use rayon::prelude::*;
 
 use crate::cpu::{self, elementwise, norm as kernel};
 use crate::fused::{self, Kernel, dense, elements, owned};
+use crate::npu::{self, session::Session};
 use crate::reference;
 
 /// Layer norm: `(x − mean) / √(var + epsilon) · gamma + beta`, with the biased variance.
@@ -77,6 +78,30 @@ impl Kernel<3> for LayerNorm {
             kernel::layer_norm_backward(g, x, scale, dg, db, self.epsilon);
         });
         [Some(grad), Some(dg), Some(db)]
+    }
+
+    fn npu_forward(
+        &self,
+        npu: &Session,
+        [x, gamma, beta]: &[FlexTensor; 3],
+    ) -> Option<(FlexTensor, Self::Saved)> {
+        let (x, gamma, beta) = (dense(x.clone()), dense(gamma.clone()), dense(beta.clone()));
+        let y = npu::ops::layer_norm(npu, elements(&x), elements(&gamma), elements(&beta), self.epsilon)?;
+        Some((fused::tensor(y, x.layout().shape().clone()), (x, gamma)))
+    }
+
+    fn npu_backward(
+        &self,
+        npu: &Session,
+        (x, gamma): &Self::Saved,
+        grad: &FlexTensor,
+        _: [bool; 3],
+    ) -> Option<[Option<FlexTensor>; 3]> {
+        let (grad, scale) = (dense(grad.clone()), elements(gamma));
+        let [dx, dg, db] =
+            npu::ops::layer_norm_backward(npu, elements(&grad), elements(x), scale, self.epsilon)?;
+        let dx = fused::tensor(dx, x.layout().shape().clone());
+        Some([Some(dx), Some(fused::tensor(dg, [scale.len()])), Some(fused::tensor(db, [scale.len()]))])
     }
 }
 

@@ -5,6 +5,7 @@ use burn::tensor::Tensor;
 
 use crate::cpu::{self, softmax as kernel};
 use crate::fused::{self, Kernel, dense, elements, owned, rows_of};
+use crate::npu::{self, session::Session};
 use crate::reference;
 
 /// `exp(x) / Σ exp(x)` along `dim`. A row of −∞ gives zeros.
@@ -76,6 +77,25 @@ impl Kernel<1> for Softmax {
         map_rows(&mut grad, &y, |grad, y| kernel::softmax_backward(grad, y, 1.0));
         [Some(grad)]
     }
+
+    fn npu_forward(&self, npu: &Session, [x]: &[FlexTensor; 1]) -> Option<(FlexTensor, FlexTensor)> {
+        let x = dense(x.clone());
+        let y = npu::ops::softmax(npu, elements(&x), rows_of(&x).1, false)?;
+        let y = fused::tensor(y, x.layout().shape().clone());
+        Some((y.clone(), y))
+    }
+
+    fn npu_backward(
+        &self,
+        npu: &Session,
+        y: &FlexTensor,
+        grad: &FlexTensor,
+        _: [bool; 1],
+    ) -> Option<[Option<FlexTensor>; 1]> {
+        let grad = dense(grad.clone());
+        let dx = npu::ops::softmax_backward(npu, elements(&grad), elements(y), rows_of(y).1, false)?;
+        Some([Some(fused::tensor(dx, y.layout().shape().clone()))])
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -94,5 +114,24 @@ impl Kernel<1> for LogSoftmax {
         let mut grad = owned(grad);
         map_rows(&mut grad, &y, kernel::log_softmax_backward);
         [Some(grad)]
+    }
+
+    fn npu_forward(&self, npu: &Session, [x]: &[FlexTensor; 1]) -> Option<(FlexTensor, FlexTensor)> {
+        let x = dense(x.clone());
+        let y = npu::ops::softmax(npu, elements(&x), rows_of(&x).1, true)?;
+        let y = fused::tensor(y, x.layout().shape().clone());
+        Some((y.clone(), y))
+    }
+
+    fn npu_backward(
+        &self,
+        npu: &Session,
+        y: &FlexTensor,
+        grad: &FlexTensor,
+        _: [bool; 1],
+    ) -> Option<[Option<FlexTensor>; 1]> {
+        let grad = dense(grad.clone());
+        let dx = npu::ops::softmax_backward(npu, elements(&grad), elements(y), rows_of(y).1, true)?;
+        Some([Some(fused::tensor(dx, y.layout().shape().clone()))])
     }
 }

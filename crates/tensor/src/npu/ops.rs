@@ -1,0 +1,251 @@
+//! What the operations of [`crate::ops`] do on an NPU, in terms of slices.
+//!
+//! Every function gives none where the CPU is to compute; shapes were checked by the caller.
+
+use super::kernels::attention::Attention;
+use super::kernels::conv::Conv;
+use super::kernels::matmul::Matmul;
+use super::kernels::rows::Rows;
+use super::runtime::OpDesc;
+use super::session::Session;
+use super::tile::Elem;
+use crate::cpu::attention::Sizes as AttentionSizes;
+use crate::cpu::conv::Sizes as ConvSizes;
+use crate::ops::AttentionOptions;
+
+type Outputs = Option<Vec<Vec<f32>>>;
+
+fn first(outputs: Outputs) -> Option<Vec<f32>> {
+    outputs?.into_iter().next()
+}
+
+fn rows(rows: usize, cols: usize) -> Rows {
+    Rows { rows, cols, elem: Elem::F32 }
+}
+
+/// Rows of an element-wise operation: whole rows of 1,024 where they come out even, else one row for every divisor below.
+fn flat(len: usize) -> Rows {
+    let cols = (1..=1024.min(len)).rev().find(|cols| len.is_multiple_of(*cols)).unwrap_or(1);
+    rows(len / cols, cols)
+}
+
+/// `x·w + bias`, `[m, k]·[k, n]`
+pub fn linear(
+    s: &Session,
+    x: &[f32],
+    w: &[f32],
+    bias: Option<&[f32]>,
+    [m, k, n]: [usize; 3],
+) -> Option<Vec<f32>> {
+    if m * k * n == 0 {
+        return None;
+    }
+    let op = Matmul { bias: bias.is_some(), ..Matmul::new(m, k, n, s.elem()) };
+    let inputs: Vec<&[f32]> = [Some(x), Some(w), bias].into_iter().flatten().collect();
+    first(s.run(&OpDesc::Matmul(op), &inputs))
+}
+
+/// `dx = g·wᵀ`
+pub fn linear_input_gradient(s: &Session, g: &[f32], w: &[f32], [m, k, n]: [usize; 3]) -> Option<Vec<f32>> {
+    let op = Matmul { b_transposed: true, ..Matmul::new(m, n, k, s.elem()) };
+    first(s.run(&OpDesc::Matmul(op), &[g, w]))
+}
+
+/// `dw = xᵀ·g`
+pub fn linear_weight_gradient(s: &Session, x: &[f32], g: &[f32], [m, k, n]: [usize; 3]) -> Option<Vec<f32>> {
+    let op = Matmul { a_transposed: true, ..Matmul::new(k, m, n, s.elem()) };
+    first(s.run(&OpDesc::Matmul(op), &[x, g]))
+}
+
+/// Sums of the columns of `[m, n]`.
+pub fn column_sums(s: &Session, g: &[f32], n: usize) -> Option<Vec<f32>> {
+    if g.is_empty() {
+        return None;
+    }
+    first(s.run(&OpDesc::ColumnSums(rows(g.len() / n, n)), &[g]))
+}
+
+/// Exact GELU.
+pub fn gelu(s: &Session, x: &[f32]) -> Option<Vec<f32>> {
+    if x.is_empty() {
+        return None;
+    }
+    first(s.run(&OpDesc::Gelu(flat(x.len())), &[x]))
+}
+
+/// Gradient of GELU.
+pub fn gelu_backward(s: &Session, g: &[f32], x: &[f32]) -> Option<Vec<f32>> {
+    first(s.run(&OpDesc::GeluBackward(flat(x.len())), &[g, x]))
+}
+
+/// Softmax of rows of `width`, or its logarithm.
+pub fn softmax(s: &Session, x: &[f32], width: usize, logarithm: bool) -> Option<Vec<f32>> {
+    if x.is_empty() {
+        return None;
+    }
+    first(s.run(&OpDesc::Softmax { rows: rows(x.len() / width, width), logarithm }, &[x]))
+}
+
+/// Gradient of softmax with result `y`, or of its logarithm.
+pub fn softmax_backward(
+    s: &Session,
+    g: &[f32],
+    y: &[f32],
+    width: usize,
+    logarithm: bool,
+) -> Option<Vec<f32>> {
+    first(s.run(&OpDesc::SoftmaxBackward { rows: rows(y.len() / width, width), logarithm }, &[g, y]))
+}
+
+/// LayerNorm of rows as wide as `gamma`.
+pub fn layer_norm(s: &Session, x: &[f32], gamma: &[f32], beta: &[f32], epsilon: f32) -> Option<Vec<f32>> {
+    if x.is_empty() {
+        return None;
+    }
+    let rows = rows(x.len() / gamma.len(), gamma.len());
+    first(s.run(&OpDesc::LayerNorm { rows, epsilon }, &[x, gamma, beta]))
+}
+
+/// Gradients of LayerNorm: of `x`, `gamma`, `beta`. The moments of the rows are made again, on the host.
+pub fn layer_norm_backward(
+    s: &Session,
+    g: &[f32],
+    x: &[f32],
+    gamma: &[f32],
+    epsilon: f32,
+) -> Option<[Vec<f32>; 3]> {
+    let width = gamma.len();
+    let (mut means, mut rates) = (Vec::new(), Vec::new());
+    for row in x.chunks_exact(width) {
+        let mean = row.iter().map(|&x| f64::from(x)).sum::<f64>() / width as f64;
+        let variance = row.iter().map(|&x| (f64::from(x) - mean).powi(2)).sum::<f64>() / width as f64;
+        means.push(mean as f32);
+        rates.push((1.0 / (variance + f64::from(epsilon)).sqrt()) as f32);
+    }
+    let op = OpDesc::LayerNormBackward(rows(x.len() / width, width));
+    s.run(&op, &[g, x, &means, &rates, gamma])?.try_into().ok()
+}
+
+fn conv(s: &Session, sizes: &ConvSizes) -> Conv {
+    Conv {
+        batch: sizes.batch,
+        frames: sizes.frames,
+        outputs: sizes.outputs,
+        kernel: sizes.kernel,
+        input: sizes.input,
+        output: sizes.output,
+        stride: sizes.options.stride,
+        pad_left: sizes.options.pad_left,
+        groups: sizes.options.groups,
+        elem: s.elem(),
+    }
+}
+
+/// Convolution.
+pub fn conv1d(
+    s: &Session,
+    x: &[f32],
+    w: &[f32],
+    bias: Option<&[f32]>,
+    sizes: &ConvSizes,
+) -> Option<Vec<f32>> {
+    let op = OpDesc::Conv { conv: conv(s, sizes), bias: bias.is_some() };
+    let inputs: Vec<&[f32]> = [Some(x), Some(w), bias].into_iter().flatten().collect();
+    first(s.run(&op, &inputs))
+}
+
+/// Gradient of a convolution's input.
+pub fn conv1d_input_gradient(s: &Session, g: &[f32], w: &[f32], sizes: &ConvSizes) -> Option<Vec<f32>> {
+    first(s.run(&OpDesc::ConvInputGradient(conv(s, sizes)), &[g, w]))
+}
+
+/// Gradient of a convolution's weight.
+pub fn conv1d_weight_gradient(s: &Session, x: &[f32], g: &[f32], sizes: &ConvSizes) -> Option<Vec<f32>> {
+    first(s.run(&OpDesc::ConvWeightGradient(conv(s, sizes)), &[x, g]))
+}
+
+/// The operation and its masks, which the host makes: the device takes them from memory.
+struct Masked {
+    op: Attention,
+    mask: Option<Vec<f32>>,
+    drop: Option<Vec<f32>>,
+}
+
+impl Masked {
+    fn new(s: &Session, sizes: &AttentionSizes, options: &AttentionOptions) -> Self {
+        let AttentionSizes { batch, queries, keys, width } = *sizes;
+        let heads = options.heads;
+        let hides = options.causal || options.left_context.is_some() || options.key_lengths.is_some();
+        let mask = hides.then(|| {
+            let mut mask = vec![0.0; batch * queries * keys];
+            for (row, mask) in mask.chunks_exact_mut(keys).enumerate() {
+                mask[options.visible(row / queries, row % queries, queries, keys)].fill(1.0);
+            }
+            mask
+        });
+        let drop = options.dropout.map(|dropout| {
+            let kept = |i: usize| f32::from(u8::from(dropout.keeps((i / keys) as u64, (i % keys) as u32)));
+            (0..batch * heads * queries * keys).map(kept).collect()
+        });
+        let op = Attention {
+            batch,
+            heads,
+            queries,
+            keys,
+            dim: width / heads,
+            masked: hides,
+            dropout: options.dropout.map(|dropout| dropout.scale() as f32),
+            elem: s.elem(),
+        };
+        Self { op, mask, drop }
+    }
+
+    fn append<'a>(&'a self, inputs: &mut Vec<&'a [f32]>) {
+        inputs.extend(self.mask.as_deref());
+        inputs.extend(self.drop.as_deref());
+    }
+}
+
+/// Keys or values with zeros in frames that no query may see: weight 0 does not hide NaN.
+fn hidden_zeroed(x: &[f32], sizes: &AttentionSizes, options: &AttentionOptions) -> Vec<f32> {
+    let mut x = x.to_vec();
+    for (row, x) in x.chunks_exact_mut(sizes.keys * sizes.width).enumerate() {
+        let valid = options.key_lengths.as_ref().map_or(sizes.keys, |lengths| lengths[row].min(sizes.keys));
+        x[valid * sizes.width..].fill(0.0);
+    }
+    x
+}
+
+/// Attention: the result, and `ln Σ exp(score)` of every query.
+pub fn attention(
+    s: &Session,
+    [q, k, v]: [&[f32]; 3],
+    sizes: &AttentionSizes,
+    options: &AttentionOptions,
+) -> Option<[Vec<f32>; 2]> {
+    let masked = Masked::new(s, sizes, options);
+    let (k, v) = (hidden_zeroed(k, sizes, options), hidden_zeroed(v, sizes, options));
+    // Where a window hides single keys, only the CPU keeps what is not finite out.
+    if (options.causal || options.left_context.is_some()) && !v.iter().all(|x| x.is_finite()) {
+        return None;
+    }
+    let mut inputs: Vec<&[f32]> = vec![q, &k, &v];
+    masked.append(&mut inputs);
+    s.run(&OpDesc::Attention(masked.op), &inputs)?.try_into().ok()
+}
+
+/// Gradients of attention's three operands.
+pub fn attention_backward(
+    s: &Session,
+    [q, k, v]: [&[f32]; 3],
+    grad: &[f32],
+    sums: &[f32],
+    sizes: &AttentionSizes,
+    options: &AttentionOptions,
+) -> Option<[Vec<f32>; 3]> {
+    let masked = Masked::new(s, sizes, options);
+    let (k, v) = (hidden_zeroed(k, sizes, options), hidden_zeroed(v, sizes, options));
+    let mut inputs: Vec<&[f32]> = vec![q, &k, &v, grad, sums];
+    masked.append(&mut inputs);
+    s.run(&OpDesc::AttentionBackward(masked.op), &inputs)?.try_into().ok()
+}

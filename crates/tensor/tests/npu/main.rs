@@ -1,0 +1,12 @@
+//! The NPU module without burn: device descriptions, tile programs, cycle model.
+
+#![allow(clippy::unwrap_used)] // The helpers of tests may fail like tests.
+
+mod attention;
+mod common;
+mod conv;
+mod cycles;
+mod matmul;
+mod rows;
+mod simulator;
+mod spec;

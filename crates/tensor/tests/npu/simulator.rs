@@ -1,0 +1,162 @@
+//! The executor refuses wrong programs: every mutation of a right one is caught.
+
+use auricle_tensor::npu::kernels::attention::{Attention, attention};
+use auricle_tensor::npu::kernels::matmul::{Matmul, matmul};
+use auricle_tensor::npu::kernels::rows::{self, Rows};
+use auricle_tensor::npu::spec::DeviceSpec;
+use auricle_tensor::npu::tile::{self, Elem, Instr, Order, Program, Role, TileError};
+
+use crate::common::b3;
+
+/// Runs a program on ones.
+fn attempt(program: &Program, spec: &DeviceSpec) -> Result<Vec<Vec<u16>>, TileError> {
+    let words = |decl: &tile::TensorDecl| match (decl.role, decl.elem) {
+        (Role::Input, Elem::F16) => vec![0x3c00; decl.len],
+        (Role::Input, Elem::F32) => [0, 0x3f80].repeat(decl.len),
+        _ => vec![0xfeed; decl.len * decl.elem.words()],
+    };
+    tile::run(program, spec, program.tensors.iter().map(words).collect(), Order::Forward)
+}
+
+fn programs(spec: &DeviceSpec) -> Vec<Program> {
+    let op = Rows { rows: 600, cols: 300, elem: Elem::F16 };
+    let heads = Attention {
+        batch: 1,
+        heads: 1,
+        queries: 40,
+        keys: 600,
+        dim: 16,
+        masked: true,
+        dropout: None,
+        elem: Elem::F16,
+    };
+    vec![
+        matmul(spec, Matmul { bias: true, ..Matmul::new(200, 600, 40, Elem::F16) }, None).unwrap(),
+        matmul(spec, Matmul::new(3000, 300, 300, Elem::F16), None).unwrap(),
+        rows::softmax(spec, op, false).unwrap(),
+        rows::layer_norm_backward(spec, op).unwrap(),
+        attention(spec, heads).unwrap(),
+    ]
+}
+
+/// Removes, one by one, up to `count` of the instructions that `is` picks; gives what happens.
+fn without(
+    program: &Program,
+    spec: &DeviceSpec,
+    count: usize,
+    is: impl Fn(&Instr) -> bool,
+) -> Vec<(String, Result<(), TileError>)> {
+    let all: Vec<(usize, usize)> = program
+        .cores
+        .iter()
+        .enumerate()
+        .flat_map(|(core, c)| (0..c.code.len()).map(move |index| (core, index)))
+        .filter(|&(core, index)| is(&program.cores[core].code[index]))
+        .collect();
+    all.iter()
+        .step_by((all.len() / count).max(1))
+        .map(|&(core, index)| {
+            let mut mutant = program.clone();
+            let removed = mutant.cores[core].code.remove(index);
+            (
+                format!("{} without {core}/{index} {removed:?}", program.name),
+                attempt(&mutant, spec).map(|_| ()),
+            )
+        })
+        .collect()
+}
+
+#[test]
+fn a_missing_wait_is_an_error() {
+    let spec = b3();
+    for program in programs(&spec) {
+        attempt(&program, &spec).unwrap();
+        for (what, result) in without(&program, &spec, 40, |instr| matches!(instr, Instr::Wait { .. })) {
+            let error = result.expect_err(&what);
+            // Seen as a race, or as data that is not there yet.
+            assert!(matches!(error, TileError::Instruction { .. }), "{what}: {error}");
+        }
+    }
+}
+
+#[test]
+fn a_missing_load_or_product_reads_what_nobody_wrote() {
+    let spec = b3();
+    for program in programs(&spec).into_iter().take(1) {
+        for (what, result) in
+            without(&program, &spec, 30, |i| matches!(i, Instr::Load { .. } | Instr::Extract { .. }))
+        {
+            let error = result.map_err(|error| error.to_string());
+            // Later rounds find the data of earlier ones in the buffer; the first round must not.
+            if let Err(error) = error {
+                assert!(
+                    error.contains("nothing has written") || error.contains("a wait is missing"),
+                    "{what}: {error}"
+                );
+            }
+        }
+        let mut mutant = program.clone();
+        let first = mutant.cores[0].code.iter().position(|i| matches!(i, Instr::Extract { .. })).unwrap();
+        mutant.cores[0].code.remove(first);
+        assert!(attempt(&mutant, &spec).unwrap_err().to_string().contains("nothing has written"));
+    }
+}
+
+#[test]
+fn a_missing_result_is_an_error() {
+    let spec = b3();
+    for program in programs(&spec) {
+        let is_out = |i: &Instr| matches!(i, Instr::Fixpipe { to, .. } | Instr::Store { to, .. } if program.tensors[to.tensor].role == Role::Output);
+        for (what, result) in without(&program, &spec, 10, is_out) {
+            assert!(matches!(result, Err(TileError::Incomplete { .. })), "{what}: {result:?}");
+        }
+    }
+}
+
+#[test]
+fn a_missing_set_stops_the_program() {
+    let spec = b3();
+    let program = &programs(&spec)[0];
+    let caught = without(program, &spec, 30, |instr| matches!(instr, Instr::Set { .. }));
+    let stopped = caught.iter().filter(|(_, result)| matches!(result, Err(TileError::Deadlock { .. })));
+    // The last settings of every ring are waited for by nobody.
+    assert!(stopped.count() * 2 > caught.len());
+}
+
+#[test]
+fn buffers_have_an_end() {
+    let mut spec = b3();
+    let program = &programs(&spec)[0];
+    for shrink in ["l0a", "l0b", "l0c", "l1"] {
+        let mut small = spec.clone();
+        let buffer = match shrink {
+            "l0a" => &mut small.buffers.l0a,
+            "l0b" => &mut small.buffers.l0b,
+            "l0c" => &mut small.buffers.l0c,
+            _ => &mut small.buffers.l1,
+        };
+        buffer.value = 512.0;
+        let error = attempt(program, &small).unwrap_err().to_string();
+        assert!(error.contains("runs over the end of"), "{shrink}: {error}");
+    }
+    let program = &programs(&spec)[2];
+    spec.buffers.ub.value = 512.0;
+    assert!(attempt(program, &spec).unwrap_err().to_string().contains("runs over the end of Ub"));
+}
+
+#[test]
+fn inputs_cannot_be_written_and_tensors_have_an_end() {
+    let spec = b3();
+    for (tensor, offset, part) in [(0, 0, "which is an input"), (3, 1_000_000, "runs over the end")] {
+        let mut program = programs(&spec).remove(0);
+        for core in &mut program.cores {
+            for instr in &mut core.code {
+                if let Instr::Fixpipe { to, .. } = instr {
+                    (to.tensor, to.offset) = (tensor, offset);
+                }
+            }
+        }
+        let error = attempt(&program, &spec).unwrap_err().to_string();
+        assert!(error.contains(part), "{error}");
+    }
+}

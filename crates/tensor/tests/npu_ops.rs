@@ -1,0 +1,262 @@
+//! The operations of the models on a simulated NPU, through burn: results and gradients beside those of the CPU.
+
+#![allow(clippy::unwrap_used)] // The helpers of tests may fail like tests.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use auricle_rng::{Key, Purpose};
+use auricle_tensor::device;
+use auricle_tensor::npu::Basis;
+use auricle_tensor::npu::runtime::op::agrees;
+use auricle_tensor::npu::runtime::{Buffer, NpuRuntime, OpDesc, RuntimeError, RuntimeInfo};
+use auricle_tensor::npu::session::{self, Mode, Session};
+use auricle_tensor::npu::spec::DeviceSpec;
+use auricle_tensor::npu::tile::Elem;
+use auricle_tensor::ops::{self, AttentionOptions, Conv1dOptions, Dropout};
+use burn::tensor::{Device, Tensor, TensorData};
+
+/// The device is chosen for the whole process: one test at a time, and the CPU afterwards.
+struct Turn {
+    _guard: MutexGuard<'static, ()>,
+}
+
+fn turn() -> Turn {
+    static TURN: Mutex<()> = Mutex::new(());
+    Turn { _guard: TURN.lock().unwrap_or_else(PoisonError::into_inner) }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        session::choose(None);
+    }
+}
+
+type Op = (&'static str, Vec<Vec<f32>>, Box<dyn Fn(&[Tensor<1>]) -> Tensor<1>>);
+
+fn normal(n: usize, seed: u64) -> Vec<f32> {
+    let mut stream = Key::new(seed).stream(Purpose::Test);
+    (0..n).map(|_| stream.normal() as f32).collect()
+}
+
+/// The result, and the gradients of its weighted sum.
+fn run(op: &Op, whole: bool) -> (Vec<f32>, Vec<Vec<f32>>) {
+    let round = |x: f32| if whole { (2.0 * x).round().clamp(-4.0, 4.0) } else { x };
+    let device = Device::flex().autodiff();
+    let tensor = |values: &[f32]| {
+        let values: Vec<f32> = values.iter().map(|&x| round(x)).collect();
+        let n = values.len();
+        Tensor::<1>::from_data(TensorData::new(values, [n]), &device)
+    };
+    let leaves: Vec<_> = op.1.iter().map(|x| tensor(x).require_grad()).collect();
+    let out = op.2(&leaves);
+    let grads = (out.clone() * tensor(&normal(out.dims()[0], 99))).sum().backward();
+    let values = |x: Tensor<1>| x.into_data().try_into_vec::<f32>().unwrap();
+    let gradients = leaves.iter().map(|leaf| values(leaf.grad(&grads).unwrap())).collect();
+    (values(out), gradients)
+}
+
+fn linear(m: usize, k: usize, n: usize) -> Op {
+    let op = move |x: &[Tensor<1>]| {
+        let (a, w) = (x[0].clone().reshape([m, 1, k]), x[1].clone().reshape([k, n]));
+        ops::linear(a, w, x.get(2).cloned()).reshape([-1])
+    };
+    ("linear", vec![normal(m * k, 1), normal(k * n, 2), normal(n, 3)], Box::new(op))
+}
+
+fn conv(groups: usize, stride: usize) -> Op {
+    let op = move |x: &[Tensor<1>]| {
+        let options = Conv1dOptions { stride, pad_left: 2, pad_right: 1, groups };
+        let (a, w) = (x[0].clone().reshape([2, 31, 12]), x[1].clone().reshape([5, 12 / groups, 18]));
+        ops::conv1d(a, w, Some(x[2].clone()), options).reshape([-1])
+    };
+    ("conv1d", vec![normal(2 * 31 * 12, 1), normal(5 * 12 / groups * 18, 2), normal(18, 3)], Box::new(op))
+}
+
+fn attention(options: AttentionOptions) -> Op {
+    let op = move |x: &[Tensor<1>]| {
+        let x = |i: usize| x[i].clone().reshape([3, 31, 24]);
+        ops::attention(x(0), x(1), x(2), options.clone()).reshape([-1])
+    };
+    ("attention", (1..4).map(|seed| normal(3 * 31 * 24, seed)).collect(), Box::new(op))
+}
+
+fn all() -> Vec<Op> {
+    let rows = |x: &Tensor<1>| x.clone().reshape([17, 33]);
+    let data = || vec![normal(17 * 33, 1)];
+    let lengths = Some(vec![31, 7, 0]);
+    let dropout = Some(Dropout { p: 0.2, seed: 5 });
+    let base = AttentionOptions::new(4);
+    vec![
+        linear(33, 40, 17),
+        linear(1, 1, 1),
+        conv(1, 1),
+        conv(1, 2),
+        conv(3, 1),
+        conv(2, 3),
+        attention(base.clone()),
+        attention(AttentionOptions { key_lengths: lengths.clone(), ..base.clone() }),
+        attention(AttentionOptions {
+            causal: true,
+            left_context: Some(9),
+            dropout,
+            key_lengths: lengths,
+            ..base
+        }),
+        ("gelu", data(), Box::new(move |x| ops::gelu(rows(&x[0])).reshape([-1]))),
+        ("softmax", data(), Box::new(move |x| ops::softmax(rows(&x[0]), 1).reshape([-1]))),
+        ("log softmax", data(), Box::new(move |x| ops::log_softmax(rows(&x[0]), 1).reshape([-1]))),
+        (
+            "layer norm",
+            vec![normal(17 * 33, 1), normal(33, 2), normal(33, 3)],
+            Box::new(move |x| ops::layer_norm(rows(&x[0]), x[1].clone(), x[2].clone(), 1e-5).reshape([-1])),
+        ),
+    ]
+}
+
+fn assert_close(what: &str, got: &[f32], want: &[f32], tolerance: f32) {
+    let scale = want.iter().fold(1e-4f32, |m, x| m.max(x.abs()));
+    for (i, (g, w)) in got.iter().zip(want).enumerate() {
+        assert!((g - w).abs() <= tolerance * scale, "{what}[{i}]: {g}, expected {w} (scale {scale})");
+    }
+    assert_eq!(got.len(), want.len());
+}
+
+#[test]
+fn operations_and_gradients_are_those_of_the_cpu() {
+    let _turn = turn();
+    // Operands, and the gradient that comes in, are rounded on their way to the device: twice the type's tolerance.
+    for (name, tolerance) in [("npu:sim:910b3:fp16", 2e-3), ("npu:sim:910b3", 2e-2), ("npu:sim:910a", 2e-3)] {
+        for op in all() {
+            device("cpu").unwrap();
+            let (want, want_grads) = run(&op, false);
+            device(name).unwrap();
+            let npu = session::current().unwrap();
+            let (got, grads) = run(&op, false);
+            let what = format!("{name}, {}", op.0);
+            assert_close(&what, &got, &want, tolerance);
+            for (i, (got, want)) in grads.iter().zip(&want_grads).enumerate() {
+                assert_close(&format!("{what}, gradient {i}"), got, want, tolerance);
+            }
+            let records = npu.take_records();
+            assert!(records.len() >= 2, "{what}: the device ran {records:?}");
+            assert!(records.iter().all(|record| record.refused.is_none()), "{what}: {records:?}");
+        }
+    }
+}
+
+#[test]
+fn whole_numbers_are_multiplied_exactly() {
+    let _turn = turn();
+    for op in [linear(33, 40, 17), linear(257, 31, 15), conv(1, 2), conv(3, 1)] {
+        device("cpu").unwrap();
+        let want = run(&op, true);
+        for name in ["npu:sim:910b3", "npu:sim:910b3:fp16"] {
+            device(name).unwrap();
+            assert!(run(&op, true) == want, "{name}, {}", op.0);
+        }
+    }
+}
+
+#[test]
+fn hidden_keys_have_no_influence_whatever_they_hold() {
+    let _turn = turn();
+    device("npu:sim:910b3").unwrap();
+    let out = |padding: f32| {
+        let mut k = normal(2 * 20 * 16, 2);
+        k[12 * 16..20 * 16].fill(padding);
+        let tensor = |x: &[f32]| {
+            Tensor::<1>::from_data(TensorData::new(x.to_vec(), [x.len()]), &Device::flex())
+                .reshape([2, 20, 16])
+        };
+        let options = AttentionOptions { key_lengths: Some(vec![12, 20]), ..AttentionOptions::new(2) };
+        let y: Tensor<3> = ops::attention(tensor(&normal(2 * 20 * 16, 1)), tensor(&k), tensor(&k), options);
+        y.into_data().try_into_vec::<f32>().unwrap()
+    };
+    let clean = out(0.0);
+    assert!(clean.iter().all(|x| x.is_finite()));
+    assert!(out(f32::NAN) == clean && out(1e9) == clean);
+}
+
+#[test]
+fn the_last_choice_holds() {
+    let _turn = turn();
+    device("npu:sim:910b3").unwrap();
+    assert_eq!(session::current().unwrap().runtime().info().name, "sim:910b3");
+    assert_eq!(session::current().unwrap().runtime().info().basis, Basis::Modelled);
+    assert!(
+        device("npu:sim:910z").is_err() && session::current().is_some(),
+        "a name that fails changes nothing"
+    );
+    device("cpu").unwrap();
+    assert!(session::current().is_none());
+    if std::env::var_os("ASCEND_HOME_PATH").is_none() {
+        let message = device("npu:ascend:0").unwrap_err().to_string();
+        assert!(message.contains("npu:ascend:0") && message.contains("looked in"), "{message}");
+    }
+}
+
+#[test]
+fn recording_computes_on_the_cpu() {
+    let _turn = turn();
+    let op = linear(33, 40, 17);
+    let want = run(&op, false);
+    let npu = Session::open("sim:910b3", Mode::Record).unwrap();
+    session::choose(Some(npu.clone()));
+    assert!(run(&op, false) == want);
+    let records = npu.take_records();
+    assert_eq!(
+        records.iter().map(|r| (r.op.name(), r.count)).collect::<Vec<_>>(),
+        [("matmul", 1), ("matmul", 1), ("matmul", 1), ("column sums", 1)]
+    );
+    assert!(records.iter().all(|r| npu.runtime().timeline(&r.op).unwrap().unwrap().cycles > 0.0));
+}
+
+/// A device that is gone.
+struct Gone;
+
+impl NpuRuntime for Gone {
+    fn info(&self) -> RuntimeInfo {
+        RuntimeInfo { name: "gone".into(), title: "a device that is gone".into(), basis: Basis::Measured }
+    }
+    fn alloc(&self, _: usize) -> Result<Buffer, RuntimeError> {
+        Err(RuntimeError::Missing("no device".into()))
+    }
+    fn free(&self, _: Buffer) {}
+    fn h2d(&self, _: Buffer, _: &[u16]) -> Result<(), RuntimeError> {
+        Ok(())
+    }
+    fn d2h(&self, _: Buffer, _: &mut [u16]) -> Result<(), RuntimeError> {
+        Ok(())
+    }
+    fn launch(&self, _: &OpDesc, _: &[Buffer]) -> Result<(), RuntimeError> {
+        Ok(())
+    }
+    fn sync(&self) -> Result<(), RuntimeError> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_device_that_fails_is_left_for_the_cpu() {
+    let _turn = turn();
+    let op = linear(33, 40, 17);
+    let want = run(&op, false);
+    session::choose(Some(Session::new(Arc::new(Gone), Elem::F32, Mode::Execute)));
+    assert!(run(&op, false) == want);
+}
+
+#[test]
+fn programs_have_the_tensors_of_their_operation() {
+    let _turn = turn();
+    let spec = DeviceSpec::named("910b3").unwrap();
+    let npu = Session::open("sim:910b3:fp16", Mode::Record).unwrap();
+    session::choose(Some(npu.clone()));
+    for op in all() {
+        run(&op, false);
+    }
+    let records = npu.take_records();
+    assert!(records.len() > 30);
+    for record in records {
+        assert!(agrees(&record.op.program(&spec).unwrap(), &record.op.signature()), "{:?}", record.op);
+    }
+}
