@@ -23,6 +23,7 @@ fn terms(s: &Conv, mut f: impl FnMut(usize, usize, usize)) {
     }
 }
 
+#[allow(clippy::too_many_arguments)] // A convolution is one line.
 fn check(
     batch: usize,
     frames: usize,

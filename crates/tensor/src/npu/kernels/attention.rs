@@ -215,8 +215,7 @@ impl Group {
         let staged = part(self.queries[query], job.rows, op.dim);
         let from = b.view(t.q, job.at(op, op.queries, job.start), job.rows, op.dim, op.width());
         b.load(self.core, from, staged);
-        self.rings[QUERY].full(b, query);
-        self.rings[QUERY].take(b, query);
+        // No flag of its own: the keys come after it in the same pipe, and theirs is waited for.
         let sub = self.blocks.q.div_ceil(self.vectors.len());
         let shares: Vec<usize> =
             (0..self.vectors.len()).map(|v| job.rows.saturating_sub(v * sub).min(sub)).collect();
@@ -295,7 +294,7 @@ impl Group {
         let values = part(self.values[value], count, op.dim);
         let from = b.view(t.v, job.at(op, op.keys, start), count, op.dim, op.width());
         b.load(self.core, from, values);
-        self.rings[VALUE].full(b, value);
+        // Covered by the flag of the weights, which come after.
         let weight = self.rings[WEIGHT].fill(b);
         let weights = part(self.weights[weight], job.rows, count);
         let mut row = 0;
@@ -307,7 +306,6 @@ impl Group {
             row += rows;
         }
         self.rings[WEIGHT].full(b, weight);
-        self.rings[VALUE].take(b, value);
         self.rings[WEIGHT].take(b, weight);
         self.multiply(b, weights, (values, false), RESULT, self.result, Some((WEIGHT, weight)));
         self.rings[VALUE].free(b, value);

@@ -182,17 +182,19 @@ impl<'a> Machine<'a> {
     }
 
     fn check_done(&self) -> Result<(), TileError> {
-        for (core, state) in self.cores.iter().enumerate() {
-            for index in state.queues.iter().filter_map(|queue| queue.front()) {
-                let flag = match self.program.cores[core].code[*index] {
+        let mut waiting = self.cores.iter().enumerate().flat_map(|(core, state)| {
+            state.queues.iter().filter_map(move |queue| queue.front().map(|&index| (core, index)))
+        });
+        match waiting.next() {
+            None => Ok(()),
+            Some((core, index)) => {
+                let flag = match self.program.cores[core].code[index] {
                     Instr::Wait { flag, .. } => flag.0,
                     _ => usize::MAX,
                 };
-                let program = self.program.name.clone();
-                return Err(TileError::Deadlock { program, core, index: *index, flag });
+                Err(TileError::Deadlock { program: self.program.name.clone(), core, index, flag })
             }
         }
-        Ok(())
     }
 
     /// Executes what a pipe can do now; whether that was anything.

@@ -28,9 +28,9 @@ macro_rules! call {
     ($runtime:expr, $name:literal, $($arg:expr => $type:ty),* $(,)?) => {{
         let runtime: &AscendRuntime = $runtime;
         let (mut bytes, mut executor): (u64, Handle) = (0, null_mut());
+        type First = unsafe extern "C" fn($($type,)* *mut u64, *mut Handle) -> i32;
         // SAFETY: the types are the documented signature.
-        let first: unsafe extern "C" fn($($type,)* *mut u64, *mut Handle) -> i32 =
-            unsafe { runtime.api.operation(concat!($name, "GetWorkspaceSize")) }?;
+        let first: First = unsafe { runtime.api.operation(concat!($name, "GetWorkspaceSize")) }?;
         // SAFETY: all handles are alive; both pointers are valid during the call.
         let code = unsafe { first($($arg,)* &mut bytes, &mut executor) };
         runtime.check(concat!($name, "GetWorkspaceSize"), code)?;
