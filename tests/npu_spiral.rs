@@ -1,5 +1,8 @@
 //! A tiny SPIRAL model trained, and a head decoded, on a simulated NPU beside the CPU.
 
+#![allow(clippy::unwrap_used)] // helpers of tests may fail like tests
+
+use auricle_augment::Libraries;
 use auricle_decode::greedy;
 use auricle_nn::{Context, CtcHeadConfig, Initializer};
 use auricle_rng::{Key, Purpose};
@@ -52,7 +55,9 @@ fn train(device: &str, steps: u64) -> Vec<f64> {
     )
     .unwrap();
     let config: SpiralConfig = toml::from_str(MODEL).unwrap();
-    let mut task = SpiralTask::new(&recipe, config, SpiralAugment::default(), None, &device).unwrap();
+    let mut task =
+        SpiralTask::new(&recipe, config, SpiralAugment::default(), None, Libraries::default(), &device)
+            .unwrap();
     let mut optimizer = AdamW::new(AdamWConfig { lr: 3e-3, ..AdamWConfig::default() });
     let group = |_: &str| Group { lr_scale: 1.0, weight_decay: 0.01, frozen: false };
     let batch = batch();

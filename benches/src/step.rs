@@ -1,6 +1,7 @@
 //! One SPIRAL training step and one encoder forward on random features.
 
 use anyhow::{Context as _, Result};
+use auricle_augment::Libraries;
 use auricle_nn::{Context, Initializer};
 use auricle_rng::{Key, Purpose};
 use auricle_spiral::{SpiralAugment, SpiralBatch, SpiralTask, Student, draw_negatives};
@@ -37,7 +38,7 @@ impl StepBench {
             SpiralAugment::default(),
             student,
             vec![0.0; bins],
-            None,
+            Libraries::default(),
             &device,
         )?;
         let positions = vec![frames / 8; batch];
