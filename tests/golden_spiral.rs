@@ -7,7 +7,7 @@
 
 use auricle_augment::Libraries;
 use auricle_nn::params::{self, NamedTensors};
-use auricle_nn::{Context, CtcHeadConfig, EncoderConfig, Initializer};
+use auricle_nn::{Context, CtcHeadConfig, Initializer};
 use auricle_rng::{Key, Purpose};
 use auricle_spiral::import::{from_published, head_from_published};
 use auricle_spiral::{SpiralAugment, SpiralBatch, SpiralConfig, SpiralTask, Student, Trunk};

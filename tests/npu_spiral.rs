@@ -15,7 +15,7 @@ const MODEL: &str = r#"
 projection = 16
 
 [encoder]
-bins = 32
+bins = 128
 
 [[encoder.stages]]
 convs = [
@@ -33,7 +33,7 @@ convs = [
 transformer = { layers = 1, heads = 4, feed_forward = 96 }
 "#;
 
-const BINS: usize = 32;
+const BINS: usize = 128;
 const FRAMES: usize = 96;
 
 fn batch() -> SpiralBatch {

@@ -138,7 +138,9 @@ fn a_broken_line_of_a_manifest_is_named_by_its_number() {
     std::fs::write(folder.path().join("ctc.toml"), ctc_recipe(2)).unwrap();
     let named = ["train.jsonl, line 7", "a manifest line is"];
     auricle(folder.path(), &["train", "ctc.toml"]).failed_with(&named);
-    auricle(folder.path(), &["data", "check", "train.jsonl"]).failed_with(&named);
+    let checked = auricle(folder.path(), &["data", "check", "train.jsonl"]);
+    assert_eq!(checked.code, Some(1), "{checked:?}");
+    assert!(checked.stdout.contains("train line 7") && checked.stdout.contains("--fix"), "{checked:?}");
     decode(folder.path(), &["train.jsonl"]).failed_with(&named);
 }
 

@@ -15,6 +15,7 @@ use std::process::ExitCode;
 #[derive(clap::Subcommand)]
 pub enum Command {
     /// Descriptions of devices: every number with its source and confidence.
+    #[command(after_help = "Example:\n  auricle npu devices 910b3")]
     Devices {
         /// One description in full.
         name: Option<String>,
@@ -22,6 +23,9 @@ pub enum Command {
     /// Modelled cost of every operation of one training step (of the longest batch) on a described device.
     ///
     /// The step is computed on the CPU; nothing here is measured on an NPU.
+    #[command(
+        after_help = "Example:\n  auricle npu profile recipes/mini_librispeech/spiral_pretrain.toml --device 910b3"
+    )]
     Profile(Profile),
 }
 

@@ -120,8 +120,10 @@ pub fn manifests(paths: &[PathBuf]) -> Result<Vec<Utterance>> {
     let all = auricle_data::read_all(paths)?;
     // Said now and not when a loader meets the file in the middle of an epoch.
     if let Some(bad) = all.iter().find(|u| u.duration_secs <= 0.0) {
+        let lists: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
         bail!(
-            "utterance {} ({}) has no duration; `auricle data check --fix` mends or drops it",
+            "manifest {}: utterance {} ({}) has no duration; `auricle data check --fix` mends or drops it",
+            lists.join(" or "),
             bad.id,
             bad.audio.display()
         );

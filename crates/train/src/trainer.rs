@@ -303,6 +303,7 @@ impl<T: Task> Trainer<T> {
         let rank = best.iter().position(|(best, _)| score < *best).unwrap_or(best.len());
         if rank < keep {
             self.progress.best.insert(rank, (score, step));
+            self.progress.best.truncate(keep);
             self.save(&self.best_path(step))?;
         }
         Ok(self.recipe.train.patience.is_some_and(|patience| self.progress.stale >= patience))
