@@ -1,5 +1,7 @@
 //! The command line: help, machine-readable output, and what each subcommand promises.
 
+#![allow(clippy::unwrap_used)] // helpers of tests may fail like tests
+
 use auricle_data::{Manifest, Utterance};
 use auricle_nn::weights;
 use auricle_tests::golden_dir;

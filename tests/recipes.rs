@@ -1,5 +1,7 @@
 //! Every recipe of the repository works.
 
+#![allow(clippy::unwrap_used)] // helpers of tests may fail like tests
+
 use auricle_tests::program::{auricle, workspace};
 use auricle_train::recipe;
 use std::collections::BTreeSet;

@@ -1,5 +1,7 @@
 //! Law 3: N steps are k steps, a kill, and N − k steps, bit for bit, for any number of loader threads.
 
+#![allow(clippy::unwrap_used)] // helpers of tests may fail like tests
+
 use auricle_tests::program::{ENCODER, auricle, command, small_corpus, wait_for_step};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
