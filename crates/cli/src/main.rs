@@ -1,5 +1,7 @@
 //! The `auricle` command. One file a subcommand; the work is done by the libraries.
 
+#![allow(rustdoc::invalid_html_tags)] // doc comments are help texts here: `<corpus>` stands for a name
+
 mod data;
 mod decode;
 mod device;

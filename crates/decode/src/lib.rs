@@ -3,7 +3,7 @@
 //! | Module | What |
 //! |---|---|
 //! | [`greedy`] | the best path of CTC, with frames and confidences |
-//! | [`words`] | tokens to words with times |
+//! | [`words()`] | tokens to words with times |
 //! | [`write`](mod@write) | plain text, JSON, CTM and SRT |
 //! | [`Chunker`] | hours of audio in bounded memory, cut where nobody speaks |
 

@@ -1,7 +1,7 @@
 //! The NPU that this process computes on.
 //!
 //! burn's list of devices is closed: a tensor cannot say that it is on an NPU. So the choice is one for the whole process:
-//! after [`crate::device`] was asked for `npu:…`, tensors still live on the host (as those of `cpu` do), and every
+//! after [`crate::device()`] was asked for `npu:…`, tensors still live on the host (as those of `cpu` do), and every
 //! operation of [`crate::ops`] that has an NPU body copies its operands to the device, runs there and copies its results
 //! back. Operations without a body, and plain tensor arithmetic of burn, stay on the CPU. Asking for another
 //! device ends it; the last choice holds, for all threads.

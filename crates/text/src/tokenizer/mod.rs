@@ -116,7 +116,7 @@ impl Tokenizer {
         Self(Kind::Characters)
     }
 
-    /// Learns sub-words from texts, which are [normalised](crate::normalise) first.
+    /// Learns sub-words from texts, which are [normalised](crate::normalise()) first.
     ///
     /// Deterministic: the same texts in any order give the same tokenizer. Id 0 is the blank, id 1
     /// stands for unknown characters.
@@ -159,7 +159,7 @@ impl Tokenizer {
     /// A vocabulary in capitals is read as lower case.
     ///
     /// # Differences from SentencePiece
-    /// Its character map (NFKC) is not applied: transcripts come [normalised](crate::normalise).
+    /// Its character map (NFKC) is not applied: transcripts come [normalised](crate::normalise()).
     /// There is no byte fallback and no sampling.
     ///
     /// # Errors

@@ -4,7 +4,7 @@
 //! The binding is tested against a stub with the same names; on hardware it has not been run.
 //!
 //! # How it differs from the simulator
-//! - Tensors are single precision in memory ([`Elem::F32`]); `cubeMathType` 1 lets the cube round operands (to HF32 on
+//! - Tensors are single precision in memory ([`Elem::F32`](crate::npu::tile::Elem)); `cubeMathType` 1 lets the cube round operands (to HF32 on
 //!   910B, to half precision on older parts).
 //! - Attention has no body yet: it is left to the CPU.
 //! - Operations run on one stream, in order. Memory of an operation is given back after the next [`sync`](NpuRuntime::sync).
