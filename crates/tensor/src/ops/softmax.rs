@@ -79,10 +79,7 @@ impl Kernel<1> for Softmax {
     }
 
     fn npu_forward(&self, npu: &Session, [x]: &[FlexTensor; 1]) -> Option<(FlexTensor, FlexTensor)> {
-        let x = dense(x.clone());
-        let y = npu::ops::softmax(npu, elements(&x), rows_of(&x).1, false)?;
-        let y = fused::tensor(y, x.layout().shape().clone());
-        Some((y.clone(), y))
+        npu_softmax(npu, x, false)
     }
 
     fn npu_backward(
@@ -92,10 +89,28 @@ impl Kernel<1> for Softmax {
         grad: &FlexTensor,
         _: [bool; 1],
     ) -> Option<[Option<FlexTensor>; 1]> {
-        let grad = dense(grad.clone());
-        let dx = npu::ops::softmax_backward(npu, elements(&grad), elements(y), rows_of(y).1, false)?;
-        Some([Some(fused::tensor(dx, y.layout().shape().clone()))])
+        npu_softmax_backward(npu, y, grad, false)
     }
+}
+
+/// Softmax, or its logarithm, on the NPU; the result is also what the backward pass needs.
+fn npu_softmax(npu: &Session, x: &FlexTensor, log: bool) -> Option<(FlexTensor, FlexTensor)> {
+    let x = dense(x.clone());
+    let y = npu::ops::softmax(npu, elements(&x), rows_of(&x).1, log)?;
+    let y = fused::tensor(y, x.layout().shape().clone());
+    Some((y.clone(), y))
+}
+
+/// Gradient of [`npu_softmax`] from its result.
+fn npu_softmax_backward(
+    npu: &Session,
+    y: &FlexTensor,
+    grad: &FlexTensor,
+    log: bool,
+) -> Option<[Option<FlexTensor>; 1]> {
+    let grad = dense(grad.clone());
+    let dx = npu::ops::softmax_backward(npu, elements(&grad), elements(y), rows_of(y).1, log)?;
+    Some([Some(fused::tensor(dx, y.layout().shape().clone()))])
 }
 
 #[derive(Debug, Clone)]
@@ -117,10 +132,7 @@ impl Kernel<1> for LogSoftmax {
     }
 
     fn npu_forward(&self, npu: &Session, [x]: &[FlexTensor; 1]) -> Option<(FlexTensor, FlexTensor)> {
-        let x = dense(x.clone());
-        let y = npu::ops::softmax(npu, elements(&x), rows_of(&x).1, true)?;
-        let y = fused::tensor(y, x.layout().shape().clone());
-        Some((y.clone(), y))
+        npu_softmax(npu, x, true)
     }
 
     fn npu_backward(
@@ -130,8 +142,6 @@ impl Kernel<1> for LogSoftmax {
         grad: &FlexTensor,
         _: [bool; 1],
     ) -> Option<[Option<FlexTensor>; 1]> {
-        let grad = dense(grad.clone());
-        let dx = npu::ops::softmax_backward(npu, elements(&grad), elements(y), rows_of(y).1, true)?;
-        Some([Some(fused::tensor(dx, y.layout().shape().clone()))])
+        npu_softmax_backward(npu, y, grad, true)
     }
 }

@@ -20,7 +20,7 @@ use libloading::Library;
 
 /// The stub, built and loaded once, for one test at a time.
 struct Stub {
-    library: Library,
+    loaded: Library,
     folder: PathBuf,
 }
 
@@ -58,18 +58,17 @@ fn build() -> Option<Stub> {
         std::fs::hard_link(&first, folder.join(name)).unwrap();
     }
     // SAFETY: the stub has no initialisers.
-    let library = unsafe { Library::new(&first) }.unwrap();
-    Some(Stub { library, folder })
+    let loaded = unsafe { Library::new(&first) }.unwrap();
+    Some(Stub { loaded, folder })
 }
 
 impl Stub {
     fn log(&self) -> String {
         // SAFETY: the function's type; it gives a string that lives as long as the library.
         unsafe {
-            CStr::from_ptr(self
-                .library
-                .get::<unsafe extern "C" fn() -> *const c_char>(b"stub_log\0")
-                .unwrap()())
+            CStr::from_ptr(
+                self.loaded.get::<unsafe extern "C" fn() -> *const c_char>(b"stub_log\0").unwrap()(),
+            )
         }
         .to_string_lossy()
         .into_owned()
@@ -79,19 +78,19 @@ impl Stub {
     fn live(&self) -> [c_long; 6] {
         // SAFETY: the function's type.
         let live =
-            unsafe { self.library.get::<unsafe extern "C" fn(c_int) -> c_long>(b"stub_live\0") }.unwrap();
+            unsafe { self.loaded.get::<unsafe extern "C" fn(c_int) -> c_long>(b"stub_live\0") }.unwrap();
         // SAFETY: takes a number below 6.
         std::array::from_fn(|what| unsafe { live(what as c_int) })
     }
 
     fn violations(&self) -> c_long {
         // SAFETY: the function's type.
-        unsafe { self.library.get::<unsafe extern "C" fn() -> c_long>(b"stub_violations\0").unwrap()() }
+        unsafe { self.loaded.get::<unsafe extern "C" fn() -> c_long>(b"stub_violations\0").unwrap()() }
     }
 
     fn reset(&self) {
         // SAFETY: the function's type.
-        unsafe { self.library.get::<unsafe extern "C" fn()>(b"stub_reset\0").unwrap()() }
+        unsafe { self.loaded.get::<unsafe extern "C" fn()>(b"stub_reset\0").unwrap()() }
     }
 
     fn fail(&self, name: Option<&str>, after: usize) {
@@ -99,7 +98,7 @@ impl Stub {
         let pointer = name.as_ref().map_or(std::ptr::null(), |name| name.as_ptr());
         // SAFETY: the function's type; the name is copied.
         unsafe {
-            self.library.get::<unsafe extern "C" fn(*const c_char, c_long)>(b"stub_fail\0").unwrap()(
+            self.loaded.get::<unsafe extern "C" fn(*const c_char, c_long)>(b"stub_fail\0").unwrap()(
                 pointer,
                 after as c_long,
             )
@@ -355,7 +354,7 @@ impl Stub {
     /// Lets later tests start from nothing.
     fn forget_leaks(&self) {
         // SAFETY: the function's type.
-        unsafe { self.library.get::<unsafe extern "C" fn()>(b"stub_forget_tensors\0").unwrap()() }
+        unsafe { self.loaded.get::<unsafe extern "C" fn()>(b"stub_forget_tensors\0").unwrap()() }
     }
 }
 
