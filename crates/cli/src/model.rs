@@ -4,7 +4,7 @@ use crate::tasks::{find_model, load_model};
 use anyhow::{Context as _, Result, bail};
 use auricle_nn::params::NamedTensors;
 use auricle_nn::weights::{self, Precision};
-use burn::tensor::TensorData;
+use auricle_train::TrainError;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -147,41 +147,30 @@ fn info(args: &Info) -> Result<ExitCode> {
 }
 
 fn average(args: &Average) -> Result<ExitCode> {
-    let mut sum = NamedTensors::new();
-    let mut first: Option<weights::Metadata> = None;
-    for model in &args.models {
-        let (tensors, metadata) = load_exported(model)?;
-        if let Some(first) = &first {
+    let mut first: Option<(Shapes, weights::Metadata)> = None;
+    let models = args.models.iter().map(|model| {
+        let checked = load_exported(model).and_then(|(tensors, metadata)| {
+            let shapes: Shapes =
+                tensors.iter().map(|(name, data)| (name.clone(), data.shape().to_vec())).collect();
+            let (expected, described) = first.get_or_insert_with(|| (shapes.clone(), metadata.clone()));
             for field in ["kind", "config", "tokenizer"] {
-                if first.get(field) != metadata.get(field) {
+                if described.get(field) != metadata.get(field) {
                     bail!("{} has another {field} than {}", model.display(), args.models[0].display());
                 }
             }
-            if sum.keys().ne(tensors.keys()) {
+            if *expected != shapes {
                 bail!("{} has other tensors than {}", model.display(), args.models[0].display());
             }
-        }
-        first.get_or_insert(metadata);
-        for (name, data) in tensors {
-            let shape = data.shape().to_vec();
-            let mut values = data.try_to_vec::<f32>().map_err(|e| anyhow::anyhow!("{name}: {e:?}"))?;
-            if let Some(before) = sum.get(&name) {
-                if before.shape().to_vec() != shape {
-                    bail!("tensor `{name}` of {} has another shape", model.display());
-                }
-                let before = before.try_to_vec::<f32>().map_err(|e| anyhow::anyhow!("{name}: {e:?}"))?;
-                values.iter_mut().zip(before).for_each(|(value, before)| *value += before);
-            }
-            sum.insert(name, TensorData::new(values, shape));
-        }
-    }
-    let share = 1.0 / args.models.len() as f32;
-    for data in sum.values_mut() {
-        let values = data.try_to_vec::<f32>().map_err(|e| anyhow::anyhow!("{e:?}"))?;
-        *data = TensorData::new(values.iter().map(|v| v * share).collect::<Vec<_>>(), data.shape().to_vec());
-    }
-    write(&args.out, &sum, &first.unwrap_or_default(), Precision::F32)
+            Ok(tensors)
+        });
+        checked.map_err(|error| TrainError::Task(format!("{error:#}")))
+    });
+    let mean = auricle_train::mean_of_weights(models)?.unwrap_or_default();
+    write(&args.out, &mean, &first.map(|(_, metadata)| metadata).unwrap_or_default(), Precision::F32)
 }
+
+/// Sizes of tensors by name.
+type Shapes = std::collections::BTreeMap<String, Vec<usize>>;
 
 /// The weights of a model, or of a run's checkpoint under the names of that run's model.
 fn load_exported(path: &Path) -> Result<(NamedTensors, weights::Metadata)> {

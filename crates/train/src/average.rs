@@ -6,8 +6,11 @@ use auricle_nn::params::{self, NamedTensors};
 use burn::module::Module;
 use burn::tensor::TensorData;
 
-/// The mean of the same tensors, added up in the order given.
-pub(crate) fn mean(
+/// The mean of the same tensors, added up in the order given; none of none.
+///
+/// # Errors
+/// The first that cannot be had.
+pub fn mean_of_weights(
     models: impl Iterator<Item = Result<NamedTensors, TrainError>>,
 ) -> Result<Option<NamedTensors>, TrainError> {
     let mut sum: Option<NamedTensors> = None;
@@ -93,8 +96,8 @@ mod tests {
         let one = |value: f32| {
             Ok(NamedTensors::from([("w".to_string(), TensorData::new(vec![value, 2.0 * value], [2]))]))
         };
-        let mean = mean([one(1.0), one(2.0), one(6.0)].into_iter()).unwrap().unwrap();
+        let mean = mean_of_weights([one(1.0), one(2.0), one(6.0)].into_iter()).unwrap().unwrap();
         assert_eq!(mean["w"].try_to_vec::<f32>().unwrap(), [3.0, 6.0]);
-        assert!(super::mean(std::iter::empty()).unwrap().is_none());
+        assert!(super::mean_of_weights(std::iter::empty()).unwrap().is_none());
     }
 }

@@ -20,6 +20,7 @@ mod task;
 mod trainer;
 
 pub use audio_store::{AudioStore, NoiseLibrary};
+pub use average::mean_of_weights;
 pub use capsule::Capsule;
 pub use checkpoint::{Checkpoint, Progress};
 pub use config::{AboutConfig, DataConfig, Export, Recipe, TrainConfig};

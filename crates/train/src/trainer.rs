@@ -1,6 +1,6 @@
 //! The training loop.
 
-use crate::average::{self, MovingAverage};
+use crate::average::{MovingAverage, mean_of_weights};
 use crate::capsule::weights_hash;
 use crate::log::RunLog;
 use crate::pending::Pending;
@@ -410,7 +410,7 @@ impl<T: Task> Trainer<T> {
             let checkpoint = Checkpoint::read(&self.best_path(step))?;
             Ok(if averaged { checkpoint.average } else { checkpoint.model })
         });
-        let Some(mut tensors) = average::mean(models)? else { return Ok(()) };
+        let Some(mut tensors) = mean_of_weights(models)? else { return Ok(()) };
         let mut failure = None;
         self.task.map_model(&mut |model| {
             let kept = model.clone();
