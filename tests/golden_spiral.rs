@@ -121,7 +121,7 @@ fn encoder_equals_the_published_one_module_by_module() {
         }
         let block = &stage.transformer;
         let zeroed = auricle_nn::zero_beyond(x, &lengths);
-        let positions = block.positional.forward(zeroed.clone());
+        let positions = block.positional.as_ref().expect("a positional convolution").forward(zeroed.clone());
         check(&format!("block_modules.{index}.pos_conv"), &positions, &lengths, true);
         let mut y = zeroed + positions;
         for (i, layer) in block.layers.iter().enumerate() {

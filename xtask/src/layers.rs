@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 /// Every crate, lowest first. A crate may depend on those before it, whatever the kind of dependency.
-const ORDER: [&str; 16] = [
+const ORDER: [&str; 17] = [
     "auricle-rng",
     "auricle-tensor",
     "auricle-audio",
@@ -16,6 +16,7 @@ const ORDER: [&str; 16] = [
     "auricle-train",
     "auricle-spiral",
     "auricle-asr",
+    "auricle-cca-mdd",
     "auricle-cli",
     "auricle-tests",
     "auricle-benches",

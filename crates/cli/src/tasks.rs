@@ -3,6 +3,7 @@
 use anyhow::{Context as _, Result, bail};
 use auricle_asr::{CtcAugment, CtcConfig, CtcTask};
 use auricle_audio::MelConfig;
+use auricle_cca_mdd::{CcaMddAugment, CcaMddConfig, CcaMddTask};
 use auricle_augment::{Libraries, NoiseSource};
 use auricle_data::Utterance;
 use auricle_nn::params::NamedTensors;
@@ -21,6 +22,8 @@ pub enum AnyTrainer {
     Spiral(Box<Trainer<SpiralTask>>),
     /// CTC fine-tuning.
     Ctc(Box<Trainer<CtcTask>>),
+    /// Mispronunciation detection and diagnosis.
+    CcaMdd(Box<Trainer<CcaMddTask>>),
 }
 
 /// Calls the same method on whichever trainer it is.
@@ -29,6 +32,7 @@ macro_rules! each {
         match $self {
             AnyTrainer::Spiral($trainer) => $body,
             AnyTrainer::Ctc($trainer) => $body,
+            AnyTrainer::CcaMdd($trainer) => $body,
         }
     };
 }
@@ -62,7 +66,15 @@ impl AnyTrainer {
                 let task = CtcTask::new(recipe, config, augment, tokenizer, pretrained, libraries, &device)?;
                 Ok(Self::Ctc(Box::new(Trainer::new(task, recipe.clone(), run, train, validation, log)?)))
             }
-            other => bail!("recipe: unknown task `{other}`; known are `spiral` and `ctc`"),
+            "cca_mdd" => {
+                let config: CcaMddConfig = recipe::parse(&recipe.model, "model")?;
+                let augment: CcaMddAugment = recipe::parse(&recipe.augment, "augment")?;
+                let source = config.init_from.as_deref().filter(|_| !resumes);
+                let pretrained = source.map(load_model).transpose()?.map(|(tensors, _)| tensors);
+                let task = CcaMddTask::new(recipe, config, augment, pretrained, libraries, &device)?;
+                Ok(Self::CcaMdd(Box::new(Trainer::new(task, recipe.clone(), run, train, validation, log)?)))
+            }
+            other => bail!("recipe: unknown task `{other}`; known are `spiral`, `ctc` and `cca_mdd`"),
         }
     }
 
@@ -89,10 +101,7 @@ impl AnyTrainer {
     /// Samples per second that the task wants.
     pub fn sample_rate(&self) -> u32 {
         use auricle_train::{Prepare as _, Task as _};
-        match self {
-            Self::Spiral(trainer) => trainer.task().preparer().sample_rate(),
-            Self::Ctc(trainer) => trainer.task().preparer().sample_rate(),
-        }
+        each!(self, trainer => trainer.task().preparer().sample_rate())
     }
 
     /// The utterances that are trained on.
@@ -108,10 +117,7 @@ impl AnyTrainer {
     /// Number of trained values.
     pub fn parameters(&self) -> usize {
         use auricle_train::Task as _;
-        match self {
-            Self::Spiral(trainer) => auricle_nn::params::count(trainer.task().model()),
-            Self::Ctc(trainer) => auricle_nn::params::count(trainer.task().model()),
-        }
+        each!(self, trainer => auricle_nn::params::count(trainer.task().model()))
     }
 }
 

@@ -63,9 +63,18 @@ pub struct TransformerConfig {
     /// Dropout after the activation of the feed-forward layer. Default: 0.
     #[serde(default)]
     pub activation_dropout: f64,
-    /// Positional embedding.
+    /// Positional embedding; not used with `alibi`.
     #[serde(default)]
     pub positional: PositionalConvConfig,
+    /// Positions as a linear bias of the attention scores instead of the positional convolution. Default: false.
+    #[serde(default)]
+    pub alibi: bool,
+    /// Attention to the left only, for streaming. Default: false.
+    #[serde(default)]
+    pub causal: bool,
+    /// How many frames to the left a frame looks at, in training and streaming alike. Default: all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left_context: Option<usize>,
     /// Where normalisation stands.
     #[serde(default)]
     pub norm: NormScheme,
@@ -103,6 +112,12 @@ pub struct TransformerLayer {
     pub feed_forward_post_norm: Option<LayerNorm>,
     /// Attention heads.
     pub heads: usize,
+    /// Whether positions are a bias of the scores.
+    pub alibi: bool,
+    /// Whether attention looks to the left only.
+    pub causal: bool,
+    /// How many frames to the left.
+    pub left_context: Option<usize>,
     /// Dropout of the residual branches.
     pub dropout: f64,
     /// Dropout of attention weights.
@@ -128,6 +143,9 @@ impl TransformerLayer {
             contract: Linear::normal(config.feed_forward, width, std, init),
             feed_forward_post_norm: post.map(|(_, gain)| LayerNorm::new(width, gain, init)),
             heads: config.heads,
+            alibi: config.alibi,
+            causal: config.causal,
+            left_context: config.left_context,
             dropout: config.dropout,
             attention_dropout: config.attention_dropout,
             activation_dropout: config.activation_dropout,
@@ -145,8 +163,9 @@ impl TransformerLayer {
         let options = AttentionOptions {
             heads: self.heads,
             key_lengths: Some(lengths.to_vec()),
-            causal: false,
-            left_context: None,
+            causal: self.causal,
+            left_context: self.left_context,
+            alibi: self.alibi,
             dropout: context
                 .dropout_seed(self.attention_dropout)
                 .map(|seed| Dropout { p: self.attention_dropout, seed }),
@@ -177,8 +196,8 @@ fn post_norm(norm: &Option<LayerNorm>, y: Tensor<3>) -> Tensor<3> {
 /// Positional convolution, L layers, final LN (SPIRAL §2).
 #[derive(Module, Debug)]
 pub struct TransformerBlock {
-    /// Convolutional positional embedding, added to the input.
-    pub positional: PositionalConv,
+    /// Convolutional positional embedding, added to the input; absent with position biases.
+    pub positional: Option<PositionalConv>,
     /// The layers.
     pub layers: Vec<TransformerLayer>,
     /// Final LN.
@@ -193,7 +212,7 @@ impl TransformerBlock {
     /// A block of the given width.
     pub fn new(width: usize, config: &TransformerConfig, init: &mut Initializer<'_>) -> Self {
         Self {
-            positional: PositionalConv::new(width, &config.positional, init),
+            positional: (!config.alibi).then(|| PositionalConv::new(width, &config.positional, init)),
             layers: (0..config.layers).map(|_| TransformerLayer::new(width, config, init)).collect(),
             norm: LayerNorm::new(width, 1.0, init),
             dropout: config.dropout,
@@ -220,8 +239,11 @@ impl TransformerBlock {
         context: &mut Context,
     ) -> Tensor<3> {
         let x = zero_beyond(x, lengths);
-        let positions = self.positional.forward(x.clone());
-        let mut x = context.dropout(x + positions, self.dropout);
+        let positioned = match &self.positional {
+            Some(positional) => x.clone() + positional.forward(x),
+            None => x,
+        };
+        let mut x = context.dropout(positioned, self.dropout);
         for layer in self.layers.iter().take(count) {
             if !context.drops_layer(self.layer_drop) {
                 x = layer.forward(x, lengths, context);

@@ -115,9 +115,14 @@ pub fn attention(q: Tensor<3>, k: Tensor<3>, v: Tensor<3>, options: &AttentionOp
         bool_like(padded.collect(), [batch, keys, 1], &q).expand([batch, keys, width]);
     let (k, v) = (k.mask_fill(padded.clone(), 0.0), v.mask_fill(padded, 0.0));
 
+    let like = q.clone();
     let split = |x: Tensor<3>, frames| x.reshape([batch, frames, heads, width / heads]).swap_dims(1, 2);
     let scale = 1.0 / ((width / heads) as f64).sqrt();
     let scores = (split(q, queries) * scale).matmul(split(k, keys).swap_dims(2, 3));
+    let scores = match options.alibi {
+        true => scores + position_bias(options, queries, keys, &like),
+        false => scores,
+    };
     let hidden = hidden.expand([batch, heads, queries, keys]);
     let weights = softmax(scores.mask_fill(hidden.clone(), LOG_ZERO), 3).mask_fill(hidden, 0.0);
     let weights = match options.dropout {
@@ -130,6 +135,16 @@ pub fn attention(q: Tensor<3>, k: Tensor<3>, v: Tensor<3>, options: &AttentionOp
         None => weights,
     };
     weights.matmul(split(v, keys)).swap_dims(1, 2).reshape([batch, queries, width])
+}
+
+/// The position bias of every head, `[1, H, T_q, T_k]`.
+fn position_bias(options: &AttentionOptions, queries: usize, keys: usize, like: &Tensor<3>) -> Tensor<4> {
+    let values = (0..options.heads * queries * keys).map(|at| {
+        let (head, query, key) = (at / (queries * keys), at / keys % queries, at % keys);
+        -options.slope(head) * (query as f32 + keys as f32 - queries as f32 - key as f32).abs()
+    });
+    let data = TensorData::new(values.collect::<Vec<f32>>(), [1, options.heads, queries, keys]);
+    Tensor::from_data(data, (&like.device(), like.dtype()))
 }
 
 /// See [`ops::ctc_loss`](crate::ops::ctc_loss).

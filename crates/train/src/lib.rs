@@ -2,6 +2,7 @@
 //!
 //! The trainer knows nothing of any one model: it drives a [`Task`].
 
+mod acoustics;
 mod audio_store;
 mod average;
 mod capsule;
@@ -19,6 +20,7 @@ pub mod schedule;
 mod task;
 mod trainer;
 
+pub use acoustics::{Acoustics, FeatureBatch};
 pub use audio_store::{AudioStore, NoiseLibrary};
 pub use average::mean_of_weights;
 pub use capsule::Capsule;

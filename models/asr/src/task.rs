@@ -63,7 +63,7 @@ impl CtcTask {
         }
         let tokenizer = Arc::new(tokenizer);
         let prepare =
-            CtcPrepare::new(config.clone(), augment, tokenizer.clone(), mask_vector.clone(), libraries)?;
+            CtcPrepare::new(&config, augment, tokenizer.clone(), mask_vector.clone(), libraries)?;
         Ok(Self {
             config,
             optimizer: recipe.optimizer.clone(),

@@ -102,12 +102,21 @@ impl<'a> Head<'a> {
         })
     }
 
-    /// Scaled scores of a block, `[queries, keys]`.
+    /// Scaled scores of a block with their position bias, `[queries, keys]`.
     fn scores(&self, scores: &mut Vec<f32>, q: &[f32], k: &[f32], block: &Block) {
         let (rows, cols) = (block.queries.len(), block.keys.len());
         scores.resize(rows * cols, 0.0);
         let out = ViewMut::new(scores, rows, cols, cols.max(1));
         gemm(out, false, self.scale(), self.query_view(q, block), self.key_view(k, block).t(), Threads::One);
+        if self.options.alibi {
+            let slope = self.options.slope(self.head);
+            for (row, query) in scores.chunks_exact_mut(cols.max(1)).zip(block.queries.clone()) {
+                let position = query as f32 + self.sizes.keys as f32 - self.sizes.queries as f32;
+                for (score, key) in row.iter_mut().zip(block.keys.clone()) {
+                    *score -= slope * (position - key as f32).abs();
+                }
+            }
+        }
     }
 
     /// Applies the dropout mask to row `query` of a block.

@@ -223,6 +223,10 @@ pub fn attention(
     sizes: &AttentionSizes,
     options: &AttentionOptions,
 ) -> Option<[Vec<f32>; 2]> {
+    // The tile program has no position bias yet: the CPU computes it.
+    if options.alibi {
+        return None;
+    }
     let masked = Masked::new(s, sizes, options);
     let (k, v) = (hidden_zeroed(k, sizes, options), hidden_zeroed(v, sizes, options));
     // Where a window hides single keys, only the CPU keeps what is not finite out.
@@ -243,6 +247,9 @@ pub fn attention_backward(
     sizes: &AttentionSizes,
     options: &AttentionOptions,
 ) -> Option<[Vec<f32>; 3]> {
+    if options.alibi {
+        return None;
+    }
     let masked = Masked::new(s, sizes, options);
     let (k, v) = (hidden_zeroed(k, sizes, options), hidden_zeroed(v, sizes, options));
     let mut inputs: Vec<&[f32]> = vec![q, &k, &v, grad, sums];

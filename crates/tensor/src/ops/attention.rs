@@ -22,6 +22,9 @@ pub struct AttentionOptions {
     pub causal: bool,
     /// Hides keys more than this many positions before the query's own.
     pub left_context: Option<usize>,
+    /// Linear position bias: `−2^(−8(h+1)/H)·|i − j|` on the scaled score of query position `i`, key `j` and head `h`
+    /// ("ALiBi", arXiv 2108.12409).
+    pub alibi: bool,
     /// Dropout of the attention probabilities; row `(b·H + h)·T_q + i` is the block, the key is the lane.
     pub dropout: Option<Dropout>,
 }
@@ -30,6 +33,11 @@ impl AttentionOptions {
     /// Plain attention over all keys.
     pub fn new(heads: usize) -> Self {
         Self { heads, ..Self::default() }
+    }
+
+    /// The slope of head `head`'s position bias.
+    pub(crate) fn slope(&self, head: usize) -> f32 {
+        (-8.0 * (head + 1) as f32 / self.heads as f32).exp2()
     }
 
     /// The keys that query `i` of row `b` may look at.
@@ -43,7 +51,7 @@ impl AttentionOptions {
     }
 }
 
-/// `softmax(q·kᵀ / √Dh) · v` per head. A query that may look at nothing gives zeros.
+/// `softmax(q·kᵀ / √Dh + bias) · v` per head. A query that may look at nothing gives zeros.
 ///
 /// Heads lie side by side in the last dimension; nothing is transposed or copied.
 ///

@@ -20,7 +20,9 @@ fn naive(q: &[f64], k: &[f64], v: &[f64], [b, tq, tk, width]: [usize; 4], o: &At
                 let at = |frames: usize, t: usize| (row * frames + t) * width + head * dim;
                 let score = |j: usize| {
                     let (q, k) = (&q[at(tq, i)..][..dim], &k[at(tk, j)..][..dim]);
-                    (q.iter().zip(k).map(|(q, k)| q * k).sum::<f64>() / (dim as f64).sqrt()).exp()
+                    let dot = q.iter().zip(k).map(|(q, k)| q * k).sum::<f64>() / (dim as f64).sqrt();
+                    let slope = if o.alibi { (-8.0 * (head + 1) as f64 / o.heads as f64).exp2() } else { 0.0 };
+                    (dot - slope * (position as f64 - j as f64).abs()).exp()
                 };
                 let total: f64 = (0..tk).filter(|&j| sees(j)).map(score).sum();
                 for j in (0..tk).filter(|&j| sees(j)) {
@@ -100,6 +102,8 @@ fn masks() {
             ..base.clone()
         },
         AttentionOptions { dropout, ..base.clone() },
+        AttentionOptions { alibi: true, ..base.clone() },
+        AttentionOptions { alibi: true, causal: true, left_context: Some(7), dropout, ..base.clone() },
         AttentionOptions {
             causal: true,
             left_context: Some(7),

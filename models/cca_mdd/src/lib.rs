@@ -1,0 +1,24 @@
+//! Streaming mispronunciation detection and diagnosis (CCA-MDD, arXiv 2111.08191).
+//!
+//! A learner reads a prompt. An incremental encoder hears frames of 40 ms with a look-ahead of 60 ms;
+//! each frame attends to the canonical phones of the prompt, and by the same scores each phone collects
+//! the frames that belong to it ([`CoupledAttention`]). A CTC decoder writes down what was said while
+//! the learner speaks; a phone predictor and a state classifier judge every canonical phone.
+
+mod batch;
+mod coca;
+mod config;
+pub mod inventory;
+mod model;
+mod slots;
+mod task;
+
+pub use batch::{MddBatch, MddPrepare};
+pub use coca::{Coupled, CoupledAttention};
+pub use config::{
+    CcaMddAugment, CcaMddConfig, CocaConfig, ExposureConfig, FrameWeights, LossConfig, StackConfig,
+    streaming_front_end,
+};
+pub use model::{CcaMddModel, Output};
+pub use slots::{Labels, MISPRONOUNCED_BELOW, Slot, said_for_each};
+pub use task::CcaMddTask;

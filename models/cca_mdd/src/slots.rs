@@ -1,0 +1,152 @@
+//! What a learner should have said, phone by phone, what was said, and the corruption of prompts.
+
+use crate::ExposureConfig;
+use crate::inventory::{self, ERR, PHONES, is_vowel};
+use auricle_data::Utterance;
+use auricle_rng::Stream;
+use auricle_text::{Edit, align};
+
+/// One canonical phone with what is known of its pronunciation.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Slot {
+    /// What should be said.
+    pub canonical: u32,
+    /// What was said in its place; `None` where nothing was.
+    pub perceived: Option<u32>,
+    /// 0 good to 1 wrong: `1 − score/2` of a graded phone, else whether the phones differ.
+    ///
+    /// The paper's label is 1 for a mispronounced phone in detection and 1 for a good one in
+    /// scoring; here it is always 1 for wrong, so that α weighs the same class in both.
+    pub badness: f32,
+}
+
+/// The labels of an utterance.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Labels {
+    /// A slot per canonical phone.
+    pub slots: Vec<Slot>,
+    /// All phones that were said, in order: the target of the CTC decoder.
+    pub perceived: Vec<u32>,
+    /// Whether the pronunciation was judged (by perceived phones or scores) and not only assumed to be good.
+    pub judged: bool,
+}
+
+/// A phone below this score (of 0 to 2) is mispronounced, as speechocean762 defines it.
+pub const MISPRONOUNCED_BELOW: f64 = 0.5;
+
+impl Labels {
+    /// The labels of a manifest line: `phones`, and `perceived_phones` or `phone_scores` where it has them.
+    ///
+    /// Where only scores are known, a mispronounced phone counts as said, but as an unknown sound.
+    ///
+    /// # Errors
+    /// What is missing or does not fit.
+    pub fn of(utterance: &Utterance) -> Result<Self, String> {
+        let canonical = classes(utterance.phones.as_deref().ok_or("it has no canonical phones")?)?;
+        if canonical.is_empty() {
+            return Err("it has no canonical phones".into());
+        }
+        let scores = scores(utterance, canonical.len())?;
+        let perceived = utterance.perceived_phones.as_deref().map(classes).transpose()?;
+        let judged = scores.is_some() || perceived.is_some();
+        let perceived = perceived.unwrap_or_else(|| match &scores {
+            Some(scores) => {
+                let said = |(&phone, &score): (&u32, &f64)| if score < MISPRONOUNCED_BELOW { ERR } else { phone };
+                canonical.iter().zip(scores).map(said).collect()
+            }
+            None => canonical.clone(),
+        });
+        let mut slots: Vec<Slot> = said_for_each(&canonical, &perceived)
+            .into_iter()
+            .zip(&canonical)
+            .map(|(said, &phone)| Slot {
+                canonical: phone,
+                perceived: said,
+                badness: if said == Some(phone) { 0.0 } else { 1.0 },
+            })
+            .collect();
+        if let Some(scores) = scores {
+            for (slot, score) in slots.iter_mut().zip(scores) {
+                slot.badness = (1.0 - score / 2.0).clamp(0.0, 1.0) as f32;
+            }
+        }
+        Ok(Self { slots, perceived, judged })
+    }
+
+    /// The class numbers of the canonical phones.
+    pub fn canonical(&self) -> Vec<u32> {
+        self.slots.iter().map(|slot| slot.canonical).collect()
+    }
+
+    /// Makes the prompt disagree with the speech: phones are replaced, left out and put in.
+    ///
+    /// What was said stays as it is, so the labels of changed slots are known exactly.
+    pub fn corrupt(&mut self, config: &ExposureConfig, stream: &mut Stream) {
+        if !stream.chance(config.utterances) {
+            return;
+        }
+        let mut slots = Vec::with_capacity(self.slots.len() + 4);
+        for slot in &self.slots {
+            if stream.chance(config.insert) {
+                let canonical = stream.below(PHONES) as u32;
+                slots.push(Slot { canonical, perceived: None, badness: 1.0 });
+            }
+            let draw = stream.uniform();
+            if draw < config.delete && self.slots.len() > 1 {
+                continue;
+            }
+            if draw < config.delete + config.substitute {
+                let canonical = other_phone(slot.canonical, config.within_class, stream);
+                let badness = if slot.perceived == Some(canonical) { 0.0 } else { 1.0 };
+                slots.push(Slot { canonical, badness, ..*slot });
+            } else {
+                slots.push(*slot);
+            }
+        }
+        if !slots.is_empty() {
+            self.slots = slots;
+        }
+    }
+}
+
+/// A phone that is not `phone`; with probability `within_class` a vowel for a vowel, a consonant for a consonant.
+fn other_phone(phone: u32, within_class: f64, stream: &mut Stream) -> u32 {
+    let same = stream.chance(within_class);
+    let choices: Vec<u32> = (0..PHONES as u32)
+        .filter(|&other| other != phone && (!same || phone == ERR || is_vowel(other) == is_vowel(phone)))
+        .collect();
+    choices.get(stream.below(choices.len())).copied().unwrap_or(ERR)
+}
+
+fn classes(symbols: &[String]) -> Result<Vec<u32>, String> {
+    let class = |symbol: &String| {
+        inventory::class(symbol).ok_or_else(|| format!("`{symbol}` is not a phone of CMUdict (AA … ZH)"))
+    };
+    symbols.iter().map(class).collect()
+}
+
+/// `phone_scores` of a manifest line.
+fn scores(utterance: &Utterance, phones: usize) -> Result<Option<Vec<f64>>, String> {
+    let Some(value) = utterance.extra.get("phone_scores") else { return Ok(None) };
+    let scores: Vec<f64> = value
+        .as_array()
+        .map(|values| values.iter().filter_map(serde_json::Value::as_f64).collect())
+        .unwrap_or_default();
+    if scores.len() != phones || !scores.iter().all(|score| (0.0..=2.0).contains(score)) {
+        return Err(format!("phone_scores must be {phones} numbers from 0 to 2, one per canonical phone"));
+    }
+    Ok(Some(scores))
+}
+
+/// What was said in the place of each canonical phone, by the edit alignment.
+pub fn said_for_each(canonical: &[u32], perceived: &[u32]) -> Vec<Option<u32>> {
+    let mut said = vec![None; canonical.len()];
+    for edit in align(canonical, perceived).edits {
+        if let Edit::Correct(reference, hypothesis) | Edit::Substitution(reference, hypothesis) = edit
+            && let (Some(slot), Some(&phone)) = (said.get_mut(reference), perceived.get(hypothesis))
+        {
+            *slot = Some(phone);
+        }
+    }
+    said
+}

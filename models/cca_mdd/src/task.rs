@@ -1,0 +1,263 @@
+//! CCA-MDD as a training task.
+
+use crate::inventory::{BLANK, CLASSES, DELETED};
+use crate::{CcaMddAugment, CcaMddConfig, CcaMddModel, Labels, MddBatch, MddPrepare, Output, said_for_each};
+use auricle_augment::Libraries;
+use auricle_decode::greedy;
+use auricle_nn::params::{self, NamedTensors};
+use auricle_nn::weights::Metadata;
+use auricle_nn::{Context, Initializer};
+use auricle_rng::{Key, Purpose};
+use auricle_tensor::ops;
+use auricle_text::ErrorCounts;
+use auricle_train::{AdamWConfig, Draw, Group, Metric, Recipe, StepOutput, Task, TrainError};
+use burn::module::Module;
+use burn::tensor::{Device, Tensor, TensorData};
+use std::sync::Arc;
+
+/// Training of a [`CcaMddModel`].
+pub struct CcaMddTask {
+    config: CcaMddConfig,
+    optimizer: AdamWConfig,
+    model: Option<CcaMddModel>,
+    prepare: Arc<MddPrepare>,
+    device: Device,
+    tally: Tally,
+}
+
+#[derive(Default)]
+struct Tally {
+    loss: f64,
+    batches: f64,
+    phones: ErrorCounts,
+    /// Of every canonical phone: badness by the annotators, by the classifier, and whether the
+    /// decoder wrote another phone.
+    judged: Vec<(f64, f64, bool)>,
+}
+
+/// The three losses.
+struct Losses {
+    decoder: Tensor<1>,
+    state: Tensor<1>,
+    predictor: Tensor<1>,
+}
+
+impl CcaMddTask {
+    /// The task of a recipe on a device; `pretrained` replaces what it has of the random start.
+    ///
+    /// # Errors
+    /// Settings that do not fit each other or the weights.
+    pub fn new(
+        recipe: &Recipe,
+        config: CcaMddConfig,
+        augment: CcaMddAugment,
+        pretrained: Option<NamedTensors>,
+        libraries: Libraries,
+        device: &Device,
+    ) -> Result<Self, TrainError> {
+        config.validate().map_err(TrainError::Recipe)?;
+        let mut stream = Key::new(recipe.seed).stream(Purpose::Init);
+        let mut model = CcaMddModel::new(&config, &mut Initializer::new(&mut stream, device));
+        if let Some(mut pretrained) = pretrained {
+            let fail = |e: params::LoadError| TrainError::Recipe(format!("model.init_from: {e}"));
+            if pretrained.keys().any(|name| name.starts_with("coca.")) {
+                model = params::load(model, "", &mut pretrained).map_err(fail)?;
+            } else {
+                let encoder = params::load(model.encoder, "encoder", &mut pretrained).map_err(fail)?;
+                model.encoder = encoder;
+            }
+        }
+        let prepare = Arc::new(MddPrepare::new(&config, augment, libraries)?);
+        Ok(Self {
+            config,
+            optimizer: recipe.optimizer.clone(),
+            model: Some(model),
+            prepare,
+            device: device.clone(),
+            tally: Tally::default(),
+        })
+    }
+
+    fn forward(model: &CcaMddModel, batch: &MddBatch, device: &Device, context: &mut Context) -> Output {
+        let features = &batch.features;
+        let rows = features.lengths.len();
+        let bins = features.values.len() / (rows * features.frames).max(1);
+        let data = TensorData::new(features.values.clone(), [rows, features.frames, bins]);
+        let canonical: Vec<Vec<u32>> = batch.labels.iter().map(Labels::canonical).collect();
+        model.forward(Tensor::from_data(data, device), &features.lengths, &canonical, context)
+    }
+
+    /// # Differences from the paper
+    /// The CTC loss is divided by the number of target phones, so that the three losses are means
+    /// per phone and β and γ do not depend on the length of utterances.
+    fn losses(&self, output: &Output, batch: &MddBatch) -> Losses {
+        let targets: Vec<Vec<u32>> = batch.labels.iter().map(|labels| labels.perceived.clone()).collect();
+        let count = targets.iter().map(Vec::len).sum::<usize>().max(1) as f64;
+        let decoder = ops::ctc_loss(output.decoder.clone(), &targets, &output.frames, BLANK);
+
+        let [rows, longest, _] = output.predictor.dims();
+        let device = output.predictor.device();
+        let slots = batch.labels.iter().map(|labels| labels.slots.len()).sum::<usize>().max(1) as f64;
+        let mut one_hot = vec![0f32; rows * longest * CLASSES];
+        let (mut badness, mut weights) = (vec![0f32; rows * longest], vec![0f32; rows * longest]);
+        for (row, labels) in batch.labels.iter().enumerate() {
+            for (i, slot) in labels.slots.iter().enumerate() {
+                let at = row * longest + i;
+                let weight = 1.0 + (self.config.loss.alpha as f32 - 1.0) * slot.badness;
+                weights[at] = weight;
+                badness[at] = slot.badness;
+                one_hot[at * CLASSES + slot.perceived.unwrap_or(DELETED) as usize] = weight;
+            }
+        }
+        let one_hot: Tensor<3> =
+            Tensor::from_data(TensorData::new(one_hot, [rows, longest, CLASSES]), &device);
+        let predictor = (ops::log_softmax(output.predictor.clone(), 2) * one_hot).sum() / -slots;
+
+        let badness: Tensor<2> = Tensor::from_data(TensorData::new(badness, [rows, longest]), &device);
+        let weights: Tensor<2> = Tensor::from_data(TensorData::new(weights, [rows, longest]), &device);
+        // −[e·ln σ(x) + (1 − e)·ln(1 − σ(x))] = max(x, 0) − e·x + ln(1 + exp(−|x|))
+        let x = output.state.clone();
+        let entropy = burn::tensor::activation::relu(x.clone()) - x.clone() * badness
+            + x.abs().neg().exp().log1p();
+        let state = (entropy * weights).sum() / slots;
+        Losses { decoder: decoder.sum() / count, state, predictor }
+    }
+
+    fn total(&self, losses: &Losses) -> Tensor<1> {
+        losses.decoder.clone()
+            + losses.state.clone() * self.config.loss.beta
+            + losses.predictor.clone() * self.config.loss.gamma
+    }
+}
+
+fn scalar(x: &Tensor<1>) -> f64 {
+    f64::from(x.clone().into_scalar::<f32>())
+}
+
+impl Task for CcaMddTask {
+    type Model = CcaMddModel;
+    type Prepare = MddPrepare;
+
+    fn preparer(&self) -> Arc<MddPrepare> {
+        self.prepare.clone()
+    }
+
+    #[allow(clippy::expect_used)]
+    fn model(&self) -> &CcaMddModel {
+        self.model.as_ref().expect("the model is only away inside map_model")
+    }
+
+    fn map_model(&mut self, update: &mut dyn FnMut(CcaMddModel) -> CcaMddModel) {
+        self.model = self.model.take().map(update);
+    }
+
+    fn forward_backward(
+        &mut self,
+        batch: &MddBatch,
+        _step: u64,
+        draw: Draw,
+    ) -> Result<StepOutput, TrainError> {
+        let key = draw.batch();
+        let mut context = Context::train(key.stream(Purpose::Dropout), key.stream(Purpose::LayerDrop));
+        let output = Self::forward(self.model(), batch, &self.device, &mut context);
+        let losses = self.losses(&output, batch);
+        let loss = self.total(&losses);
+        let metrics = vec![
+            Metric { name: "train/decoder", value: scalar(&losses.decoder) },
+            Metric { name: "train/state", value: scalar(&losses.state) },
+            Metric { name: "train/predictor", value: scalar(&losses.predictor) },
+        ];
+        Ok(StepOutput { loss: scalar(&loss), metrics, gradients: loss.backward() })
+    }
+
+    fn group(&self, name: &str, _step: u64) -> Group {
+        let AdamWConfig { weight_decay, encoder_weight_decay, .. } = self.optimizer;
+        let decay = if name.starts_with("encoder.") { encoder_weight_decay } else { None };
+        Group { lr_scale: 1.0, weight_decay: decay.unwrap_or(weight_decay), frozen: false }
+    }
+
+    fn validate(&mut self, batch: &MddBatch) -> Result<(), TrainError> {
+        let device = self.device.clone().without_autodiff();
+        let output = Self::forward(&self.model().valid(), batch, &device, &mut Context::eval());
+        let loss = scalar(&self.total(&self.losses(&output, batch)));
+        self.tally.loss += loss;
+        self.tally.batches += 1.0;
+        let host = |data: TensorData| data.try_to_vec::<f32>().map_err(|e| TrainError::Task(format!("{e:?}")));
+        let [_, frames, _] = output.decoder.dims();
+        let [_, longest] = output.state.dims();
+        let decoded = host(output.decoder.into_data())?;
+        let states = host(output.state.into_data())?;
+        for (row, labels) in batch.labels.iter().enumerate() {
+            let length = output.frames.get(row).copied().unwrap_or(frames);
+            let scores = &decoded[row * frames * CLASSES..][..length * CLASSES];
+            let said: Vec<u32> = greedy(scores, CLASSES, BLANK).iter().map(|token| token.id).collect();
+            self.tally.phones += ErrorCounts::of(&labels.perceived, &said);
+            let heard = said_for_each(&labels.canonical(), &said);
+            for (i, (slot, heard)) in labels.slots.iter().zip(heard).enumerate() {
+                let state = f64::from(states[row * longest + i]);
+                let bad = 1.0 / (1.0 + (-state).exp());
+                self.tally.judged.push((f64::from(slot.badness), bad, heard != Some(slot.canonical)));
+            }
+        }
+        Ok(())
+    }
+
+    fn finish_validation(&mut self) -> Vec<Metric> {
+        let Tally { loss, batches, phones, judged } = std::mem::take(&mut self.tally);
+        let pairs = || judged.iter().map(|&(truth, guess, _)| (truth, guess));
+        let streamed = f1(judged.iter().map(|&(truth, _, rejected)| (wrong(truth), rejected)));
+        let pooled = f1(judged.iter().map(|&(truth, guess, _)| (wrong(truth), guess > 0.5)));
+        let correlation = correlation(pairs());
+        vec![
+            Metric { name: "validation/pcc", value: correlation },
+            Metric { name: "validation/unexplained", value: 1.0 - correlation },
+            Metric { name: "validation/f1_state", value: pooled },
+            Metric { name: "validation/f1_stream", value: streamed },
+            Metric { name: "validation/per", value: phones.rate() },
+            Metric { name: "validation/loss", value: loss / batches.max(1.0) },
+        ]
+    }
+
+    fn selection(&self) -> &'static [&'static str] {
+        &["validation/unexplained", "validation/loss"]
+    }
+
+    fn export(&self) -> Result<(NamedTensors, Metadata), TrainError> {
+        let config = serde_json::to_string(&self.config).map_err(|e| TrainError::Task(e.to_string()))?;
+        let metadata = Metadata::from([
+            ("format".to_string(), "auricle-model-1".to_string()),
+            ("kind".to_string(), "cca_mdd".to_string()),
+            ("config".to_string(), config),
+        ]);
+        Ok((params::collect(self.model()), metadata))
+    }
+}
+
+/// Whether annotators call a phone of this badness mispronounced: a score below 0.5 of 2.
+fn wrong(badness: f64) -> bool {
+    2.0 * (1.0 - badness) < crate::MISPRONOUNCED_BELOW
+}
+
+/// F1 of (is wrong, is rejected).
+fn f1(pairs: impl Iterator<Item = (bool, bool)>) -> f64 {
+    let (mut hits, mut total) = (0.0, 0.0);
+    for (wrong, rejected) in pairs {
+        hits += 2.0 * f64::from(u8::from(wrong && rejected));
+        total += f64::from(u8::from(wrong)) + f64::from(u8::from(rejected));
+    }
+    if total == 0.0 { 0.0 } else { hits / total }
+}
+
+/// Pearson's correlation coefficient; 0 where one side does not vary.
+fn correlation(pairs: impl Iterator<Item = (f64, f64)>) -> f64 {
+    let pairs: Vec<(f64, f64)> = pairs.collect();
+    let n = pairs.len().max(1) as f64;
+    let (mx, my) = pairs.iter().fold((0.0, 0.0), |(a, b), (x, y)| (a + x / n, b + y / n));
+    let (mut xx, mut yy, mut xy) = (0.0, 0.0, 0.0);
+    for (x, y) in &pairs {
+        xx += (x - mx) * (x - mx);
+        yy += (y - my) * (y - my);
+        xy += (x - mx) * (y - my);
+    }
+    if xx * yy > 0.0 { xy / (xx * yy).sqrt() } else { 0.0 }
+}
