@@ -75,14 +75,16 @@ impl Conv1d {
     pub fn forward(&self, x: Tensor<3>, lengths: &[usize]) -> Tensor<3> {
         let [kernel, _, _] = self.weight.dims();
         let x = if kernel > 1 { zero_beyond(x, lengths) } else { x };
-        let right = (kernel - 1) / 2;
-        let options = Conv1dOptions {
-            stride: self.stride,
-            pad_left: if self.stride > 1 { right.saturating_sub(1) } else { right },
-            pad_right: right,
-            groups: 1,
-        };
+        let (pad_left, pad_right) = (self.pad_left(), (kernel - 1) / 2);
+        let options = Conv1dOptions { stride: self.stride, pad_left, pad_right, groups: 1 };
         ops::conv1d(x, self.weight.val(), self.bias.as_ref().map(|b| b.val()), options)
+    }
+
+    /// Frames of padding before the first.
+    pub fn pad_left(&self) -> usize {
+        let [kernel, _, _] = self.weight.dims();
+        let right = (kernel - 1) / 2;
+        if self.stride > 1 { right.saturating_sub(1) } else { right }
     }
 
     /// Valid output frames for each valid input length: `⌈length/stride⌉`.

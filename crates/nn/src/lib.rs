@@ -21,6 +21,7 @@ mod norm;
 pub mod params;
 mod positional;
 pub mod pytorch;
+pub mod streaming;
 mod transformer;
 pub mod weights;
 

@@ -15,5 +15,6 @@ mod fused;
 pub mod npu;
 pub mod ops;
 pub mod reference;
+pub mod rows;
 
 pub use device::{DeviceError, device};

@@ -8,7 +8,7 @@ use burn::tensor::module::linear as burn_linear;
 use burn::tensor::ops::{ConvOptions, PadMode};
 use burn::tensor::{Bool, Int, Tensor, TensorData, activation};
 
-use crate::ops::{AdamWStep, AttentionOptions, ContrastiveOutput, Conv1dOptions, Dropout};
+use crate::ops::{AdamWStep, AttentionOptions, ContrastiveOutput, Conv1dOptions, Dropout, alibi_slope};
 
 /// Stands for ln 0 where −∞ would breed NaN in gradients.
 const LOG_ZERO: f64 = -1e30;
@@ -141,7 +141,7 @@ pub fn attention(q: Tensor<3>, k: Tensor<3>, v: Tensor<3>, options: &AttentionOp
 fn position_bias(options: &AttentionOptions, queries: usize, keys: usize, like: &Tensor<3>) -> Tensor<4> {
     let values = (0..options.heads * queries * keys).map(|at| {
         let (head, query, key) = (at / (queries * keys), at / keys % queries, at % keys);
-        -options.slope(head) * (query as f32 + keys as f32 - queries as f32 - key as f32).abs()
+        -alibi_slope(head, options.heads) * (query as f32 + keys as f32 - queries as f32 - key as f32).abs()
     });
     let data = TensorData::new(values.collect::<Vec<f32>>(), [1, options.heads, queries, keys]);
     Tensor::from_data(data, (&like.device(), like.dtype()))

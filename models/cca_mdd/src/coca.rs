@@ -54,8 +54,8 @@ pub struct Coupled {
     pub frames: Tensor<3>,
     /// Text branch, `[B, M, D]`.
     pub phones: Tensor<3>,
-    /// `softmax_M(L)`, `[B, H, T, M]`.
-    pub scores: Tensor<4>,
+    /// L, mean over heads, `[B, T, M]`; hidden phones hold −10³⁰.
+    pub logits: Tensor<3>,
 }
 
 impl CoupledAttention {
@@ -106,6 +106,7 @@ impl CoupledAttention {
         let query = split(self.query.forward(f.clone()), frames) / (dim as f64).sqrt();
         let logits = query.matmul(split(self.key.forward(d.clone()), phones).swap_dims(2, 3));
         let logits = logits.mask_fill(no_phone, HIDDEN);
+        let mean_logits = logits.clone().mean_dim(1).reshape([batch, frames, phones]);
         let scores = softmax(logits.clone(), 3);
         let g = join(scores.clone().matmul(split(self.phone_value.forward(d.clone()), phones)), frames);
 
@@ -129,6 +130,6 @@ impl CoupledAttention {
             Some(norm) => norm.forward(input + output),
             None => output,
         };
-        Coupled { frames: finish(&self.frame_norm, f, g), phones: finish(&self.phone_norm, d, s), scores }
+        Coupled { frames: finish(&self.frame_norm, f, g), phones: finish(&self.phone_norm, d, s), logits: mean_logits }
     }
 }

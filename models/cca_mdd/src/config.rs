@@ -96,7 +96,7 @@ impl StackConfig {
     }
 }
 
-/// Weights of the losses (paper §2.3): `L = L_CTC + β·L_SC + γ·L_PP`.
+/// Weights of the losses: `L = L_CTC + β·L_SC + γ·L_PP + δ·L_align`, the first three those of paper §2.3.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LossConfig {
@@ -106,11 +106,15 @@ pub struct LossConfig {
     pub beta: f64,
     /// γ: weight of the phone predictor. Default: 0.5.
     pub gamma: f64,
+    /// δ: weight of the alignment loss, which is ours: the negative logarithm of the probability that the
+    /// frames walk through the canonical phones in order (CTC over places in the prompt, as in
+    /// arXiv 2108.10447 for speech synthesis). Default: 1.
+    pub delta: f64,
 }
 
 impl Default for LossConfig {
     fn default() -> Self {
-        Self { alpha: 5.0, beta: 1.0, gamma: 0.5 }
+        Self { alpha: 5.0, beta: 1.0, gamma: 0.5, delta: 1.0 }
     }
 }
 

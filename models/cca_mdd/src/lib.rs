@@ -5,14 +5,17 @@
 //! the frames that belong to it ([`CoupledAttention`]). A CTC decoder writes down what was said while
 //! the learner speaks; a phone predictor and a state classifier judge every canonical phone.
 
+mod assessor;
 mod batch;
 mod coca;
 mod config;
 pub mod inventory;
 mod model;
+mod session;
 mod slots;
 mod task;
 
+pub use assessor::Assessor;
 pub use batch::{MddBatch, MddPrepare};
 pub use coca::{Coupled, CoupledAttention};
 pub use config::{
@@ -20,5 +23,6 @@ pub use config::{
     streaming_front_end,
 };
 pub use model::{CcaMddModel, Output};
+pub use session::{Heard, MAX_PHONES, MAX_SECS, PhoneVerdict, Session, SessionError};
 pub use slots::{Labels, MISPRONOUNCED_BELOW, Slot, said_for_each};
 pub use task::CcaMddTask;

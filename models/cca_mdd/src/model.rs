@@ -55,8 +55,8 @@ pub struct Output {
     pub predictor: Tensor<3>,
     /// Logits of "mispronounced", `[B, M]`.
     pub state: Tensor<2>,
-    /// Frame-to-phone scores, `[B, H, T', M]`.
-    pub scores: Tensor<4>,
+    /// Logits of "this frame belongs to that phone", `[B, T', M]`.
+    pub alignment: Tensor<3>,
 }
 
 impl CcaMddModel {
@@ -112,10 +112,10 @@ impl CcaMddModel {
         let longest = frames.iter().copied().max().unwrap_or(padded).min(padded);
         let f = f.slice([0..batch, 0..longest, 0..width]);
         let (d, phones) = self.reference(canonical, context);
-        let Coupled { frames: g, phones: s, scores } = self.coca.forward(f, &frames, d, &phones);
+        let Coupled { frames: g, phones: s, logits: alignment } = self.coca.forward(f, &frames, d, &phones);
         let decoder = self.decode(g, &frames, context);
         let (predictor, state) = self.judge(s, &phones, context);
-        Output { decoder, frames, predictor, state, scores }
+        Output { decoder, frames, predictor, state, alignment }
     }
 
     /// The CTC decoder: `[B, T', D]` → logits `[B, T', classes]`.

@@ -35,11 +35,15 @@ struct Tally {
     judged: Vec<(f64, f64, bool)>,
 }
 
-/// The three losses.
+/// Logit of "this frame belongs to no phone" in the alignment loss.
+const BLANK_LOGIT: f32 = -1.0;
+
+/// The losses, means per phone.
 struct Losses {
     decoder: Tensor<1>,
     state: Tensor<1>,
     predictor: Tensor<1>,
+    alignment: Tensor<1>,
 }
 
 impl CcaMddTask {
@@ -120,13 +124,21 @@ impl CcaMddTask {
         let entropy = burn::tensor::activation::relu(x.clone()) - x.clone() * badness
             + x.abs().neg().exp().log1p();
         let state = (entropy * weights).sum() / slots;
-        Losses { decoder: decoder.sum() / count, state, predictor }
+
+        let [_, frames, _] = output.alignment.dims();
+        let places: Vec<Vec<u32>> =
+            batch.labels.iter().map(|labels| (0..labels.slots.len() as u32).collect()).collect();
+        let none = Tensor::full([rows, frames, 1], BLANK_LOGIT, &device);
+        let logits = Tensor::cat(vec![output.alignment.clone(), none], 2);
+        let alignment = ops::ctc_loss(logits, &places, &output.frames, longest as u32).sum() / slots;
+        Losses { decoder: decoder.sum() / count, state, predictor, alignment }
     }
 
     fn total(&self, losses: &Losses) -> Tensor<1> {
         losses.decoder.clone()
             + losses.state.clone() * self.config.loss.beta
             + losses.predictor.clone() * self.config.loss.gamma
+            + losses.alignment.clone() * self.config.loss.delta
     }
 }
 
@@ -166,6 +178,7 @@ impl Task for CcaMddTask {
             Metric { name: "train/decoder", value: scalar(&losses.decoder) },
             Metric { name: "train/state", value: scalar(&losses.state) },
             Metric { name: "train/predictor", value: scalar(&losses.predictor) },
+            Metric { name: "train/alignment", value: scalar(&losses.alignment) },
         ];
         Ok(StepOutput { loss: scalar(&loss), metrics, gradients: loss.backward() })
     }

@@ -11,7 +11,7 @@ use rayon::prelude::*;
 use super::elementwise;
 use super::gemm::{Shared, Threads, View, ViewMut, gemm};
 use super::softmax;
-use crate::ops::{AttentionOptions, dropout_key};
+use crate::ops::{AttentionOptions, alibi_slope, dropout_key};
 
 /// Elements of a block of scores: 512 KiB.
 const BLOCK: usize = 128 * 1024;
@@ -109,7 +109,7 @@ impl<'a> Head<'a> {
         let out = ViewMut::new(scores, rows, cols, cols.max(1));
         gemm(out, false, self.scale(), self.query_view(q, block), self.key_view(k, block).t(), Threads::One);
         if self.options.alibi {
-            let slope = self.options.slope(self.head);
+            let slope = alibi_slope(self.head, self.options.heads);
             for (row, query) in scores.chunks_exact_mut(cols.max(1)).zip(block.queries.clone()) {
                 let position = query as f32 + self.sizes.keys as f32 - self.sizes.queries as f32;
                 for (score, key) in row.iter_mut().zip(block.keys.clone()) {

@@ -21,6 +21,7 @@ pub mod gemm;
 pub mod norm;
 pub mod optimizer;
 pub mod reduce;
+pub mod rows;
 pub mod softmax;
 mod tile;
 

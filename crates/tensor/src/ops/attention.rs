@@ -35,11 +35,6 @@ impl AttentionOptions {
         Self { heads, ..Self::default() }
     }
 
-    /// The slope of head `head`'s position bias.
-    pub(crate) fn slope(&self, head: usize) -> f32 {
-        (-8.0 * (head + 1) as f32 / self.heads as f32).exp2()
-    }
-
     /// The keys that query `i` of row `b` may look at.
     pub(crate) fn visible(&self, b: usize, i: usize, queries: usize, keys: usize) -> std::ops::Range<usize> {
         let valid = self.key_lengths.as_ref().map_or(keys, |lengths| lengths[b].min(keys));
@@ -49,6 +44,11 @@ impl AttentionOptions {
         let start = self.left_context.map_or(0, |left| next.saturating_sub(queries + 1 + left));
         start.min(end)..end
     }
+}
+
+/// The slope of the position bias of one of `heads` heads, `2^(−8(h+1)/H)`.
+pub fn alibi_slope(head: usize, heads: usize) -> f32 {
+    (-8.0 * (head + 1) as f32 / heads as f32).exp2()
 }
 
 /// `softmax(q·kᵀ / √Dh + bias) · v` per head. A query that may look at nothing gives zeros.

@@ -20,7 +20,7 @@ mod optimizer;
 mod softmax;
 
 pub use activation::gelu;
-pub use attention::{AttentionOptions, attention};
+pub use attention::{AttentionOptions, alibi_slope, attention};
 pub use contrastive::{ContrastiveOutput, contrastive_loss};
 pub use conv::{Conv1dOptions, conv1d};
 pub use ctc::ctc_loss;

@@ -1,0 +1,166 @@
+//! Law 1 for mispronunciation detection: from samples to verdicts, a stream gives what the whole
+//! recording gives, however it is cut, and no frame waits for more than the look-ahead.
+
+#![allow(clippy::unwrap_used)] // helpers of tests may fail like tests
+
+use auricle_audio::{MelFrontEnd, StreamingMel};
+use auricle_cca_mdd::inventory::{BLANK, CLASSES};
+use auricle_cca_mdd::{Assessor, CcaMddConfig, CcaMddModel, Output, PhoneVerdict, Session};
+use auricle_nn::streaming::StreamingEncoder;
+use auricle_nn::{Context, Initializer};
+use auricle_rng::{Key, Purpose, Stream};
+use burn::tensor::{Device, Tensor, TensorData};
+use proptest::prelude::*;
+use std::sync::Arc;
+
+const MODEL: &str = r#"
+reference = { layers = 1, heads = 2, feed_forward = 48 }
+coca = { heads = 2 }
+decoder = { layers = 2, heads = 2, feed_forward = 48, left_context = 5 }
+decoder_hidden = 24
+predictor = { layers = 1, heads = 2, feed_forward = 48 }
+classifier = { layers = 1, heads = 2, feed_forward = 48 }
+
+[encoder]
+bins = 80
+
+[[encoder.stages]]
+convs = [
+  { channels = 24, kernel = 3, activation = true },
+  { channels = 24, kernel = 3, stride = 2, activation = true },
+  { channels = 20 },
+]
+transformer = { layers = 1, heads = 2, feed_forward = 32, alibi = true, causal = true, left_context = 9 }
+
+[[encoder.stages]]
+convs = [
+  { channels = 32, kernel = 3, activation = true },
+  { channels = 32, kernel = 3, stride = 2, activation = true },
+  { channels = 32 },
+]
+transformer = { layers = 2, heads = 4, feed_forward = 48, alibi = true, causal = true, norm = { depth_scaled_sandwich = { attention = 0.283, feed_forward = 0.432 } } }
+"#;
+
+const PHONES: [u32; 7] = [3, 17, 3, 38, 0, 25, 11];
+
+struct Fixture {
+    config: CcaMddConfig,
+    model: CcaMddModel,
+    assessor: Arc<Assessor>,
+}
+
+fn stream(seed: u64) -> Stream {
+    Key::new(seed).stream(Purpose::Test)
+}
+
+fn fixture() -> Fixture {
+    let device: Device = auricle_tensor::device("cpu").unwrap();
+    let config: CcaMddConfig = toml::from_str(MODEL).unwrap();
+    let model = CcaMddModel::new(&config, &mut Initializer::new(&mut stream(1), &device));
+    let assessor = Arc::new(Assessor::new(config.clone(), model.clone(), &device).unwrap());
+    Fixture { config, model, assessor }
+}
+
+fn noise(samples: usize, seed: u64) -> Vec<f32> {
+    let mut draws = stream(seed);
+    (0..samples).map(|i| (0.3 * (i as f32 * 0.05).sin()) + 0.1 * draws.normal() as f32).collect()
+}
+
+/// The whole recording at once.
+fn offline(fixture: &Fixture, samples: &[f32]) -> Output {
+    let mel = MelFrontEnd::new(fixture.config.front_end.clone()).unwrap();
+    let mut mel = mel.compute(samples, samples.len(), None).unwrap();
+    let frames = mel.num_frames.next_multiple_of(16);
+    mel.data.resize(frames * 80, f32::NAN);
+    let input = Tensor::<3>::from_data(TensorData::new(mel.data, [1, frames, 80]), &Device::flex());
+    fixture.model.forward(input, &[mel.num_frames], &[PHONES.to_vec()], &mut Context::eval())
+}
+
+/// In pieces, whose lengths are drawn.
+fn streamed(fixture: &Fixture, samples: &[f32], longest: usize, seed: u64) -> (Session, Vec<PhoneVerdict>) {
+    let mut session = Session::new(fixture.assessor.clone(), PHONES.to_vec()).unwrap();
+    let mut draws = stream(seed);
+    let mut left = samples;
+    while !left.is_empty() {
+        let (piece, rest) = left.split_at((1 + draws.below(longest)).min(left.len()));
+        session.push(piece).unwrap();
+        left = rest;
+    }
+    let verdicts = session.finish().unwrap();
+    (session, verdicts)
+}
+
+fn values<const D: usize>(x: Tensor<D>) -> Vec<f32> {
+    x.into_data().try_to_vec().unwrap()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(12))]
+
+    #[test]
+    fn a_stream_gives_what_the_recording_gives(
+        samples in 3_000usize..30_000, longest in 1usize..4_000, seed in 0u64..1_000,
+    ) {
+        let fixture = fixture();
+        let sound = noise(samples, seed);
+        let whole = offline(&fixture, &sound);
+        let (session, verdicts) = streamed(&fixture, &sound, longest.max(50), seed + 1);
+        prop_assert_eq!(session.frames(), whole.frames[0]);
+
+        let decoded = values(whole.decoder);
+        let tokens = auricle_decode::greedy(&decoded[..whole.frames[0] * CLASSES], CLASSES, BLANK);
+        let said: Vec<_> = tokens.iter().map(|t| (t.id, t.start_frame, t.end_frame)).collect();
+        let heard: Vec<_> = session.heard().iter().map(|h| (h.phone, h.start_frame, h.end_frame)).collect();
+        prop_assert_eq!(said, heard);
+
+        let state = values(whole.state);
+        prop_assert_eq!(verdicts.len(), PHONES.len());
+        for (verdict, state) in verdicts.iter().zip(state) {
+            let goodness = 1.0 / (1.0 + state.exp());
+            prop_assert!((verdict.goodness - goodness).abs() < 2e-5, "{} {goodness}", verdict.goodness);
+        }
+        // However it is cut: the same bits.
+        let (_, again) = streamed(&fixture, &sound, 777, seed + 2);
+        prop_assert_eq!(verdicts, again);
+    }
+}
+
+#[test]
+fn frames_wait_for_the_look_ahead_and_no_longer() {
+    let fixture = fixture();
+    let mut encoder = StreamingEncoder::new(&fixture.model.encoder).unwrap();
+    // 10 + 10 + 20 + 20 ms at 10 ms a frame.
+    assert_eq!(encoder.lookahead(), 6);
+    let mut mel = StreamingMel::new(fixture.config.front_end.clone()).unwrap();
+    let mut features = Vec::new();
+    mel.push(&noise(20_000, 3), &mut features).unwrap();
+    let mut out = Vec::new();
+    for (i, frame) in features.chunks_exact(80).enumerate() {
+        encoder.push(frame, &mut out);
+        // Frame t covers inputs 4t..4t+4 and waits for six more.
+        let complete = (i + 1).saturating_sub(6) / 4;
+        assert_eq!(out.len() / 32, complete, "after {} feature frames", i + 1);
+    }
+    // What comes later changes nothing that is out, not even NaN.
+    let mut other = StreamingEncoder::new(&fixture.model.encoder).unwrap();
+    let mut early = Vec::new();
+    let cut = 40 * 80;
+    other.push(&features[..cut], &mut early);
+    other.push(&vec![f32::NAN; 80 * 20], &mut Vec::new());
+    assert_eq!(early[..], out[..early.len()]);
+    assert!(early.len() / 32 == (40 - 6) / 4);
+}
+
+#[test]
+fn a_session_refuses_what_it_cannot_judge() {
+    let fixture = fixture();
+    let new = |phones: Vec<u32>| Session::new(fixture.assessor.clone(), phones).map(|_| ());
+    assert!(new(vec![]).unwrap_err().to_string().contains("0 phones"));
+    assert!(new(vec![1; 2_000]).unwrap_err().to_string().contains("2000 phones"));
+    let mut session = Session::new(fixture.assessor.clone(), PHONES.to_vec()).unwrap();
+    assert!(session.push(&[f32::NAN]).is_err());
+    assert!(session.push(&vec![0.0; 16_000 * 121]).unwrap_err().to_string().contains("longer than 120 s"));
+    // Still usable; but too short to be judged.
+    session.push(&[0.0; 100]).unwrap();
+    assert!(session.finish().is_err());
+}
