@@ -4,6 +4,9 @@ use super::{Dense, Norm, StreamingError};
 use crate::{TransformerBlock, TransformerLayer};
 use auricle_tensor::{ops::alibi_slope, rows};
 
+/// Frames that go through a layer together, where so many came: its weights are read once for all of them.
+const BLOCK: usize = 32;
+
 /// A causal [`TransformerBlock`] with the keys and values of the frames that the next one looks at.
 #[derive(Debug, Clone)]
 pub struct StreamingTransformer {
@@ -73,13 +76,13 @@ impl StreamingTransformer {
 
     /// Frames in, as many frames appended to `out`.
     pub fn push(&mut self, frames: &mut [f32], width: usize, out: &mut Vec<f32>) {
-        for frame in frames.chunks_exact_mut(width) {
+        for block in frames.chunks_mut(BLOCK * width) {
             for layer in &mut self.layers {
-                layer.step(frame, &mut self.work);
+                layer.step(block, width, &mut self.work);
             }
             let at = out.len();
-            out.resize(at + width, 0.0);
-            self.norm.forward_into(frame, &mut out[at..]);
+            out.resize(at + block.len(), 0.0);
+            self.norm.forward_into(block, &mut out[at..]);
         }
     }
 }
@@ -111,14 +114,18 @@ impl Layer {
         })
     }
 
-    /// One frame through the layer, in place.
-    fn step(&mut self, x: &mut [f32], work: &mut Work) {
+    /// Frames through the layer, in place.
+    fn step(&mut self, x: &mut [f32], width: usize, work: &mut Work) {
         self.attention_norm.forward(x, &mut work.normed);
         self.query.forward(&work.normed, &mut work.query);
         self.key.forward(&work.normed, &mut work.key);
         self.value.forward(&work.normed, &mut work.value);
-        self.remember(&work.key, &work.value);
-        self.attend(work);
+        work.mixed.clear();
+        work.mixed.resize(x.len(), 0.0);
+        for row in (0..x.len()).step_by(width).map(|at| at..at + width) {
+            self.remember(&work.key[row.clone()], &work.value[row.clone()]);
+            self.attend(&work.query[row.clone()], &mut work.mixed[row], &mut work.weights);
+        }
         self.output.forward(&work.mixed, &mut work.output);
         add_normed(x, &self.attention_post_norm, &work.output, &mut work.post);
 
@@ -144,9 +151,9 @@ impl Layer {
         self.frames += 1;
     }
 
-    /// Attention of the newest frame over the cache; `work.mixed` takes the result.
-    fn attend(&self, work: &mut Work) {
-        let width = work.query.len();
+    /// Attention of the newest frame over the cache, added to `mixed`.
+    fn attend(&self, query: &[f32], mixed: &mut [f32], weights: &mut Vec<f32>) {
+        let width = query.len();
         let dim = width / self.heads;
         let scale = 1.0 / (dim as f32).sqrt();
         let newest = self.frames - 1;
@@ -155,20 +162,18 @@ impl Layer {
             Some(kept) => (newest - age) % kept,
             None => newest - age,
         };
-        work.mixed.clear();
-        work.mixed.resize(width, 0.0);
-        work.weights.resize(count, 0.0);
+        weights.resize(count, 0.0);
         for head in 0..self.heads {
             let columns = head * dim..(head + 1) * dim;
             let slope = alibi_slope(head, self.heads);
-            let query = &work.query[columns.clone()];
-            for (age, weight) in work.weights.iter_mut().enumerate() {
+            let query = &query[columns.clone()];
+            for (age, weight) in weights.iter_mut().enumerate() {
                 let key = &self.keys[place(age) * width..][columns.clone()];
                 *weight = rows::dot(query, key) * scale - slope * age as f32;
             }
-            rows::softmax(&mut work.weights);
-            let mixed = &mut work.mixed[columns.clone()];
-            for (age, &weight) in work.weights.iter().enumerate() {
+            rows::softmax(weights);
+            let mixed = &mut mixed[columns.clone()];
+            for (age, &weight) in weights.iter().enumerate() {
                 rows::add_scaled(mixed, weight, &self.values[place(age) * width..][columns.clone()]);
             }
         }

@@ -1,0 +1,94 @@
+//! Speed on a stream, one core: the Transformer step of the comparison with PyTorch
+//! (`benches/vs_pytorch/streaming.py`), and a session of mispronunciation detection. One JSON line each.
+//!
+//! `cargo run --release -p auricle-benches --bin streaming -- [rounds]`
+
+use anyhow::{Context as _, Result};
+use auricle_benches::noise;
+use auricle_cca_mdd::{Assessor, CcaMddConfig, CcaMddModel, Session};
+use auricle_nn::streaming::StreamingTransformer;
+use auricle_nn::{Initializer, TransformerBlock, TransformerConfig};
+use auricle_rng::{Key, Purpose};
+use auricle_tensor::allocator::{Allocator, keep_pages};
+use burn::tensor::Device;
+use serde_json::json;
+use std::sync::Arc;
+use std::time::Instant;
+
+#[global_allocator]
+static ALLOCATOR: Allocator = Allocator;
+
+/// Milliseconds at shares of the sorted times.
+fn percentile(times: &mut [f64], share: f64) -> f64 {
+    times.sort_by(f64::total_cmp);
+    times.get(((times.len() as f64 - 1.0) * share) as usize).copied().unwrap_or(0.0)
+}
+
+fn transformer_step(rounds: usize) -> Result<()> {
+    let config: TransformerConfig = toml::from_str(
+        "layers = 12\nheads = 8\nfeed_forward = 2048\nalibi = true\ncausal = true\nleft_context = 63",
+    )?;
+    let width = 512;
+    let device = Device::flex();
+    let mut stream = Key::new(1).stream(Purpose::Init);
+    let block = TransformerBlock::new(width, &config, &mut Initializer::new(&mut stream, &device));
+    let mut step = StreamingTransformer::new(&block)?;
+    let mut out = Vec::new();
+    let input = noise(1, 4 * width, 1.0);
+    let mut times = Vec::new();
+    for _ in 0..rounds + 16 {
+        let mut frames = input.clone();
+        out.clear();
+        let started = Instant::now();
+        step.push(&mut frames, width, &mut out);
+        times.push(started.elapsed().as_secs_f64() * 1e3);
+    }
+    times.drain(..16);
+    let (median, slow) = (percentile(&mut times, 0.5), percentile(&mut times, 0.99));
+    println!("{}", json!({"name": "transformer 12×512, 4 frames", "p50_ms": median, "p99_ms": slow}));
+    Ok(())
+}
+
+fn mdd_session(rounds: usize) -> Result<()> {
+    let recipe: toml::Table =
+        std::fs::read_to_string("recipes/speechocean762/model_small.toml")?.parse().context("recipe")?;
+    let config: CcaMddConfig = recipe.get("model").context("no model")?.clone().try_into()?;
+    let device = Device::flex();
+    let mut stream = Key::new(1).stream(Purpose::Init);
+    let model = CcaMddModel::new(&config, &mut Initializer::new(&mut stream, &device));
+    let assessor = Arc::new(Assessor::new(config, model, &device)?);
+    let secs = 10usize;
+    let sound = noise(2, secs * 16_000, 0.1);
+    let (mut times, mut ends, mut total) = (Vec::new(), Vec::new(), 0.0);
+    for _ in 0..rounds.div_ceil(50) {
+        let mut session = Session::new(assessor.clone(), (0..40).map(|i| i % 39).collect())?;
+        for chunk in sound.chunks(640) {
+            let started = Instant::now();
+            session.push(chunk)?;
+            let took = started.elapsed().as_secs_f64() * 1e3;
+            times.push(took);
+            total += took;
+        }
+        let started = Instant::now();
+        session.finish()?;
+        let took = started.elapsed().as_secs_f64() * 1e3;
+        ends.push(took);
+        total += took;
+    }
+    let factor = total / 1e3 / (secs * ends.len()) as f64;
+    println!(
+        "{}",
+        json!({
+            "name": "mispronunciation detection, 40 ms of sound", "p50_ms": percentile(&mut times, 0.5),
+            "p99_ms": percentile(&mut times, 0.99), "end_ms": percentile(&mut ends, 0.5), "real_time_factor": factor,
+        })
+    );
+    Ok(())
+}
+
+fn main() -> Result<()> {
+    keep_pages();
+    let rounds = std::env::args().nth(1).map_or(Ok(200), |rounds| rounds.parse())?;
+    transformer_step(rounds)?;
+    mdd_session(rounds)
+}
