@@ -1,4 +1,4 @@
-//! Transcripts: normalisation, tokenizers, edit alignment, error rates.
+//! Transcripts: normalisation, tokenizers, edit alignment, error rates; phones and what learners make of them.
 //!
 //! # Nomenclature
 //! A *piece* is a string of the vocabulary, a *token* its number. The *reference* is what should
@@ -6,12 +6,14 @@
 
 mod align;
 mod normalise;
+pub mod phones;
 mod report;
 mod score;
 mod tokenizer;
 
 pub use align::{Alignment, Edit, align};
 pub use normalise::{Oddity, normalise, oddities};
+pub use phones::{Perceived, Phone, Slot};
 pub use report::{Breakdown, Confusion, SpeakerErrors, WordCount, breakdown, report};
 pub use score::{ErrorCounts, Paired, Scored, bootstrap_interval, cer, pair, wer};
 pub use tokenizer::{Tokenizer, TokenizerError, TokenizerKind, TrainOptions};
