@@ -5,6 +5,8 @@
 //! have been recognised, the *hypothesis* what was.
 
 mod align;
+mod g2p;
+mod lexicon;
 mod normalise;
 pub mod phones;
 mod report;
@@ -12,6 +14,8 @@ mod score;
 mod tokenizer;
 
 pub use align::{Alignment, Edit, align};
+pub use g2p::{Candidate, G2p, G2pConfig, G2pError};
+pub use lexicon::{Lexicon, LexiconError, Pronunciation};
 pub use normalise::{Oddity, normalise, oddities};
 pub use phones::{Perceived, Phone, Slot};
 pub use report::{Breakdown, Confusion, SpeakerErrors, WordCount, breakdown, report};

@@ -82,10 +82,11 @@ impl Lexicon {
     pub fn read(path: &Path) -> Result<Self, LexiconError> {
         let io = |source| LexiconError::Io { path: path.into(), source };
         let file = std::fs::File::open(path).map_err(io)?;
-        Self::read_lines(std::io::BufReader::new(file), &path.display().to_string()).map_err(|error| match error
-        {
-            LexiconError::Io { source, .. } => io(source),
-            other => other,
+        Self::read_lines(std::io::BufReader::new(file), &path.display().to_string()).map_err(|error| {
+            match error {
+                LexiconError::Io { source, .. } => io(source),
+                other => other,
+            }
         })
     }
 
