@@ -7,6 +7,7 @@
 mod align;
 mod g2p;
 mod lexicon;
+pub mod mdd;
 mod normalise;
 pub mod phones;
 mod prompt;
