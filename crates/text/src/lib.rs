@@ -1,17 +1,26 @@
-//! Transcripts: normalisation, tokenizers, edit alignment, error rates.
+//! Transcripts: normalisation, tokenizers, edit alignment, error rates; phones and what learners make of them.
 //!
 //! # Nomenclature
 //! A *piece* is a string of the vocabulary, a *token* its number. The *reference* is what should
 //! have been recognised, the *hypothesis* what was.
 
 mod align;
+mod g2p;
+mod lexicon;
+pub mod mdd;
 mod normalise;
+pub mod phones;
+mod prompt;
 mod report;
 mod score;
 mod tokenizer;
 
 pub use align::{Alignment, Edit, align};
+pub use g2p::{Candidate, G2p, G2pConfig, G2pError};
+pub use lexicon::{Lexicon, LexiconError, Pronunciation};
 pub use normalise::{Oddity, normalise, oddities};
+pub use phones::{Perceived, Phone, Slot};
+pub use prompt::{Prompt, PromptError, PromptWord, Pronouncer, Source};
 pub use report::{Breakdown, Confusion, SpeakerErrors, WordCount, breakdown, report};
 pub use score::{ErrorCounts, Paired, Scored, bootstrap_interval, cer, pair, wer};
 pub use tokenizer::{Tokenizer, TokenizerError, TokenizerKind, TrainOptions};
