@@ -2,6 +2,7 @@
 
 use anyhow::{Context as _, Result, bail};
 use auricle_asr::CtcConfig;
+use auricle_audio::{MelConfig, MelFrontEnd};
 use auricle_data::doctor::{self, CheckConfig, CheckReport, Finding, Set};
 use auricle_data::{Manifest, Utterance, read_any};
 use auricle_text::Tokenizer;
@@ -29,6 +30,25 @@ Exits with status 1 where there are errors.")]
   auricle data convert kaldi/data/train --out data/train.jsonl
   auricle data convert cuts.jsonl.gz --out data/cuts.jsonl")]
     Convert(Convert),
+    /// Mean and standard deviation of every mel bin: the normalisation of a streaming front end.
+    #[command(after_help = "Example:
+  auricle data stats data/speechocean762/train.jsonl --bins 80
+
+Prints the line `norm = { fixed = … }` for the recipe's [model.front_end].")]
+    Stats(Stats),
+}
+
+#[derive(clap::Args)]
+pub struct Stats {
+    /// Manifests, or anything that can be read.
+    #[arg(required = true)]
+    inputs: Vec<PathBuf>,
+    /// Mel bins.
+    #[arg(long, default_value_t = 80)]
+    bins: usize,
+    /// Read this many utterances, spread evenly.
+    #[arg(long, default_value_t = 500)]
+    utterances: usize,
 }
 
 #[derive(clap::Args)]
@@ -68,6 +88,7 @@ pub struct Convert {
 pub fn run(command: &Command) -> Result<ExitCode> {
     match command {
         Command::Check(args) => check(args),
+        Command::Stats(args) => stats(args),
         Command::Convert(args) => {
             let utterances = read_any(&args.input)?;
             Manifest::write(&args.out, &utterances)?;
@@ -85,6 +106,36 @@ pub fn run(command: &Command) -> Result<ExitCode> {
             Ok(ExitCode::FAILURE)
         }
     }
+}
+
+/// Statistics of the streaming front end without normalisation.
+fn stats(args: &Stats) -> Result<ExitCode> {
+    let utterances = auricle_data::read_all(&args.inputs)?;
+    let config = MelConfig { num_bins: args.bins, ..auricle_cca_mdd::streaming_front_end() };
+    let front_end = MelFrontEnd::new(config)?;
+    let step = utterances.len().div_ceil(args.utterances.max(1)).max(1);
+    let (mut count, mut sums) = (0.0, vec![(0.0, 0.0); args.bins]);
+    for utterance in utterances.iter().step_by(step) {
+        let samples = utterance.samples(front_end.config().sample_rate)?;
+        let mel = front_end.compute(&samples, samples.len(), None)?;
+        for frame in mel.frames() {
+            count += 1.0;
+            for ((sum, square), value) in sums.iter_mut().zip(frame) {
+                *sum += f64::from(*value);
+                *square += f64::from(*value).powi(2);
+            }
+        }
+    }
+    if count == 0.0 {
+        bail!("no speech to measure");
+    }
+    let list = |values: Vec<f64>| -> String {
+        values.iter().map(|value| format!("{value:.2}")).collect::<Vec<_>>().join(", ")
+    };
+    let mean = sums.iter().map(|(sum, _)| sum / count).collect();
+    let std = sums.iter().map(|(sum, square)| (square / count - (sum / count).powi(2)).max(0.0).sqrt()).collect();
+    println!("norm = {{ fixed = {{ mean = [{}], std = [{}] }} }}", list(mean), list(std));
+    Ok(ExitCode::SUCCESS)
 }
 
 fn check(args: &Check) -> Result<ExitCode> {

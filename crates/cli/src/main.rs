@@ -9,6 +9,8 @@ mod encode;
 mod eval;
 mod import;
 mod interrupt;
+mod lexicon;
+mod mdd;
 mod model;
 mod npu;
 mod prepare;
@@ -43,6 +45,9 @@ enum Command {
     Decode(decode::Args),
     /// Extract representations of an encoder.
     Encode(encode::Args),
+    /// Judge pronunciation.
+    #[command(subcommand)]
+    Mdd(mdd::Command),
     /// Score hypotheses against references.
     #[command(subcommand)]
     Eval(eval::Command),
@@ -51,6 +56,9 @@ enum Command {
     /// Check and convert data.
     #[command(subcommand)]
     Data(data::Command),
+    /// Pronunciations: letter-to-sound models, phones of texts.
+    #[command(subcommand)]
+    Lexicon(lexicon::Command),
     /// Train and inspect tokenizers.
     #[command(subcommand)]
     Tokenizer(tokenizer::Command),
@@ -73,6 +81,8 @@ fn main() -> std::process::ExitCode {
         Command::Train(args) => train::run(&args),
         Command::Decode(args) => decode::run(&args),
         Command::Encode(args) => encode::run(&args),
+        Command::Mdd(command) => mdd::run(&command),
+        Command::Lexicon(command) => lexicon::run(&command),
         Command::Eval(command) => eval::run(&command),
         Command::Prepare(args) => prepare::run(&args),
         Command::Data(command) => data::run(&command),

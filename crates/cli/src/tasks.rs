@@ -183,7 +183,7 @@ pub fn find_model(name: &Path) -> Result<PathBuf> {
 
 /// Folders that hold shipped models: `$AURICLE_MODELS`, `models/pretrained` below the working
 /// directory and below every folder above the program.
-fn model_roots() -> Vec<PathBuf> {
+pub fn model_roots() -> Vec<PathBuf> {
     let mut roots: Vec<PathBuf> = std::env::var_os("AURICLE_MODELS").map(PathBuf::from).into_iter().collect();
     roots.push(PathBuf::from("models/pretrained"));
     if let Ok(program) = std::env::current_exe() {

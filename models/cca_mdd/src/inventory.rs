@@ -1,43 +1,36 @@
-//! Class numbers of phones.
+//! Class numbers of phones: the place in [`Phone::ALL`], then two more.
 
-/// The phones of CMUdict; the place in this list is the class number.
-pub const SYMBOLS: [&str; 39] = [
-    "AA", "AE", "AH", "AO", "AW", "AY", "B", "CH", "D", "DH", "EH", "ER", "EY", "F", "G", "HH", "IH", "IY", "JH", "K",
-    "L", "M", "N", "NG", "OW", "OY", "P", "R", "S", "SH", "T", "TH", "UH", "UW", "V", "W", "Y", "Z", "ZH",
-];
-/// Number of phones.
-pub const PHONES: usize = SYMBOLS.len();
+use auricle_text::phones::Phone;
+
 /// A sound that is none of the phones, or is not known.
-pub const ERR: u32 = 39;
+pub const ERR: u32 = Phone::COUNT as u32;
 /// The CTC decoder's class for "no phone".
-pub const BLANK: u32 = 40;
+pub const BLANK: u32 = ERR + 1;
 /// The phone predictor's class for a canonical phone that was not said.
-pub const DELETED: u32 = 40;
+pub const DELETED: u32 = ERR + 1;
 /// Number of classes of the CTC decoder, of the phone predictor and of the phone embedding.
-pub const CLASSES: usize = 41;
+pub const CLASSES: usize = Phone::COUNT + 2;
 
-/// The class of a phone symbol; stress digits and case do not matter.
-pub fn class(symbol: &str) -> Option<u32> {
-    let plain = symbol.trim_end_matches(|c: char| c.is_ascii_digit());
-    match SYMBOLS.iter().position(|known| known.eq_ignore_ascii_case(plain)) {
-        Some(at) => Some(at as u32),
-        None if plain.eq_ignore_ascii_case("err") || plain.eq_ignore_ascii_case("<unk>") => Some(ERR),
-        None => None,
+/// The class of a phone's name in a manifest; stress and case do not matter.
+pub fn class(name: &str) -> Option<u32> {
+    match Phone::parse(name) {
+        Some(phone) => Some(phone.index() as u32),
+        None => ["err", "<unk>"].iter().any(|known| known.eq_ignore_ascii_case(name)).then_some(ERR),
     }
 }
 
-/// The symbol of a class of the CTC decoder or the phone predictor.
-pub fn symbol(class: u32) -> &'static str {
-    match class {
-        ERR => "err",
-        DELETED => "<del>",
-        _ => SYMBOLS.get(class as usize).copied().unwrap_or("err"),
-    }
+/// The phone of a class, where it is one.
+pub fn phone(class: u32) -> Option<Phone> {
+    Phone::from_index(class as usize)
 }
 
-/// Whether a phone is a vowel.
-pub fn is_vowel(class: u32) -> bool {
-    SYMBOLS.get(class as usize).is_some_and(|symbol| symbol.starts_with(['A', 'E', 'I', 'O', 'U']))
+/// What to call a class of the phone predictor or a heard sound.
+pub fn name(class: u32) -> &'static str {
+    match (phone(class), class) {
+        (Some(phone), _) => phone.name(),
+        (None, DELETED) => "<del>",
+        _ => "err",
+    }
 }
 
 #[cfg(test)]
@@ -45,14 +38,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_symbol_has_its_class() {
-        for (i, name) in SYMBOLS.iter().enumerate() {
-            assert_eq!(class(name), Some(i as u32));
-            assert_eq!(symbol(i as u32), *name);
+    fn every_class_has_its_name() {
+        for (i, phone) in Phone::ALL.iter().enumerate() {
+            assert_eq!(class(phone.name()), Some(i as u32));
+            assert_eq!(name(i as u32), phone.name());
         }
-        assert_eq!(class("ah0"), class("AH"));
-        assert_eq!(class("<unk>"), Some(ERR));
-        assert_eq!(class("QX"), None);
-        assert_eq!((0..PHONES as u32).filter(|&p| is_vowel(p)).count(), 15);
+        assert_eq!(class("AH0"), class("ah"));
+        assert_eq!((class("<unk>"), class("QX")), (Some(ERR), None));
+        assert_eq!((name(ERR), name(DELETED)), ("err", "<del>"));
     }
 }

@@ -1,9 +1,10 @@
 //! What a learner should have said, phone by phone, what was said, and the corruption of prompts.
 
 use crate::ExposureConfig;
-use crate::inventory::{self, ERR, PHONES, is_vowel};
+use crate::inventory::{self, ERR};
 use auricle_data::Utterance;
 use auricle_rng::Stream;
+use auricle_text::phones::Phone;
 use auricle_text::{Edit, align};
 
 /// One canonical phone with what is known of its pronunciation.
@@ -88,7 +89,7 @@ impl Labels {
         let mut slots = Vec::with_capacity(self.slots.len() + 4);
         for slot in &self.slots {
             if stream.chance(config.insert) {
-                let canonical = stream.below(PHONES) as u32;
+                let canonical = stream.below(Phone::COUNT) as u32;
                 slots.push(Slot { canonical, perceived: None, badness: 1.0 });
             }
             let draw = stream.uniform();
@@ -112,7 +113,8 @@ impl Labels {
 /// A phone that is not `phone`; with probability `within_class` a vowel for a vowel, a consonant for a consonant.
 fn other_phone(phone: u32, within_class: f64, stream: &mut Stream) -> u32 {
     let same = stream.chance(within_class);
-    let choices: Vec<u32> = (0..PHONES as u32)
+    let is_vowel = |class| inventory::phone(class).map(Phone::is_vowel);
+    let choices: Vec<u32> = (0..Phone::COUNT as u32)
         .filter(|&other| other != phone && (!same || phone == ERR || is_vowel(other) == is_vowel(phone)))
         .collect();
     choices.get(stream.below(choices.len())).copied().unwrap_or(ERR)

@@ -10,6 +10,7 @@ use auricle_nn::{Context, Initializer};
 use auricle_rng::{Key, Purpose};
 use auricle_tensor::ops;
 use auricle_text::ErrorCounts;
+use auricle_text::mdd::{self, Detection, MddCounts};
 use auricle_train::{AdamWConfig, Draw, Group, Metric, Recipe, StepOutput, Task, TrainError};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
@@ -217,10 +218,18 @@ impl Task for CcaMddTask {
 
     fn finish_validation(&mut self) -> Vec<Metric> {
         let Tally { loss, batches, phones, judged } = std::mem::take(&mut self.tally);
-        let pairs = || judged.iter().map(|&(truth, guess, _)| (truth, guess));
-        let streamed = f1(judged.iter().map(|&(truth, _, rejected)| (wrong(truth), rejected)));
-        let pooled = f1(judged.iter().map(|&(truth, guess, _)| (wrong(truth), guess > 0.5)));
-        let correlation = correlation(pairs());
+        let pairs: Vec<(f64, f64)> = judged.iter().map(|&(truth, guess, _)| (truth, guess)).collect();
+        let correlation = mdd::correlation(&pairs).unwrap_or(0.0);
+        let f1 = |probability: fn(f64, bool) -> f64| {
+            let detection = |&(truth, guess, rejected): &(f64, f64, bool)| Detection {
+                probability: probability(guess, rejected),
+                wrong: wrong(truth),
+            };
+            let detections: Vec<Detection> = judged.iter().map(detection).collect();
+            MddCounts::of_detections(&detections, 0.5).f1().unwrap_or(0.0)
+        };
+        let pooled = f1(|guess, _| guess);
+        let streamed = f1(|_, rejected| f64::from(u8::from(rejected)));
         vec![
             Metric { name: "validation/pcc", value: correlation },
             Metric { name: "validation/unexplained", value: 1.0 - correlation },
@@ -249,28 +258,4 @@ impl Task for CcaMddTask {
 /// Whether annotators call a phone of this badness mispronounced: a score below 0.5 of 2.
 fn wrong(badness: f64) -> bool {
     2.0 * (1.0 - badness) < crate::MISPRONOUNCED_BELOW
-}
-
-/// F1 of (is wrong, is rejected).
-fn f1(pairs: impl Iterator<Item = (bool, bool)>) -> f64 {
-    let (mut hits, mut total) = (0.0, 0.0);
-    for (wrong, rejected) in pairs {
-        hits += 2.0 * f64::from(u8::from(wrong && rejected));
-        total += f64::from(u8::from(wrong)) + f64::from(u8::from(rejected));
-    }
-    if total == 0.0 { 0.0 } else { hits / total }
-}
-
-/// Pearson's correlation coefficient; 0 where one side does not vary.
-fn correlation(pairs: impl Iterator<Item = (f64, f64)>) -> f64 {
-    let pairs: Vec<(f64, f64)> = pairs.collect();
-    let n = pairs.len().max(1) as f64;
-    let (mx, my) = pairs.iter().fold((0.0, 0.0), |(a, b), (x, y)| (a + x / n, b + y / n));
-    let (mut xx, mut yy, mut xy) = (0.0, 0.0, 0.0);
-    for (x, y) in &pairs {
-        xx += (x - mx) * (x - mx);
-        yy += (y - my) * (y - my);
-        xy += (x - mx) * (y - my);
-    }
-    if xx * yy > 0.0 { xy / (xx * yy).sqrt() } else { 0.0 }
 }
