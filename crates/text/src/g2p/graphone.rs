@@ -1,6 +1,6 @@
 //! Graphones, and how words are cut into them.
 
-use super::LETTERS;
+use super::{LETTERS, MAX_GRAPHONES};
 use crate::phones::Phone;
 
 /// Letters and the phones they stand for: 1 letter with 0–2 phones, or 2 letters with 1.
@@ -104,11 +104,10 @@ pub(super) fn align_all(
     for code in cuts.iter().flatten() {
         counts[*code] += 1;
     }
-    // Symbols of 16 bits, two of which are the ends of words.
-    let kept: Vec<usize> = (0..POSSIBLE)
-        .filter(|code| counts[*code] >= min_count.max(1))
-        .take(usize::from(u16::MAX) - 2)
-        .collect();
+    let mut kept: Vec<usize> = (0..POSSIBLE).filter(|code| counts[*code] >= min_count.max(1)).collect();
+    kept.sort_by_key(|code| std::cmp::Reverse(counts[*code]));
+    kept.truncate(MAX_GRAPHONES);
+    kept.sort_unstable();
     let number = |code: &usize| kept.binary_search(code).ok().map(|number| number as u16);
     let sequences = cuts.iter().filter_map(|cut| cut.iter().map(number).collect()).collect();
     (kept.iter().map(|code| decode(*code)).collect(), sequences)

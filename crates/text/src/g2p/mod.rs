@@ -20,6 +20,9 @@ use serde::{Deserialize, Serialize};
 /// The longest word that is pronounced, in letters.
 pub const MAX_LETTERS: usize = 64;
 
+/// The most graphones; the CMU dictionary has some 750. Bounds the work of the search.
+const MAX_GRAPHONES: usize = 4096;
+
 /// How a model is trained.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -91,7 +94,7 @@ pub enum G2pError {
 ///
 /// ```
 /// use auricle_text::{G2p, G2pConfig, Lexicon};
-/// let lexicon = Lexicon::parse("bat B AE T\ntab T AE B\nbad B AE D\ndab D AE B\n", "example")?;
+/// let lexicon = Lexicon::parse("a AE\nat AE T\nad AE D\nbat B AE T\ntab T AE B\nbad B AE D\n", "example")?;
 /// let model = G2p::train(&lexicon, &G2pConfig { prune_nats: 0.0, min_graphone_count: 1, ..G2pConfig::default() })?;
 /// let best = model.pronounce("dad", 1)?;
 /// assert_eq!(best[0].iter().map(|phone| phone.name()).collect::<Vec<_>>(), ["d", "ae", "d"]);

@@ -98,15 +98,15 @@ pub(super) fn estimate(sequences: &[Vec<u16>], symbols: usize, order: usize, pru
     }
     // p(w|h) = (c(hw) − D(c(hw)))/c(h) + γ(h)·p(w|h'), γ(h) = Σ_w D(c(hw))/c(h), from the shortest.
     let (mut totals, mut discounted) = (vec![0.0f64; nodes.len()], vec![0.0f64; nodes.len()]);
-    for depth in 1..=order {
-        let discounts = discounts(by_depth[depth].iter().map(|i| nodes[*i].count));
+    for (depth, level) in by_depth.iter().enumerate().skip(1) {
+        let discounts = discounts(level.iter().map(|i| nodes[*i].count));
         let discount = |count: u32| if count == 0 { 0.0 } else { discounts[count.min(3) as usize - 1] };
-        for i in &by_depth[depth] {
+        for i in level {
             let node = &nodes[*i];
             totals[node.parent as usize] += f64::from(node.count);
             discounted[node.parent as usize] += discount(node.count);
         }
-        for i in &by_depth[depth] {
+        for i in level {
             let (count, parent) = (nodes[*i].count, nodes[*i].parent as usize);
             let lower = if depth == 1 {
                 1.0 / (symbols + 1) as f64

@@ -10,27 +10,29 @@
 
 use super::graphone::Graphone;
 use super::ngram::Ngrams;
-use super::{G2p, G2pError, LETTERS};
+use super::{G2p, G2pError, LETTERS, MAX_GRAPHONES};
 use crate::phones::Phone;
 use std::io::Read as _;
 use std::path::Path;
 
 const MAGIC: &[u8] = b"AURG2P1\n";
 const MAX_ORDER: usize = 10;
-/// The largest file that is read: a model of the CMU dictionary has 2 MB.
-const MAX_BYTES: u64 = 64 << 20;
+/// The largest model that is read: one of the CMU dictionary has 2 MB.
+const MAX_BYTES: u64 = 16 << 20;
 
 impl G2p {
     /// The model as bytes.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut out = MAGIC.to_vec();
-        let mut levels = vec![0..1];
-        while let Some(last) = levels.last().filter(|level| !level.is_empty()) {
-            let next = self.ngrams.children[last.start] as usize..self.ngrams.children[last.end] as usize;
-            levels.push(next);
+        // First nodes of the levels; every level below the highest order has children.
+        let mut levels = vec![0usize, 1];
+        while let [.., last, next] = levels[..]
+            && last < next
+        {
+            levels.push(self.ngrams.children[next] as usize);
         }
-        // The last level is empty, the one before is the highest order.
-        let order = levels.len().saturating_sub(2);
+        // The last two are the end of all nodes; the level before them is the highest order.
+        let order = levels.len().saturating_sub(3).max(1);
         out.push(order as u8);
         out.extend((self.graphones.len() as u16).to_le_bytes());
         for graphone in &self.graphones {
@@ -38,7 +40,7 @@ impl G2p {
             out.extend(&graphone.letters);
             out.extend(&graphone.phones);
         }
-        for node in levels.into_iter().take(order).flatten() {
+        for node in 0..levels[order] {
             let children = self.ngrams.children_of(node);
             put(&mut out, children.len() as u32);
             if !children.is_empty() {
@@ -58,7 +60,7 @@ impl G2p {
     /// The model of [`G2p::to_bytes`].
     ///
     /// # Errors
-    /// The bytes are no model.
+    /// The bytes are no model, or more than 16 MiB.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, G2pError> {
         read(bytes).map_err(|reason| G2pError::Stored(reason.into()))
     }
@@ -74,27 +76,30 @@ impl G2p {
     /// Reads a model from a file.
     ///
     /// # Errors
-    /// The file cannot be read, is larger than 64 MiB, or is no model.
+    /// The file cannot be read, is larger than 16 MiB, or is no model.
     pub fn load(path: &Path) -> Result<Self, G2pError> {
         let io = |source| G2pError::Io { path: path.into(), source };
         let mut bytes = Vec::new();
         let mut file = std::fs::File::open(path).map_err(io)?.take(MAX_BYTES + 1);
         file.read_to_end(&mut bytes).map_err(io)?;
-        if bytes.len() as u64 > MAX_BYTES {
-            return Err(G2pError::Stored(format!("{}: more than {MAX_BYTES} bytes", path.display())));
-        }
         read(&bytes).map_err(|reason| G2pError::Stored(format!("{}: {reason}", path.display())))
     }
 }
 
 fn read(bytes: &[u8]) -> Result<G2p, &'static str> {
+    if bytes.len() as u64 > MAX_BYTES {
+        return Err("it is larger than 16 MiB");
+    }
     let mut rest = bytes.strip_prefix(MAGIC).ok_or("it does not begin with `AURG2P1`")?;
     let order = usize::from(byte(&mut rest)?);
     if !(1..=MAX_ORDER).contains(&order) {
         return Err("its order is not 1 to 10");
     }
     let count = usize::from(byte(&mut rest)?) | usize::from(byte(&mut rest)?) << 8;
-    let mut graphones = Vec::new();
+    if count > MAX_GRAPHONES {
+        return Err("too many graphones");
+    }
+    let mut graphones = Vec::with_capacity(count);
     for _ in 0..count {
         let (letters, phones) = (usize::from(byte(&mut rest)?), usize::from(byte(&mut rest)?));
         if !(1..=2).contains(&letters) || phones > 2 {

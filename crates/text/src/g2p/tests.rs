@@ -91,6 +91,11 @@ fn a_cut_or_longer_file_is_told() {
     }
     bytes.push(0);
     assert!(G2p::from_bytes(&bytes).unwrap_err().to_string().contains("behind the last"));
+    bytes.resize((16 << 20) + 1, 0);
+    assert!(G2p::from_bytes(&bytes).unwrap_err().to_string().contains("larger than 16 MiB"));
+    let mut many = b"AURG2P1\n\x04".to_vec();
+    many.extend(4097u16.to_le_bytes());
+    assert!(G2p::from_bytes(&many).unwrap_err().to_string().contains("too many graphones"));
 }
 
 proptest! {

@@ -374,10 +374,10 @@ proptest! {
         let probabilities: Vec<f32> = c.iter().map(|phone| f32::from(*phone) / 4.0).collect();
         let fuse = |threshold| verdicts.clone().fuse(&c, &probabilities, None, threshold).unwrap();
         let (low, high) = (fuse(threshold / 2.0), fuse(threshold));
-        for i in 0..c.len() {
+        for (i, probability) in probabilities.iter().enumerate() {
             prop_assert!(!verdicts.rejects(i) || high.rejects(i));
             prop_assert!(!high.rejects(i) || low.rejects(i));
-            prop_assert_eq!(high.rejects(i), verdicts.rejects(i) || f64::from(probabilities[i]) > threshold);
+            prop_assert_eq!(high.rejects(i), verdicts.rejects(i) || f64::from(*probability) > threshold);
         }
         prop_assert_eq!(&high.insertions, &verdicts.insertions);
     }

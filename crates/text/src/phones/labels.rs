@@ -82,8 +82,8 @@ impl Perceived {
         })
     }
 
-    /// The `pronounced-phone` of speechocean762: a phone with or without stress, `X*` close to X,
-    /// `<unk>` not recognisable, `<DEL>` not said.
+    /// A label of speechocean762: a phone with or without stress, also with its position in the word
+    /// (`_B`, `_I`, `_E`, `_S`); `X*` close to X, `<unk>` not recognisable, `<DEL>` not said.
     ///
     /// # Errors
     /// The label is not speechocean762's.
@@ -99,6 +99,8 @@ impl Perceived {
             Some(bare) => (bare, true),
             None => (label, false),
         };
+        let positions = ["_B", "_I", "_E", "_S"];
+        let bare = positions.iter().find_map(|position| bare.strip_suffix(position)).unwrap_or(bare);
         match Phone::parse(bare) {
             Some(phone) if near => Ok(Self::Near(phone)),
             Some(phone) => Ok(Self::Phone(phone)),
@@ -259,10 +261,11 @@ mod tests {
     #[test]
     fn speechocean_labels() {
         assert_eq!(Perceived::from_speechocean("EH1").unwrap(), Phone::Eh.into());
+        assert_eq!(Perceived::from_speechocean("IY0_E").unwrap(), Phone::Iy.into());
         assert_eq!(Perceived::from_speechocean("L*").unwrap(), Near(Phone::L));
         assert_eq!(Perceived::from_speechocean("<unk>").unwrap(), Error);
         assert_eq!(Perceived::from_speechocean("<DEL>").unwrap(), Silence);
-        for bad in ["", "*", "<bad>", "L**"] {
+        for bad in ["", "*", "<bad>", "L**", "IY0_X", "_B"] {
             assert!(Perceived::from_speechocean(bad).is_err(), "{bad}");
         }
     }

@@ -1,5 +1,6 @@
 //! What a learner is to say, in phones.
 
+mod nearest;
 mod numbers;
 
 use crate::g2p::{G2p, G2pError};
