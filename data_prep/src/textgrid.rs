@@ -159,10 +159,10 @@ impl<'a> Tokens<'a> {
                 return Ok(Some(Token::Flag(flag)));
             }
             // `nan` and `inf` are words.
-            if word.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '-' | '+' | '.')) {
-                if let Some(number) = word.parse().ok().filter(|number: &f64| number.is_finite()) {
-                    return Ok(Some(Token::Number(number)));
-                }
+            if word.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '-' | '+' | '.'))
+                && let Some(number) = word.parse().ok().filter(|number: &f64| number.is_finite())
+            {
+                return Ok(Some(Token::Number(number)));
             }
         }
     }

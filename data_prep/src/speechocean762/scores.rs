@@ -240,15 +240,11 @@ fn phone_labels(
 ) -> Result<Labels, String> {
     let mut labels = Labels::default();
     let of_words = words.map(|words| words.concat());
-    if let (Some(row), Some(of_words)) = (row, &of_words) {
-        if row.phones != *of_words {
-            return Err(format!(
-                "line {}: {} phones, which are not the {} of text-phone",
-                row.line,
-                row.phones.len(),
-                of_words.len()
-            ));
-        }
+    if let (Some(row), Some(of_words)) = (row, &of_words)
+        && row.phones != *of_words
+    {
+        let (line, own) = (row.line, row.phones.len());
+        return Err(format!("line {line}: {own} phones, which are not the {} of text-phone", of_words.len()));
     }
     let phones = row.map(|row| &row.phones).or(of_words.as_ref());
     labels.phones = phones.map(|phones| phones.iter().map(|&phone| phone.to_owned()).collect());

@@ -352,6 +352,16 @@ fn damaged_l2arctic_is_answered() {
     fs::remove_file(bench.source().join("NJS/wav/arctic_b0001.wav")).unwrap();
     let message = bench.failure();
     assert!(message.contains("annotates arctic_b0001") && message.contains("unpack NJS"), "{message}");
+    fs::remove_dir_all(bench.source().join("NJS")).unwrap();
+    // A word that is not in the dictionary; a set of which nothing can be read.
+    let grid = bench.source().join("ABA/ABA/textgrid/arctic_a0002.TextGrid");
+    fs::write(&grid, fs::read_to_string(&grid).unwrap().replace("DH", "spn").replace("AH0", "spn")).unwrap();
+    let (_, lines) = bench.prepare().unwrap();
+    assert!(has_line(&lines, "note: train-unannotated: 1 utterance without", ""), "{lines:?}");
+    assert_eq!(bench.manifest("train-unannotated.jsonl")[0].phones, None);
+    bench.text("YDCK/annotation/arctic_a0001.TextGrid", "");
+    let message = bench.failure();
+    assert!(message.contains("nothing for dev: 2 unreadable annotations"), "{message}");
     let message = Workbench::new("l2arctic").failure();
     assert!(message.contains("ABA, SKA"), "{message}");
 }
