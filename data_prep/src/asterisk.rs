@@ -70,7 +70,7 @@ fn layout(source: &Path) -> Result<Vec<Draft>, PrepError> {
             with_digits += 1;
         } else {
             let (text, speaker) = (Some(normalise(&transcript)), Some(SPEAKER.to_owned()));
-            draft.items.push(Item { id: name.replace('/', "-"), audio, text, speaker });
+            draft.items.push(Item::new(name.replace('/', "-"), audio, text, speaker));
         }
     }
     if draft.items.is_empty() {

@@ -168,12 +168,8 @@ mod tests {
 
     /// Items whose files do not exist: only what is known can answer.
     fn draft(bytes: u64, ids: &[&str]) -> Draft {
-        let item = |id: &&str| Item {
-            id: (*id).to_owned(),
-            audio: SourceFile { path: format!("/nowhere/{id}.wav").into(), bytes },
-            text: None,
-            speaker: None,
-        };
+        let audio = |id: &&str| SourceFile { path: format!("/nowhere/{id}.wav").into(), bytes };
+        let item = |id: &&str| Item::new(*id, audio(id), None, None);
         Draft { items: ids.iter().map(item).collect(), ..Draft::new("set") }
     }
 

@@ -10,6 +10,13 @@
 //! | [`rirs`] | `rirs.jsonl` |
 //! | [`asterisk`] | `all.jsonl` |
 //! | [`tree`] | `all.jsonl` |
+//! | [`speechocean762`] | `train.jsonl`, `dev.jsonl`, `test.jsonl` |
+//! | [`l2arctic`] | `train.jsonl`, `dev.jsonl`, `test.jsonl`, `train-unannotated.jsonl` |
+//! | [`timit`] | `train.jsonl`, `dev.jsonl`, `test.jsonl` |
+//!
+//! The last three say which phones should be said and which were, in the 39 phones of the CMU
+//! dictionary, upper case and without stress, as the built-in corpus has them; a sound that is no phone
+//! is `err`.
 //!
 //! ```no_run
 //! use auricle_data_prep::{Corpus, Options};
@@ -31,24 +38,34 @@
 //! * `prepare.json`: the corpus, and per set the digests of the manifest and of all that it was made
 //!   from (ids, audio paths and sizes, transcripts, speakers). A set for which both still hold is
 //!   left alone. An audio file replaced by another of the same size is not noticed.
+//! * Where a corpus is in NIST SPHERE: a folder `wav` with its audio. Files that are there and have the
+//!   right size are left alone.
 //! * While durations are being looked up, `durations.partial.jsonl`: a preparation that was stopped
 //!   goes on from there. It is removed at the end.
 //!
 //! Durations come from the headers where these have them, in whole microseconds. What only decoding
 //! can show, such as a FLAC file that was cut short, is left to `auricle data check`.
 
+mod annotation;
 pub mod asterisk;
 mod download;
 mod durations;
 mod error;
+mod kaldi;
+pub mod l2arctic;
 pub mod librispeech;
 mod listing;
 pub mod mini_librispeech;
 pub mod musan;
+mod phones;
 mod prepare;
 mod record;
 pub mod rirs;
 mod set;
+pub mod speechocean762;
+mod sphere;
+mod textgrid;
+pub mod timit;
 pub mod tree;
 
 use std::path::{Path, PathBuf};
@@ -70,13 +87,16 @@ struct Definition {
     layout: fn(&Path) -> Result<Vec<set::Draft>, PrepError>,
 }
 
-static ALL: [Corpus; 6] = [
+static ALL: [Corpus; 9] = [
     Corpus(&librispeech::CORPUS),
     Corpus(&mini_librispeech::CORPUS),
     Corpus(&musan::CORPUS),
     Corpus(&rirs::CORPUS),
     Corpus(&asterisk::CORPUS),
     Corpus(&tree::CORPUS),
+    Corpus(&speechocean762::CORPUS),
+    Corpus(&l2arctic::CORPUS),
+    Corpus(&timit::CORPUS),
 ];
 
 /// A corpus that can be prepared.

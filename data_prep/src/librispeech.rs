@@ -111,7 +111,7 @@ pub(crate) fn read_subset(folder: &Path, set: &str) -> Result<Draft, PrepError> 
                 continue;
             }
             let speaker = first_folder(folder, &file.path);
-            draft.items.push(Item { id: id.to_owned(), audio: file, text: Some(text), speaker });
+            draft.items.push(Item::new(id, file, Some(text), speaker));
         }
     }
     if let Some((list, id)) = first_missing {

@@ -45,12 +45,8 @@ fn layout(source: &Path) -> Result<Vec<Draft>, PrepError> {
         }
         let audio = audio_by_stem(&walk(&folder)?);
         let ids = ids(&folder, audio.keys());
-        let items = ids.into_iter().zip(audio.into_values()).map(|(id, audio)| Item {
-            id,
-            audio,
-            text: None,
-            speaker: None,
-        });
+        let items = ids.into_iter().zip(audio.into_values());
+        let items = items.map(|(id, audio)| Item::new(id, audio, None, None));
         let draft = Draft { items: items.collect(), expected: Some(expected), ..Draft::new(set) };
         if !draft.items.is_empty() {
             drafts.push(draft);

@@ -3,7 +3,7 @@
 use crate::durations::Durations;
 use crate::record::{Record, SetRecord, file_digest};
 use crate::set::Draft;
-use crate::{Definition, Options, PrepError, PreparedSet, download};
+use crate::{Definition, Options, PrepError, PreparedSet, download, sphere};
 use auricle_data::{Manifest, Utterance};
 use std::fs;
 use std::path::Path;
@@ -39,6 +39,7 @@ pub(crate) fn prepare(
     let mut prepared = Vec::new();
     for mut draft in (corpus.layout)(&source)? {
         draft.sort()?;
+        sphere::convert(&mut draft, &out, report)?;
         draft.all_notes().for_each(|note| report(&note));
         let name = format!("{}.jsonl", draft.name);
         let digest = draft.digest(&out)?;
@@ -98,6 +99,9 @@ fn write(
         .map(|(item, &duration_secs)| Utterance {
             text: item.text.clone(),
             speaker: item.speaker.clone(),
+            phones: item.labels.phones.clone(),
+            perceived_phones: item.labels.perceived_phones.clone(),
+            extra: item.labels.extra.clone(),
             ..Utterance::new(&item.id, &item.audio.path, duration_secs)
         })
         .collect();

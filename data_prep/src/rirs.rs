@@ -46,7 +46,7 @@ fn layout(source: &Path) -> Result<Vec<Draft>, PrepError> {
                 noises += 1;
                 continue;
             }
-            draft.items.push(Item { id: path_id(&root, &stem), audio, text: None, speaker: None });
+            draft.items.push(Item::new(path_id(&root, &stem), audio, None, None));
         }
     }
     if draft.items.is_empty() {

@@ -2,6 +2,9 @@
 
 use crate::PrepError;
 use crate::listing::SourceFile;
+use crate::sphere::Sphere;
+use serde::Serialize;
+use serde_json::{Map, Value};
 use std::path::Path;
 
 /// What a corpus' layout says of one set.
@@ -23,6 +26,35 @@ pub(crate) struct Item {
     pub audio: SourceFile,
     pub text: Option<String>,
     pub speaker: Option<String>,
+    pub labels: Labels,
+    /// Set while `audio` is a NIST SPHERE file, which has to become WAV.
+    pub sphere: Option<Sphere>,
+}
+
+/// What a corpus tells of an utterance beyond text and speaker.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub(crate) struct Labels {
+    pub phones: Option<Vec<String>>,
+    pub perceived_phones: Option<Vec<String>>,
+    pub extra: Map<String, Value>,
+}
+
+impl Item {
+    pub fn new(
+        id: impl Into<String>,
+        audio: SourceFile,
+        text: Option<String>,
+        speaker: Option<String>,
+    ) -> Self {
+        Self { id: id.into(), audio, text, speaker, labels: Labels::default(), sphere: None }
+    }
+}
+
+impl Labels {
+    /// Adds a field of the manifest line.
+    pub fn add(&mut self, name: &str, value: impl Into<Value>) {
+        self.extra.insert(name.to_owned(), value.into());
+    }
 }
 
 impl Draft {
@@ -56,6 +88,11 @@ impl Draft {
             let line = (&item.id, audio, item.audio.bytes, &item.text, &item.speaker);
             serde_json::to_writer(&mut hasher, &line)
                 .map_err(|e| PrepError::layout(&item.audio.path, e.to_string()))?;
+            // Sets without labels have the digest that they had before there were any.
+            if item.labels != Labels::default() {
+                serde_json::to_writer(&mut hasher, &item.labels)
+                    .map_err(|e| PrepError::layout(&item.audio.path, e.to_string()))?;
+            }
         }
         Ok(hasher.finalize().to_hex().to_string())
     }

@@ -43,7 +43,7 @@ fn layout(source: &Path) -> Result<Vec<Draft>, PrepError> {
             false => None,
         };
         let speaker = first_folder(source, &file.path);
-        draft.items.push(Item { id, audio: file.clone(), text, speaker });
+        draft.items.push(Item::new(id, file.clone(), text, speaker));
     }
     let silent = draft.items.iter().filter(|item| item.text.is_none()).count();
     if silent > 0 {

@@ -11,6 +11,9 @@ use std::process::ExitCode;
   auricle prepare mini-librispeech corpora/LibriSpeech --out data/mini_librispeech
   auricle prepare musan corpora --out data/musan --download
   auricle prepare tree recordings --out data/recordings
+  auricle prepare speechocean762 corpora --out data/speechocean762 --download
+  auricle prepare l2arctic corpora/l2arctic_release_v5.0 --out data/l2arctic
+  auricle prepare timit corpora/TIMIT --out data/timit
 
 A set that has not changed since is left alone; a preparation that was stopped goes on where it was.")]
 pub struct Args {

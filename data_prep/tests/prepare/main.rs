@@ -4,4 +4,5 @@
 
 mod common;
 mod corpora;
+mod phones;
 mod repeat;

@@ -1,0 +1,102 @@
+//! What annotators wrote about an utterance's phones, and how a manifest line says it.
+
+use crate::phones::Heard;
+use crate::set::Labels;
+use serde_json::{Value, json};
+
+/// One position: what should be said and what was heard, `Silence` for nothing.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Slot {
+    pub canonical: Heard,
+    pub perceived: Heard,
+    /// Where in the recording, if known.
+    pub span_secs: Option<(f64, f64)>,
+}
+
+impl Slot {
+    pub fn new(canonical: Heard, perceived: Heard) -> Self {
+        Self { canonical, perceived, span_secs: None }
+    }
+}
+
+/// The labels that follow from slots, which may hold silence on both sides.
+///
+/// * `phones`, `perceived_phones`;
+/// * `phone_errors`, where there are differences: `at`, the position in `phones` (of the phone that an
+///   added one stands before); `canonical`, `null` for an added phone; `perceived`, `null` for one that
+///   was not said, with `*` for what is only close to a phone;
+/// * `perceived_spans` where times are known: start and end in seconds of each perceived phone.
+pub(crate) fn labels(slots: &[Slot]) -> Labels {
+    let (mut phones, mut perceived, mut errors, mut spans) = (vec![], vec![], vec![], vec![]);
+    for slot in slots {
+        let (canonical, heard) = (slot.canonical.symbol(), slot.perceived.symbol());
+        if slot.canonical != slot.perceived {
+            errors.push(
+                json!({ "at": phones.len(), "canonical": canonical, "perceived": written(slot.perceived) }),
+            );
+        }
+        phones.extend(canonical.map(str::to_owned));
+        perceived.extend(heard.map(str::to_owned));
+        if let (Some((start, end)), Some(_)) = (slot.span_secs, heard) {
+            spans.push(json!([micros(start), micros(end)]));
+        }
+    }
+    let complete = !perceived.is_empty() && spans.len() == perceived.len();
+    let mut labels = Labels { phones: Some(phones), perceived_phones: Some(perceived), ..Labels::default() };
+    if !errors.is_empty() {
+        labels.add("phone_errors", errors);
+    }
+    if complete {
+        labels.add("perceived_spans", spans);
+    }
+    labels
+}
+
+fn written(heard: Heard) -> Value {
+    match heard {
+        Heard::Near(phone) => Value::from(format!("{phone}*")),
+        other => other.symbol().into(),
+    }
+}
+
+/// Whole microseconds: few enough digits to be read back as the same number.
+fn micros(secs: f64) -> f64 {
+    (secs * 1e6).round() / 1e6
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_are_at_positions_of_the_canonical_phones() {
+        let phone = Heard::Phone;
+        let mut slots = vec![
+            Slot::new(Heard::Silence, Heard::Silence),
+            Slot::new(phone("DH"), phone("D")),
+            Slot::new(phone("IH"), phone("IH")),
+            Slot::new(Heard::Silence, phone("AH")),
+            Slot::new(phone("S"), Heard::Silence),
+            Slot::new(phone("L"), Heard::Near("L")),
+            Slot::new(phone("Z"), Heard::Err),
+        ];
+        let found = labels(&slots);
+        assert_eq!(found.phones.unwrap(), ["DH", "IH", "S", "L", "Z"]);
+        assert_eq!(found.perceived_phones.unwrap(), ["D", "IH", "AH", "L", "err"]);
+        let expected = json!({"phone_errors": [
+            {"at": 0, "canonical": "DH", "perceived": "D"},
+            {"at": 2, "canonical": null, "perceived": "AH"},
+            {"at": 2, "canonical": "S", "perceived": null},
+            {"at": 3, "canonical": "L", "perceived": "L*"},
+            {"at": 4, "canonical": "Z", "perceived": "err"},
+        ]});
+        assert_eq!(Value::from(found.extra), expected);
+
+        slots.truncate(5);
+        for (i, slot) in slots.iter_mut().enumerate() {
+            slot.span_secs = Some((i as f64 * 0.1, (i + 1) as f64 * 0.1));
+        }
+        assert_eq!(labels(&slots).extra["perceived_spans"], json!([[0.1, 0.2], [0.2, 0.3], [0.3, 0.4]]));
+        assert!(labels(&[]).extra.is_empty());
+    }
+}
