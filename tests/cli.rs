@@ -6,6 +6,7 @@ use auricle_data::{Manifest, Utterance};
 use auricle_nn::weights;
 use auricle_tests::golden_dir;
 use auricle_tests::program::{auricle, corpus, ctc_recipe, small_corpus, some, tiny_recogniser, workspace};
+use auricle_tests::sounds::{tone, write_hours};
 use serde_json::Value;
 use std::path::Path;
 
@@ -286,6 +287,36 @@ fn models_are_exported_and_averaged() {
     let audio = first.audio.to_str().unwrap();
     auricle(folder, &["encode", "--model", name, audio, "--out", "one.safetensors"]).succeeded();
     assert_eq!(values(&tensors(&folder.join("one.safetensors")).0[&first.id]), values(&features[&first.id]));
+}
+
+/// What cannot be read does not keep the others from being encoded, nor leave a trace among them.
+#[test]
+fn encoding_goes_on_past_bad_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let model = tiny_recogniser().to_str().unwrap();
+    recordings(folder);
+    std::fs::write(folder.join("letter.wav"), "Dear reader,\n".repeat(2_000)).unwrap();
+    // Good for longer than a window, then cut: nothing of it may be left in the file.
+    write_hours(&folder.join("cut.wav"), 180, &tone(8_000, 2.0), &[1, 170]);
+    let bytes = std::fs::read(folder.join("cut.wav")).unwrap();
+    std::fs::write(folder.join("cut.wav"), &bytes[..bytes.len() * 9 / 10]).unwrap();
+    let encode = |inputs: &[&str], out: &str| {
+        auricle(folder, &[&["encode", "--model", model, "--out", out], inputs].concat())
+    };
+    encode(&["all.jsonl"], "good.safetensors").succeeded();
+    let said = encode(&["cut.wav", "letter.wav", "all.jsonl", "nowhere.wav"], "some.safetensors");
+    assert_eq!((said.code, said.stdout.as_str()), (Some(1), "some.safetensors: 6 utterances\n"));
+    for (name, reason) in [("cut.wav", "truncated"), ("letter.wav", "not WAV"), ("nowhere.wav", "")] {
+        let named = |line: &&str| line.contains(name) && line.contains(reason) && line.starts_with("error: ");
+        assert_eq!(said.stderr.lines().filter(named).count(), 1, "{name}: {said:?}");
+    }
+    let (good, _) = tensors(&folder.join("good.safetensors"));
+    let (some, described) = tensors(&folder.join("some.safetensors"));
+    assert!(good == some && described["layer"] == "output");
+    encode(&["all.jsonl", "audio/u0.ogg"], "x").failed_with(&["`u0`", "distinct ids"]);
+    encode(&["all.jsonl", "--layer", "9"], "x").failed_with(&["no layer 9", "1 to 3"]);
+    assert!(!folder.join("x").exists());
 }
 
 /// The configuration of the sample checkpoint in the golden files.

@@ -7,6 +7,10 @@ use burn::tensor::{DType, TensorData, f16};
 use safetensors::tensor::{Dtype, SafeTensors};
 use std::collections::BTreeMap;
 
+mod matrices;
+
+pub use matrices::MatrixWriter;
+
 /// What stands beside the tensors: configuration, vocabulary, licence, provenance.
 pub type Metadata = BTreeMap<String, String>;
 

@@ -13,22 +13,24 @@ pub fn atomic_write(path: &Path, bytes: &[u8]) -> io::Result<()> {
 }
 
 /// As [`atomic_write`], with the writing done by `write`.
-pub fn atomic_write_with(
+pub fn atomic_write_with<T, E: From<io::Error>>(
     path: &Path,
-    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
-) -> io::Result<()> {
+    write: impl FnOnce(&mut File) -> Result<T, E>,
+) -> Result<T, E> {
     let temporary = temporary_beside(path);
-    let result = File::create(&temporary).and_then(|mut file| {
-        write(&mut file)?;
+    let written = || {
+        let mut file = File::create(&temporary)?;
+        let result = write(&mut file)?;
         file.sync_all()?;
-        std::fs::rename(&temporary, path)
-    });
-    if let Err(error) = result {
+        std::fs::rename(&temporary, path)?;
+        Ok(result)
+    };
+    let result = written().inspect_err(|_: &E| {
         // The first error is the one to report; a file that was never made cannot be removed.
         std::fs::remove_file(&temporary).ok();
-        return Err(error);
-    }
-    sync_folder(path)
+    })?;
+    sync_folder(path)?;
+    Ok(result)
 }
 
 /// A name in the same folder that no other process uses.
@@ -98,7 +100,7 @@ mod tests {
         atomic_write(&path, b"old").unwrap();
         let error = atomic_write_with(&path, |file| {
             file.write_all(b"half of the new")?;
-            Err(io::Error::new(io::ErrorKind::StorageFull, "no space left on device"))
+            Err::<(), _>(io::Error::new(io::ErrorKind::StorageFull, "no space left on device"))
         });
         assert_eq!(error.unwrap_err().kind(), io::ErrorKind::StorageFull);
         assert_eq!(std::fs::read(&path).unwrap(), b"old");
