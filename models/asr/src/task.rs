@@ -9,7 +9,7 @@ use auricle_nn::{Context, Initializer};
 use auricle_rng::{Key, Purpose};
 use auricle_tensor::ops;
 use auricle_text::{ErrorCounts, Tokenizer, cer, wer};
-use auricle_train::{AdamWConfig, Draw, Group, Metric, Recipe, StepOutput, Task, TrainError};
+use auricle_train::{AdamWConfig, Draw, Group, Metric, Precision, Recipe, StepOutput, Task, TrainError};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
 use std::sync::Arc;
@@ -18,6 +18,7 @@ use std::sync::Arc;
 pub struct CtcTask {
     config: CtcConfig,
     optimizer: AdamWConfig,
+    precision: Precision,
     model: Option<CtcModel>,
     tokenizer: Arc<Tokenizer>,
     mask_vector: Vec<f32>,
@@ -67,6 +68,7 @@ impl CtcTask {
         Ok(Self {
             config,
             optimizer: recipe.optimizer.clone(),
+            precision: recipe.train.precision,
             model: Some(model),
             tokenizer,
             mask_vector,
@@ -78,7 +80,12 @@ impl CtcTask {
 
     fn input(&self, batch: &CtcBatch, device: &Device) -> Tensor<3> {
         let shape = [batch.lengths.len(), batch.frames, self.config.encoder.bins];
-        Tensor::from_data(TensorData::new(batch.features.clone(), shape), device)
+        self.precision.input(Tensor::from_data(TensorData::new(batch.features.clone(), shape), device))
+    }
+
+    /// The model as it computes: its encoder in the recipe's precision.
+    fn computing(&self, model: &CtcModel) -> CtcModel {
+        CtcModel { encoder: self.precision.module(&model.encoder), head: model.head.clone() }
     }
 }
 
@@ -111,7 +118,8 @@ impl Task for CtcTask {
         let mut context = Context::train(key.stream(Purpose::Dropout), key.stream(Purpose::LayerDrop));
         let frozen = step < self.config.freeze_encoder_steps;
         let mel = self.input(batch, &self.device);
-        let (logits, lengths) = self.model().forward(mel, &batch.lengths, frozen, &mut context);
+        let (logits, lengths) =
+            self.computing(self.model()).forward(mel, &batch.lengths, frozen, &mut context);
         let losses = ops::ctc_loss(logits, &batch.targets, &lengths, self.tokenizer.blank_id());
         let loss = losses.mean();
         let value = f64::from(loss.clone().into_scalar::<f32>());
@@ -135,7 +143,7 @@ impl Task for CtcTask {
         let device = self.device.clone().without_autodiff();
         let mel = self.input(batch, &device);
         let (logits, lengths) =
-            self.model().valid().forward(mel, &batch.lengths, false, &mut Context::eval());
+            self.computing(&self.model().valid()).forward(mel, &batch.lengths, false, &mut Context::eval());
         let losses = ops::ctc_loss(logits.clone(), &batch.targets, &lengths, self.tokenizer.blank_id());
         self.tally.loss += f64::from(losses.sum().into_scalar::<f32>());
         self.tally.utterances += batch.ids.len() as f64;
