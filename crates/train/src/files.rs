@@ -1,5 +1,8 @@
 //! Files that are either the old or the new one, never a part.
 
+use crate::TrainError;
+use auricle_nn::weights::{self, Metadata, Precision, WeightsError};
+use burn::tensor::TensorData;
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -31,6 +34,23 @@ pub fn atomic_write_with<T, E: From<io::Error>>(
     })?;
     sync_folder(path)?;
     Ok(result)
+}
+
+/// Writes weights atomically, without a second copy of them in memory.
+///
+/// # Errors
+/// A file that cannot be written, tensors that are no weights.
+pub fn write_weights<'t, N: AsRef<str> + 't>(
+    path: &Path,
+    tensors: impl IntoIterator<Item = (N, &'t TensorData), IntoIter: Clone>,
+    metadata: &Metadata,
+    precision: Precision,
+) -> Result<(), TrainError> {
+    let written = atomic_write_with(path, |file| weights::write_to(file, tensors, metadata, precision));
+    written.map_err(|error| match error {
+        WeightsError::Io(error) => TrainError::io(path)(error),
+        other => TrainError::Checkpoint { path: path.to_path_buf(), reason: other.to_string() },
+    })
 }
 
 /// A name in the same folder that no other process uses.
