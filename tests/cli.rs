@@ -289,6 +289,42 @@ fn models_are_exported_and_averaged() {
     assert_eq!(values(&tensors(&folder.join("one.safetensors")).0[&first.id]), values(&features[&first.id]));
 }
 
+/// What takes time and memory stands beside the log, and the report shows it, and where the words went.
+#[test]
+fn a_run_reports_its_speed_and_its_errors() {
+    let run = tiny_recogniser();
+    let lines = |name: &str| -> Vec<Value> {
+        std::fs::read_to_string(run.join(name)).unwrap().lines().map(parse).collect()
+    };
+    let speed = lines("speed.jsonl");
+    assert_eq!(speed.iter().map(|line| line["step"].as_u64().unwrap()).collect::<Vec<_>>(), [1, 2]);
+    for line in &speed {
+        for name in ["audio_hours_per_hour", "steps_per_sec"] {
+            assert!(line[name].as_f64().unwrap() > 0.0, "{line}");
+        }
+        if cfg!(target_os = "linux") {
+            assert!(line["peak_memory_mib"].as_f64().unwrap() > 1.0, "{line}");
+        }
+    }
+    for line in lines("log.jsonl") {
+        assert!(line["audio_hours_per_hour"].is_null() && line["peak_memory_mib"].is_null(), "{line}");
+    }
+    let page = std::fs::read_to_string(run.join("report.html")).unwrap();
+    for part in ["hours of audio per hour", "steps per second", "Word errors", "Worst utterances"] {
+        assert!(page.contains(part), "{part}");
+    }
+    assert!(!cfg!(target_os = "linux") || page.contains("Peak memory: "));
+    // Six utterances of an untrained model: every one is among the worst.
+    let sections = parse(&std::fs::read_to_string(run.join("validation.json")).unwrap());
+    let sections = sections.as_array().unwrap();
+    let worst = sections.iter().find(|section| section["heading"] == "Worst utterances").unwrap();
+    assert_eq!(worst["rows"].as_array().unwrap().len(), 6);
+    let wer =
+        100.0 * lines("log.jsonl").iter().rev().find_map(|line| line["validation/wer"].as_f64()).unwrap();
+    let text = sections[0]["text"].as_str().unwrap();
+    assert!(text.contains(&format!("WER {wer:.2} %")), "{text}, validated {wer}");
+}
+
 /// What cannot be read does not keep the others from being encoded, nor leave a trace among them.
 #[test]
 fn encoding_goes_on_past_bad_files() {

@@ -8,7 +8,8 @@ use auricle_nn::weights::Metadata;
 use auricle_nn::{Context, Initializer};
 use auricle_rng::{Key, Purpose};
 use auricle_tensor::ops;
-use auricle_text::{ErrorCounts, Tokenizer, cer, wer};
+use auricle_text::{ErrorCounts, Scored, Tokenizer, cer, wer};
+use auricle_train::report::Section;
 use auricle_train::{AdamWConfig, Draw, Group, Metric, Precision, Recipe, StepOutput, Task, TrainError};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
@@ -25,10 +26,13 @@ pub struct CtcTask {
     prepare: Arc<CtcPrepare>,
     device: Device,
     tally: Tally,
+    /// The transcripts of the last validation.
+    scored: Vec<Scored>,
 }
 
 #[derive(Default)]
 struct Tally {
+    scored: Vec<Scored>,
     loss: f64,
     utterances: f64,
     words: ErrorCounts,
@@ -75,6 +79,7 @@ impl CtcTask {
             prepare: Arc::new(prepare),
             device: device.clone(),
             tally: Tally::default(),
+            scored: Vec::new(),
         })
     }
 
@@ -150,23 +155,35 @@ impl Task for CtcTask {
         let [_, frames, classes] = logits.dims();
         let values =
             logits.into_data().try_to_vec::<f32>().map_err(|e| TrainError::Task(format!("{e:?}")))?;
-        for (row, (length, text)) in values.chunks(frames * classes).zip(lengths.iter().zip(&batch.texts)) {
+        let texts = lengths.iter().zip(batch.ids.iter().zip(&batch.texts));
+        for (row, (length, (id, text))) in values.chunks(frames * classes).zip(texts) {
             let frames = row.get(..length * classes).unwrap_or(row);
             let tokens = greedy(frames, classes, self.tokenizer.blank_id());
             let hypothesis = self.tokenizer.decode(&tokens.iter().map(|t| t.id).collect::<Vec<_>>());
             self.tally.words += wer(text, &hypothesis);
             self.tally.characters += cer(text, &hypothesis);
+            let (id, reference) = (id.clone(), text.clone());
+            self.tally.scored.push(Scored { id, speaker: None, reference, hypothesis });
         }
         Ok(())
     }
 
     fn finish_validation(&mut self) -> Vec<Metric> {
-        let Tally { loss, utterances, words, characters } = std::mem::take(&mut self.tally);
+        let Tally { loss, utterances, words, characters, scored } = std::mem::take(&mut self.tally);
+        self.scored = scored;
         vec![
             Metric { name: "validation/wer", value: words.rate() },
             Metric { name: "validation/cer", value: characters.rate() },
             Metric { name: "validation/loss", value: loss / utterances.max(1.0) },
         ]
+    }
+
+    fn reports(&self) -> bool {
+        true
+    }
+
+    fn report(&self) -> Vec<Section> {
+        crate::report::sections(&self.scored)
     }
 
     /// Early on every word is wrong; then characters, then the loss, say which weights are better.
