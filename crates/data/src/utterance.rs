@@ -107,7 +107,11 @@ impl Utterance {
         let length = (self.duration_secs * f64::from(sample_rate)) as usize;
         // A manifest's duration is a hint only: a wrong one must not reserve gigabytes.
         let mut samples = Vec::with_capacity((length + sample_rate as usize / 100).min(1 << 22));
-        self.blocks(sample_rate, &Limits::default(), |block| {
+        // A stretch takes its own length of memory, however long its file is.
+        let whole = Limits::default();
+        let is_stretch = self.start_secs > 0.0 && self.duration_secs <= whole.max_duration_secs;
+        let limits = if is_stretch { Limits::unlimited_duration() } else { whole };
+        self.blocks(sample_rate, &limits, |block| {
             samples.extend_from_slice(block);
             Ok::<(), DataError>(())
         })?;
@@ -115,6 +119,9 @@ impl Utterance {
     }
 
     /// [`Self::samples`] block by block, in bounded memory however long the utterance is.
+    ///
+    /// Of plain WAV, what comes before the utterance is left out; other formats are decoded from their
+    /// beginning, because in the middle they could not give the same samples.
     ///
     /// # Errors
     /// Unreadable audio; a broken limit; a segment that begins after the file's end. What `each` returns
@@ -130,9 +137,9 @@ impl Utterance {
         let end = start.saturating_add(samples_from_secs(self.duration_secs));
         let tolerance = sample_rate as usize / 100;
         let audio = |error: AudioError| E::from(DataError::from(error));
-        let mut reader = Reader::open(&self.audio, sample_rate, limits).map_err(audio)?;
+        let (mut reader, mut seen) = Reader::open(&self.audio, sample_rate, limits, start).map_err(audio)?;
         let (mut block, mut after) = (Vec::new(), Vec::new());
-        let (mut seen, mut given) = (0, 0);
+        let mut given = 0;
         while reader.next(&mut block).map_err(audio)? {
             let inside = |at: usize| at.clamp(seen, seen + block.len()) - seen;
             let (from, to) = (inside(start), inside(end));
@@ -169,10 +176,22 @@ struct Reader {
 }
 
 impl Reader {
-    fn open(path: &Path, sample_rate: u32, limits: &Limits) -> Result<Self, AudioError> {
-        let stream = stream(path, limits)?;
-        let resampler = StreamingResampler::new(stream.info().sample_rate, sample_rate)?;
-        Ok(Self { stream, resampler: Some(resampler) })
+    /// A reader that begins at sample `wanted` or before it, and where.
+    fn open(
+        path: &Path,
+        sample_rate: u32,
+        limits: &Limits,
+        wanted: usize,
+    ) -> Result<(Self, usize), AudioError> {
+        let mut stream = stream(path, limits)?;
+        let mut resampler = StreamingResampler::new(stream.info().sample_rate, sample_rate)?;
+        let mut begins = 0;
+        let (input, output) = resampler.skippable(wanted);
+        if input > 0 && stream.leave_out(input as u64)? {
+            resampler.begin_at((input, output));
+            begins = output;
+        }
+        Ok((Self { stream, resampler: Some(resampler) }, begins))
     }
 
     /// Replaces `block` with what comes next; false at the end.
