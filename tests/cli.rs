@@ -6,6 +6,7 @@ use auricle_data::{Manifest, Utterance};
 use auricle_nn::weights;
 use auricle_tests::golden_dir;
 use auricle_tests::program::{auricle, corpus, ctc_recipe, small_corpus, some, tiny_recogniser, workspace};
+use auricle_tests::sounds::{tone, write_hours};
 use serde_json::Value;
 use std::path::Path;
 
@@ -286,6 +287,72 @@ fn models_are_exported_and_averaged() {
     let audio = first.audio.to_str().unwrap();
     auricle(folder, &["encode", "--model", name, audio, "--out", "one.safetensors"]).succeeded();
     assert_eq!(values(&tensors(&folder.join("one.safetensors")).0[&first.id]), values(&features[&first.id]));
+}
+
+/// What takes time and memory stands beside the log, and the report shows it, and where the words went.
+#[test]
+fn a_run_reports_its_speed_and_its_errors() {
+    let run = tiny_recogniser();
+    let lines = |name: &str| -> Vec<Value> {
+        std::fs::read_to_string(run.join(name)).unwrap().lines().map(parse).collect()
+    };
+    let speed = lines("speed.jsonl");
+    assert_eq!(speed.iter().map(|line| line["step"].as_u64().unwrap()).collect::<Vec<_>>(), [1, 2]);
+    for line in &speed {
+        for name in ["audio_hours_per_hour", "steps_per_sec"] {
+            assert!(line[name].as_f64().unwrap() > 0.0, "{line}");
+        }
+        if cfg!(target_os = "linux") {
+            assert!(line["peak_memory_mib"].as_f64().unwrap() > 1.0, "{line}");
+        }
+    }
+    for line in lines("log.jsonl") {
+        assert!(line["audio_hours_per_hour"].is_null() && line["peak_memory_mib"].is_null(), "{line}");
+    }
+    let page = std::fs::read_to_string(run.join("report.html")).unwrap();
+    for part in ["hours of audio per hour", "steps per second", "Word errors", "Worst utterances"] {
+        assert!(page.contains(part), "{part}");
+    }
+    assert!(!cfg!(target_os = "linux") || page.contains("Peak memory: "));
+    // Six utterances of an untrained model: every one is among the worst.
+    let sections = parse(&std::fs::read_to_string(run.join("validation.json")).unwrap());
+    let sections = sections.as_array().unwrap();
+    let worst = sections.iter().find(|section| section["heading"] == "Worst utterances").unwrap();
+    assert_eq!(worst["rows"].as_array().unwrap().len(), 6);
+    let wer =
+        100.0 * lines("log.jsonl").iter().rev().find_map(|line| line["validation/wer"].as_f64()).unwrap();
+    let text = sections[0]["text"].as_str().unwrap();
+    assert!(text.contains(&format!("WER {wer:.2} %")), "{text}, validated {wer}");
+}
+
+/// What cannot be read does not keep the others from being encoded, nor leave a trace among them.
+#[test]
+fn encoding_goes_on_past_bad_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let model = tiny_recogniser().to_str().unwrap();
+    recordings(folder);
+    std::fs::write(folder.join("letter.wav"), "Dear reader,\n".repeat(2_000)).unwrap();
+    // Good for longer than a window, then cut: nothing of it may be left in the file.
+    write_hours(&folder.join("cut.wav"), 180, &tone(8_000, 2.0), &[1, 170]);
+    let bytes = std::fs::read(folder.join("cut.wav")).unwrap();
+    std::fs::write(folder.join("cut.wav"), &bytes[..bytes.len() * 9 / 10]).unwrap();
+    let encode = |inputs: &[&str], out: &str| {
+        auricle(folder, &[&["encode", "--model", model, "--out", out], inputs].concat())
+    };
+    encode(&["all.jsonl"], "good.safetensors").succeeded();
+    let said = encode(&["cut.wav", "letter.wav", "all.jsonl", "nowhere.wav"], "some.safetensors");
+    assert_eq!((said.code, said.stdout.as_str()), (Some(1), "some.safetensors: 6 utterances\n"));
+    for (name, reason) in [("cut.wav", "truncated"), ("letter.wav", "not WAV"), ("nowhere.wav", "")] {
+        let named = |line: &&str| line.contains(name) && line.contains(reason) && line.starts_with("error: ");
+        assert_eq!(said.stderr.lines().filter(named).count(), 1, "{name}: {said:?}");
+    }
+    let (good, _) = tensors(&folder.join("good.safetensors"));
+    let (some, described) = tensors(&folder.join("some.safetensors"));
+    assert!(good == some && described["layer"] == "output");
+    encode(&["all.jsonl", "audio/u0.ogg"], "x").failed_with(&["`u0`", "distinct ids"]);
+    encode(&["all.jsonl", "--layer", "9"], "x").failed_with(&["no layer 9", "1 to 3"]);
+    assert!(!folder.join("x").exists());
 }
 
 /// The configuration of the sample checkpoint in the golden files.

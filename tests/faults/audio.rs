@@ -186,7 +186,7 @@ fn training_survives_a_damaged_recording() {
         .failed_with(&["list.tsv", victim.to_str().unwrap(), "data check --fix"]);
 }
 
-/// Three hours with speech here and there: transcribed in bounded memory, and far too long for one
+/// Three hours with speech here and there: transcribed and encoded in bounded memory, and far too long for one
 /// training step.
 #[test]
 fn three_hours_are_decoded_in_bounded_memory() {
@@ -198,20 +198,20 @@ fn three_hours_are_decoded_in_bounded_memory() {
         spoken.unwrap().samples.iter().flat_map(|x| ((x * 32_767.0) as i16).to_le_bytes()).collect();
     write_hours(&path, 3 * 3_600, &speech, &[100, 5_000, 10_000]);
     let model = tiny_recogniser().to_str().unwrap();
-    let peak = |inputs: &[&str]| {
-        let mut decode = command(folder.path());
-        decode.args(["decode", "--model", model, "--json", "--quiet"]).args(inputs);
-        let mut child = decode.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let peak = |args: &[&str]| {
+        let mut program = command(folder.path());
+        program.args(args).args(["--model", model, "--quiet"]);
+        let mut child = program.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut peak = 0;
-        wait_for("the end of decoding", || {
+        wait_for("the end of the program", || {
             peak = peak.max(peak_kib(child.id()).unwrap_or(0));
             child.try_wait().unwrap()
         });
         (peak, child.wait_with_output().unwrap())
     };
     let short = some(&corpus().test, 100)[0].audio.clone();
-    let (usual, _) = peak(&[short.to_str().unwrap()]);
-    let (long, output) = peak(&["long.wav"]);
+    let (usual, _) = peak(&["decode", "--json", short.to_str().unwrap()]);
+    let (long, output) = peak(&["decode", "--json", "long.wav"]);
     assert!(output.status.success(), "{output:?}");
     let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(json["duration_secs"], 10_800.0);
@@ -221,6 +221,14 @@ fn three_hours_are_decoded_in_bounded_memory() {
     }
     // As 32-bit samples at 16 kHz the recording alone would be 659 MiB.
     assert!(long < usual + 64 * 1024, "{long} KiB, {usual} KiB for a short one");
+
+    let out = folder.path().join("long.safetensors");
+    let (long, output) = peak(&["encode", "long.wav", "--out", out.to_str().unwrap()]);
+    assert!(output.status.success(), "{output:?}");
+    let (frames, _) = auricle_nn::weights::from_bytes(&std::fs::read(&out).unwrap()).unwrap();
+    // One every 80 ms, as of a short recording.
+    assert_eq!(frames["long"].shape().to_vec(), [135_000, 24]);
+    assert!(long < usual + 128 * 1024, "{long} KiB, {usual} KiB for decoding a short one");
 
     small_corpus(folder.path());
     std::fs::write(folder.path().join("ctc.toml"), ctc_recipe(2)).unwrap();

@@ -75,6 +75,21 @@ impl StreamingResampler {
         self.engine.as_ref().map_or(0, |e| 2 * e.block_in)
     }
 
+    /// How much of a signal need not be looked at by who wants the output from sample `wanted` on:
+    /// samples of the input, and the samples of the output that they stand for, for [`Self::begin_at`].
+    pub fn skippable(&self, wanted: usize) -> (usize, usize) {
+        let Some(engine) = &self.engine else { return (wanted, wanted) };
+        // A block's filter tail reaches into the next one; one more to be safe with the delay.
+        let blocks = (wanted / engine.block_out.len()).saturating_sub(2);
+        (blocks * engine.block_in, blocks * engine.block_out.len())
+    }
+
+    /// Before the first `push`: the signal begins in the middle, after what [`Self::skippable`] gave. The
+    /// output begins there, too, and is from `wanted` on what it would be of the whole signal, bit for bit.
+    pub fn begin_at(&mut self, (input, output): (usize, usize)) {
+        (self.num_pushed, self.num_emitted) = (input, output);
+    }
+
     /// Takes the next samples and appends what can be computed from all samples so far to `out`.
     pub fn push(&mut self, x: &[f32], out: &mut Vec<f32>) {
         self.num_pushed += x.len();

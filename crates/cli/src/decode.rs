@@ -123,7 +123,8 @@ fn unfinished(path: &Path) -> PathBuf {
     name.into()
 }
 
-fn progress(count: usize, quiet: bool) -> ProgressBar {
+/// A bar of recordings, where there is somebody to see it.
+pub(crate) fn progress(count: usize, quiet: bool) -> ProgressBar {
     if quiet || !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }

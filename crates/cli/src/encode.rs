@@ -1,12 +1,16 @@
 //! `auricle encode`.
 
+use crate::decode::progress;
 use crate::tasks::load_model;
 use anyhow::{Context as _, Result, bail};
-use auricle_data::read_any;
-use auricle_nn::params::NamedTensors;
-use auricle_nn::weights::{self, Metadata, Precision};
-use auricle_spiral::Extractor;
-use burn::tensor::TensorData;
+use auricle_audio::Limits;
+use auricle_data::{DataError, Utterance, read_any};
+use auricle_nn::weights::{MatrixWriter, Metadata};
+use auricle_spiral::{ExtractConfig, Extractor};
+use auricle_train::TrainError;
+use auricle_train::files::atomic_write_with;
+use std::collections::HashSet;
+use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -15,7 +19,10 @@ use std::process::ExitCode;
   auricle encode --model spiral-en-small a.wav b.flac --out feats.safetensors
   auricle encode --model runs/pretrain data/dev.jsonl --layer 4 --out layer4.safetensors
 
-The file holds one tensor [T', D] per utterance, named by its id.")]
+The file holds one tensor [T', D] per utterance, named by its id. Recordings over 60 s go through the
+encoder in windows of 60 s that overlap by 20 s: number and times of their frames are those of the whole,
+but normalisation and attention see one window at a time. What cannot be read is reported on the error
+stream, the rest is written, and the exit status is 1.")]
 pub struct Args {
     /// Model: a folder, a file, a run directory, or the name of a shipped model.
     #[arg(long, default_value = "spiral-en-small")]
@@ -32,30 +39,100 @@ pub struct Args {
     /// Device.
     #[arg(long, default_value = "cpu")]
     device: String,
+    /// No progress bar.
+    #[arg(long, short)]
+    quiet: bool,
 }
 
 pub fn run(args: &Args) -> Result<ExitCode> {
+    let mut failures = 0;
+    let mut utterances = Vec::new();
+    for input in &args.inputs {
+        match read_any(input) {
+            Ok(found) => utterances.extend(found),
+            Err(error) => {
+                failures += 1;
+                eprintln!("error: {error}");
+            }
+        }
+    }
+    let mut ids = HashSet::new();
+    if let Some(twice) = utterances.iter().find(|utterance| !ids.insert(utterance.id.as_str())) {
+        bail!("two inputs have the id `{}`; give them one manifest with distinct ids", twice.id);
+    }
     let device = auricle_tensor::device(&args.device)?;
     let (tensors, metadata) = load_model(&args.model)?;
     let extractor = Extractor::from_weights(tensors, &metadata, &device)
         .with_context(|| format!("model {}", args.model.display()))?;
-    let mut found = NamedTensors::new();
-    for input in &args.inputs {
-        for utterance in read_any(input)? {
-            let samples = utterance.samples(extractor.sample_rate())?;
-            let features = extractor.extract(&samples, args.layer)?;
-            let data = TensorData::new(features.values, [features.frames, features.width]);
-            if found.insert(utterance.id.clone(), data).is_some() {
-                bail!("two inputs have the id `{}`; give them one manifest with distinct ids", utterance.id);
-            }
-        }
-    }
+    extractor.check_layer(args.layer)?;
     let described = Metadata::from([
         ("model".to_string(), args.model.display().to_string()),
         ("layer".to_string(), args.layer.map_or("output".into(), |k| k.to_string())),
     ]);
-    let bytes = weights::to_bytes(&found, &described, Precision::F32)?;
-    auricle_train::files::atomic_write(&args.out, &bytes).with_context(|| args.out.display().to_string())?;
-    println!("{}: {} utterances", args.out.display(), found.len());
-    Ok(ExitCode::SUCCESS)
+    let bar = progress(utterances.len(), args.quiet);
+    let written = atomic_write_with(&args.out, |file| -> io::Result<usize> {
+        let mut writer = MatrixWriter::new(file, utterances.iter().map(|u| u.id.as_str()), &described)?;
+        for utterance in &utterances {
+            match encode(&extractor, utterance, args.layer, &mut writer) {
+                Ok(()) => writer.end(&utterance.id, extractor.width(args.layer)),
+                Err(Failure::Output(error)) => return Err(error),
+                Err(Failure::Utterance(error)) => {
+                    failures += 1;
+                    bar.suspend(|| eprintln!("error: utterance {}: {error}", utterance.id));
+                    writer.discard()?;
+                }
+            }
+            bar.inc(1);
+        }
+        let written = writer.count();
+        writer.finish()?;
+        Ok(written)
+    });
+    bar.finish_and_clear();
+    let written = written.with_context(|| args.out.display().to_string())?;
+    println!("{}: {written} utterances", args.out.display());
+    Ok(if failures == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// What ends one utterance, and what ends everything.
+enum Failure {
+    Utterance(String),
+    Output(io::Error),
+}
+
+impl From<DataError> for Failure {
+    fn from(error: DataError) -> Self {
+        Self::Utterance(error.to_string())
+    }
+}
+
+impl From<TrainError> for Failure {
+    fn from(error: TrainError) -> Self {
+        Self::Utterance(error.to_string())
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::Output(error)
+    }
+}
+
+/// Writes the frames of an utterance as they come.
+fn encode(
+    extractor: &Extractor,
+    utterance: &Utterance,
+    layer: Option<usize>,
+    writer: &mut MatrixWriter<'_>,
+) -> Result<(), Failure> {
+    let mut extraction = extractor.begin(layer, &ExtractConfig::default())?;
+    let mut values = Vec::new();
+    utterance.blocks(extractor.sample_rate(), &Limits::unlimited_duration(), |block| {
+        extraction.push(block, &mut values)?;
+        writer.append(&values)?;
+        values.clear();
+        Ok::<(), Failure>(())
+    })?;
+    extraction.finish(&mut values)?;
+    Ok(writer.append(&values)?)
 }

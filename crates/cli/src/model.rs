@@ -109,11 +109,11 @@ pub fn write(
     metadata: &weights::Metadata,
     precision: Precision,
 ) -> Result<ExitCode> {
-    let bytes = weights::to_bytes(tensors, metadata, precision)?;
     std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
     let path = folder.join("model.safetensors");
-    auricle_train::files::atomic_write(&path, &bytes).with_context(|| path.display().to_string())?;
-    println!("{}: {} tensors, {:.1} MB", path.display(), tensors.len(), bytes.len() as f64 / 1e6);
+    auricle_train::files::write_weights(&path, tensors, metadata, precision)?;
+    let bytes = std::fs::metadata(&path).with_context(|| path.display().to_string())?.len();
+    println!("{}: {} tensors, {:.1} MB", path.display(), tensors.len(), bytes as f64 / 1e6);
     Ok(ExitCode::SUCCESS)
 }
 

@@ -3,10 +3,10 @@
 use anyhow::{Context as _, Result};
 use auricle_train::Recipe;
 use auricle_train::log::read_series;
-use auricle_train::report::{Axis, Report, Series};
+use auricle_train::report::{Axis, Report, SECTIONS, Section, Series};
 use std::path::Path;
 
-/// Writes `<run>/report.html`: curves of everything in the log, the last validation, the recipe.
+/// Writes `<run>/report.html`: curves of everything in the log, the last validation, speed, the recipe.
 pub fn write_run_report(run: &Path, recipe: &Recipe) -> Result<()> {
     let log = run.join("log.jsonl");
     let series = read_series(&log).with_context(|| log.display().to_string())?;
@@ -23,6 +23,12 @@ pub fn write_run_report(run: &Path, recipe: &Recipe) -> Result<()> {
         .collect();
     if !last.is_empty() {
         page = page.heading("Validation").table(&["score", "last", "at step", "least"], &last);
+    }
+    let sections = run.join(SECTIONS);
+    if let Ok(json) = std::fs::read(&sections) {
+        let sections: Vec<Section> =
+            serde_json::from_slice(&json).with_context(|| sections.display().to_string())?;
+        page = sections.iter().fold(page, Report::section);
     }
     page = page.heading("Curves");
     // Scores of training and validation with the same name share a chart.
@@ -41,8 +47,32 @@ pub fn write_run_report(run: &Path, recipe: &Recipe) -> Result<()> {
         let y = if name == "grad_norm" { Axis::log(name) } else { Axis::linear(name) };
         page = page.lines(name, &Axis::linear("step"), &y, &lines);
     }
+    page = speed(page, run)?;
     let resolved = std::fs::read_to_string(run.join("recipe.resolved.toml")).unwrap_or_default();
     page = page.heading("Recipe").code(&resolved);
     let path = run.join("report.html");
     page.write(&path).with_context(|| path.display().to_string())
+}
+
+/// Throughput and memory, where the run has written them.
+fn speed(page: Report, run: &Path) -> Result<Report> {
+    let path = run.join("speed.jsonl");
+    if !path.exists() {
+        return Ok(page);
+    }
+    let series = read_series(&path).with_context(|| path.display().to_string())?;
+    let memory = series.get("peak_memory_mib").into_iter().flatten().map(|point| point.1).fold(0.0, f64::max);
+    let mut page = page.heading("Speed");
+    if memory > 0.0 {
+        page = page.paragraph(&format!("Peak memory: {memory:.0} MiB."));
+    }
+    for (name, title) in
+        [("audio_hours_per_hour", "hours of audio per hour"), ("steps_per_sec", "steps per second")]
+    {
+        if let Some(points) = series.get(name) {
+            let line = Series { name: "train".into(), points: points.clone() };
+            page = page.lines(title, &Axis::linear("step"), &Axis::linear(title), &[line]);
+        }
+    }
+    Ok(page)
 }

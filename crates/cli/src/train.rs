@@ -3,7 +3,7 @@
 use crate::tasks::AnyTrainer;
 use anyhow::{Context as _, Result, bail};
 use auricle_train::files::{RunLock, atomic_write, remove_unfinished};
-use auricle_train::log::RunLog;
+use auricle_train::log::{RunLog, peak_memory_mib};
 use auricle_train::{Outcome, Recipe, recipe};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -158,12 +158,4 @@ fn plan_and_probe(recipe: &Recipe, scratch: &Path) -> Result<ExitCode> {
         println!("peak memory           {after:.0} MiB ({:.0} MiB by the longest batch)", after - before);
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// The peak resident memory of this process, where the system tells it.
-fn peak_memory_mib() -> Option<f64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
-    let kib: f64 = line.split_whitespace().nth(1)?.parse().ok()?;
-    Some(kib / 1024.0)
 }

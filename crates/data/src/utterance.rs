@@ -1,7 +1,7 @@
 //! One line of a manifest.
 
 use crate::DataError;
-use auricle_audio::{AudioError, Limits, StreamingResampler, stream};
+use auricle_audio::{AudioError, AudioStream, Limits, StreamingResampler, stream};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
@@ -102,56 +102,111 @@ impl Utterance {
     /// The utterance's samples at a sampling rate. What comes after the utterance is not decoded.
     ///
     /// # Errors
-    /// Unreadable audio; a segment that begins after the file's end.
+    /// As [`Self::blocks`], with the default limits.
     pub fn samples(&self, sample_rate: u32) -> Result<Vec<f32>, DataError> {
-        let rate = f64::from(sample_rate);
-        let start = (self.start_secs * rate).round() as usize;
-        let length = (self.duration_secs * rate).round() as usize;
+        let length = (self.duration_secs * f64::from(sample_rate)) as usize;
+        // A manifest's duration is a hint only: a wrong one must not reserve gigabytes.
+        let mut samples = Vec::with_capacity((length + sample_rate as usize / 100).min(1 << 22));
+        // A stretch takes its own length of memory, however long its file is.
+        let whole = Limits::default();
+        let is_stretch = self.start_secs > 0.0 && self.duration_secs <= whole.max_duration_secs;
+        let limits = if is_stretch { Limits::unlimited_duration() } else { whole };
+        self.blocks(sample_rate, &limits, |block| {
+            samples.extend_from_slice(block);
+            Ok::<(), DataError>(())
+        })?;
+        Ok(samples)
+    }
+
+    /// [`Self::samples`] block by block, in bounded memory however long the utterance is.
+    ///
+    /// Of plain WAV, what comes before the utterance is left out; other formats are decoded from their
+    /// beginning, because in the middle they could not give the same samples.
+    ///
+    /// # Errors
+    /// Unreadable audio; a broken limit; a segment that begins after the file's end. What `each` returns
+    /// stops the reading.
+    pub fn blocks<E: From<DataError>>(
+        &self,
+        sample_rate: u32,
+        limits: &Limits,
+        mut each: impl FnMut(&[f32]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let samples_from_secs = |secs: f64| (secs * f64::from(sample_rate)).round() as usize;
+        let start = samples_from_secs(self.start_secs);
+        let end = start.saturating_add(samples_from_secs(self.duration_secs));
         let tolerance = sample_rate as usize / 100;
-        let enough = start.saturating_add(length).saturating_add(tolerance);
-        let samples = read_beyond(&self.audio, sample_rate, enough)?;
+        let audio = |error: AudioError| E::from(DataError::from(error));
+        let (mut reader, mut seen) = Reader::open(&self.audio, sample_rate, limits, start).map_err(audio)?;
+        let (mut block, mut after) = (Vec::new(), Vec::new());
+        let mut given = 0;
+        while reader.next(&mut block).map_err(audio)? {
+            let inside = |at: usize| at.clamp(seen, seen + block.len()) - seen;
+            let (from, to) = (inside(start), inside(end));
+            if from < to {
+                each(&block[from..to])?;
+                given += to - from;
+            }
+            after.extend_from_slice(&block[to..]);
+            seen += block.len();
+            if seen > end.saturating_add(tolerance) {
+                after.clear();
+                break;
+            }
+        }
         // A whole file is taken as it is: a manifest's duration may be rounded.
-        if start == 0 && length.abs_diff(samples.len()) <= tolerance {
-            return Ok(samples);
+        if start == 0 && given > 0 && !after.is_empty() {
+            return each(&after);
         }
-        let end = start.saturating_add(length).min(samples.len());
-        match samples.get(start..end) {
-            Some(segment) if !segment.is_empty() => Ok(segment.to_vec()),
-            _ => Err(DataError::layout(
-                &self.audio,
-                format!(
-                    "has {} samples, utterance {} starts at {start}; run `auricle data check`",
-                    samples.len(),
-                    self.id
-                ),
-            )),
+        if given == 0 {
+            let reason = format!(
+                "has {seen} samples, utterance {} starts at {start}; run `auricle data check`",
+                self.id
+            );
+            return Err(DataError::layout(&self.audio, reason).into());
         }
+        Ok(())
     }
 }
 
-/// As [`auricle_audio::read_at`], but stops once there are more than `enough` samples.
-fn read_beyond(path: &Path, sample_rate: u32, enough: usize) -> Result<Vec<f32>, AudioError> {
-    let stream = stream(path, &Limits::default())?;
-    let own_rate = stream.info().sample_rate;
-    let mut resampler = match own_rate == sample_rate {
-        true => None,
-        false => Some(StreamingResampler::new(own_rate, sample_rate)?),
-    };
-    // A manifest's duration is a hint only: a wrong one must not reserve gigabytes.
-    let mut samples = Vec::with_capacity(enough.min(1 << 22));
-    for block in stream {
-        match &mut resampler {
-            Some(resampler) => resampler.push(&block?, &mut samples),
-            None => samples.extend_from_slice(&block?),
+/// A file block by block at a sampling rate.
+struct Reader {
+    stream: AudioStream,
+    resampler: Option<StreamingResampler>,
+}
+
+impl Reader {
+    /// A reader that begins at sample `wanted` or before it, and where.
+    fn open(
+        path: &Path,
+        sample_rate: u32,
+        limits: &Limits,
+        wanted: usize,
+    ) -> Result<(Self, usize), AudioError> {
+        let mut stream = stream(path, limits)?;
+        let mut resampler = StreamingResampler::new(stream.info().sample_rate, sample_rate)?;
+        let mut begins = 0;
+        let (input, output) = resampler.skippable(wanted);
+        if input > 0 && stream.leave_out(input as u64)? {
+            resampler.begin_at((input, output));
+            begins = output;
         }
-        if samples.len() > enough {
-            return Ok(samples);
+        Ok((Self { stream, resampler: Some(resampler) }, begins))
+    }
+
+    /// Replaces `block` with what comes next; false at the end.
+    fn next(&mut self, block: &mut Vec<f32>) -> Result<bool, AudioError> {
+        block.clear();
+        match (self.stream.next().transpose()?, &mut self.resampler) {
+            (Some(decoded), Some(resampler)) => resampler.push(&decoded, block),
+            (None, resampler) => match resampler.take() {
+                Some(mut resampler) => resampler.finish(block),
+                None => return Ok(false),
+            },
+            (Some(_), None) => return Ok(false),
         }
+        Ok(true)
     }
-    if let Some(mut resampler) = resampler {
-        resampler.finish(&mut samples);
-    }
-    Ok(samples)
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref)] // serde's signature

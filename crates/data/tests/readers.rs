@@ -20,6 +20,12 @@ fn corpus(files: &[(&str, f64)]) -> tempfile::TempDir {
     folder
 }
 
+fn write_bytes(folder: &Path, name: &str, bytes: &[u8]) -> PathBuf {
+    let path = folder.join(name);
+    fs::write(&path, bytes).unwrap();
+    path
+}
+
 fn write(folder: &Path, name: &str, text: &str) -> PathBuf {
     let path = folder.join(name);
     fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -202,7 +208,7 @@ fn joined_mp3s_are_heard_to_their_end() {
 }
 
 #[test]
-fn what_comes_after_a_segment_is_not_decoded() {
+fn what_comes_before_and_after_a_segment_is_not_decoded() {
     let folder = corpus(&[("x.wav", 10.0)]);
     let path = folder.path().join("x.wav");
     let segment = Utterance::segment("u", &path, 0.25, 0.5).unwrap();
@@ -210,6 +216,32 @@ fn what_comes_after_a_segment_is_not_decoded() {
         let whole = read_at(&path, rate, &Default::default()).unwrap().samples;
         let (start, end) = (rate as usize / 4, rate as usize * 3 / 4);
         assert!(segment.samples(rate).unwrap() == whole[start..end]);
+    }
+    // Nor is what comes before, and nothing in the samples tells: for whole and odd ratios of rates, from
+    // everywhere, to the end.
+    for rate in [8000, 11_025, 16_000, 44_100] {
+        let whole = read_at(&path, rate, &Default::default()).unwrap().samples;
+        for (start, secs) in [(0.01, 0.5), (1.37, 2.0), (5.5, 0.25), (9.9, 0.1), (9.0, 3.0)] {
+            let segment = Utterance::segment("u", &path, start, secs).unwrap();
+            let at = |secs: f64| (secs * f64::from(rate)).round() as usize;
+            let end = (at(start) + at(secs)).min(whole.len());
+            assert!(segment.samples(rate).unwrap() == whole[at(start)..end], "{start} s at {rate} Hz");
+        }
+    }
+    let beyond = Utterance::segment("u", &path, 11.0, 1.0).unwrap().samples(8000).unwrap_err().to_string();
+    assert!(beyond.contains("has 80000 samples") && beyond.contains("data check"), "{beyond}");
+    // A number that is none, at 1 s: who begins after it does not meet it.
+    let mut bytes = b"RIFF\0\0\0\0WAVEfmt \x10\0\0\0\x03\0\x01\0".to_vec();
+    bytes.extend([8_000u32, 32_000].iter().flat_map(|n| n.to_le_bytes()));
+    bytes.extend(b"\x04\0\x20\0data");
+    bytes.extend((4 * 80_000u32).to_le_bytes());
+    let value = |i: u32| if i == 8_000 { f32::NAN } else { (i as f32 * 0.02).sin() };
+    bytes.extend((0..80_000).flat_map(|i| value(i).to_le_bytes()));
+    let float = write_bytes(folder.path(), "float.wav", &bytes);
+    for rate in [8_000, 16_000] {
+        let part = |start| Utterance::segment("u", &float, start, 1.0).unwrap().samples(rate);
+        assert_eq!(part(8.0).unwrap().len(), rate as usize);
+        assert!(part(0.5).unwrap_err().to_string().contains("position 8000"));
     }
     // Half of the file is missing: only who reads that far can notice.
     let bytes = fs::read(&path).unwrap();

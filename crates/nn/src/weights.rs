@@ -5,7 +5,13 @@
 use crate::params::NamedTensors;
 use burn::tensor::{DType, TensorData, f16};
 use safetensors::tensor::{Dtype, SafeTensors};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::io::{self, BufWriter, Write};
+
+mod matrices;
+
+pub use matrices::MatrixWriter;
 
 /// What stands beside the tensors: configuration, vocabulary, licence, provenance.
 pub type Metadata = BTreeMap<String, String>;
@@ -24,6 +30,9 @@ pub enum WeightsError {
         /// Its type.
         dtype: String,
     },
+    /// The bytes could not be written.
+    #[error(transparent)]
+    Io(#[from] io::Error),
 }
 
 /// How values are stored.
@@ -41,37 +50,54 @@ pub fn to_bytes(
     metadata: &Metadata,
     precision: Precision,
 ) -> Result<Vec<u8>, WeightsError> {
+    let mut bytes = Vec::new();
+    write_to(&mut bytes, tensors, metadata, precision)?;
+    Ok(bytes)
+}
+
+/// Writes what [`to_bytes`] gives, tensor by tensor: no second copy of the weights is made.
+///
+/// # Errors
+/// What the writer says; a tensor that holds no floating-point numbers.
+pub fn write_to<'t, N: AsRef<str> + 't>(
+    out: impl Write,
+    tensors: impl IntoIterator<Item = (N, &'t TensorData), IntoIter: Clone>,
+    metadata: &Metadata,
+    precision: Precision,
+) -> Result<(), WeightsError> {
+    let tensors = tensors.into_iter();
+    let (dtype, width) = match precision {
+        Precision::F32 => ("F32", 4),
+        Precision::F16 => ("F16", 2),
+    };
     // The header is written here and not by safetensors, whose map of metadata comes in the order of
     // a hash seed: the same weights must be the same bytes.
     let mut header = serde_json::Map::new();
     if !metadata.is_empty() {
         header.insert("__metadata__".into(), serde_json::json!(metadata));
     }
-    let mut body = Vec::with_capacity(tensors.values().map(|data| 4 * data.num_elements()).sum());
-    for (name, data) in tensors {
-        let (values, start) = (f32_values(name, data)?, body.len());
-        let dtype = match precision {
-            Precision::F32 => {
-                body.extend(values.iter().flat_map(|v| v.to_le_bytes()));
-                "F32"
-            }
-            Precision::F16 => {
-                body.extend(values.iter().flat_map(|&v| f16::from_f32(v).to_le_bytes()));
-                "F16"
-            }
-        };
-        let (shape, offsets) = (data.shape().to_vec(), [start, body.len()]);
-        let entry = serde_json::json!({ "dtype": dtype, "shape": shape, "data_offsets": offsets });
-        header.insert(name.clone(), entry);
+    let mut start = 0;
+    for (name, data) in tensors.clone() {
+        let (shape, end) = (data.shape().to_vec(), start + width * data.num_elements());
+        let entry = serde_json::json!({ "dtype": dtype, "shape": shape, "data_offsets": [start, end] });
+        header.insert(name.as_ref().to_string(), entry);
+        start = end;
     }
     let mut header = serde_json::Value::Object(header).to_string();
     // The data begins at a multiple of 8 bytes.
     header.extend(std::iter::repeat_n(' ', header.len().next_multiple_of(8) - header.len()));
-    let mut bytes = Vec::with_capacity(8 + header.len() + body.len());
-    bytes.extend((header.len() as u64).to_le_bytes());
-    bytes.extend(header.as_bytes());
-    bytes.extend(body);
-    Ok(bytes)
+    let mut out = BufWriter::with_capacity(1 << 18, out);
+    out.write_all(&(header.len() as u64).to_le_bytes())?;
+    out.write_all(header.as_bytes())?;
+    for (name, data) in tensors {
+        for value in f32_values(name.as_ref(), data)?.iter() {
+            match precision {
+                Precision::F32 => out.write_all(&value.to_le_bytes())?,
+                Precision::F16 => out.write_all(&f16::from_f32(*value).to_le_bytes())?,
+            }
+        }
+    }
+    Ok(out.flush()?)
 }
 
 /// The tensors and the metadata of safetensors bytes; half precision is widened to f32.
@@ -97,11 +123,11 @@ pub fn from_bytes(bytes: &[u8]) -> Result<(NamedTensors, Metadata), WeightsError
     Ok((tensors, metadata.unwrap_or_default()))
 }
 
-fn f32_values(name: &str, data: &TensorData) -> Result<Vec<f32>, WeightsError> {
+fn f32_values<'d>(name: &str, data: &'d TensorData) -> Result<Cow<'d, [f32]>, WeightsError> {
     let fail = || WeightsError::Type { name: name.to_string(), dtype: format!("{:?}", data.dtype()) };
     match data.dtype() {
-        DType::F32 => data.try_to_vec::<f32>().map_err(|_| fail()),
-        _ => data.clone().convert::<f32>().try_to_vec::<f32>().map_err(|_| fail()),
+        DType::F32 => data.as_slice::<f32>().map(Cow::Borrowed).map_err(|_| fail()),
+        _ => data.clone().convert::<f32>().try_to_vec::<f32>().map(Cow::Owned).map_err(|_| fail()),
     }
 }
 

@@ -93,6 +93,42 @@ fn a_pickle_that_calls_the_system_calls_nothing() {
     assert!(!witness.exists());
 }
 
+/// An older checkpoint of one storage, `a`, of `stored` numbers, and tensors that each are all of it.
+fn shared(stored: u32, tensors: usize) -> Vec<u8> {
+    let mut pickle = b"\x80\x02}".to_vec();
+    for number in 0..tensors {
+        pickle.extend(format!("X\x04\0\0\0{number:04}").bytes());
+        pickle.extend(b"ctorch._utils\n_rebuild_tensor_v2\n(");
+        pickle.extend(b"(X\x07\0\0\0storagectorch\nFloatStorage\nX\x01\0\0\0aX\x03\0\0\0cpuJ");
+        pickle.extend(stored.to_le_bytes());
+        pickle.extend(b"tQK\0J");
+        pickle.extend(stored.to_le_bytes());
+        pickle.extend(b"\x85K\x01\x85\x89}tRs");
+    }
+    pickle.push(b'.');
+    let mut bytes = legacy(&pickle);
+    bytes.truncate(bytes.len() - 4);
+    bytes.extend(b"\x80\x02]X\x01\0\0\0aa.");
+    bytes.extend(u64::from(stored).to_le_bytes());
+    bytes.extend((0..stored).flat_map(|i| (i as f32).to_le_bytes()));
+    bytes
+}
+
+/// Weights may be shared; thousands of tensors over one storage are an attack on memory.
+#[test]
+fn tensors_that_share_their_numbers_are_bounded() {
+    let read = read_bytes(&shared(400_000, 4)).unwrap();
+    assert_eq!((read.len(), read["0003"].data[399_999]), (4, 399_999.0));
+    // 1.6 MB that would become 1.6 GB.
+    let error = read_bytes(&shared(400_000, 1_000)).unwrap_err();
+    assert!(
+        error.contains("x.ckpt") && error.contains("more than the limit of") && error.contains("share"),
+        "{error}"
+    );
+    let small = read_bytes(&shared(10, 1_000)).unwrap();
+    assert_eq!(small.len(), 1_000);
+}
+
 #[test]
 fn claims_of_huge_sizes_cost_nothing() {
     // A string of 4 GB, of which nothing is there.

@@ -1,9 +1,10 @@
 //! Checkpoints: everything a run needs to go on as if it had never stopped.
 
 use crate::TrainError;
-use crate::files::atomic_write;
+use crate::files::write_weights;
 use auricle_nn::params::NamedTensors;
 use auricle_nn::weights::{self, Metadata, Precision};
+use burn::tensor::TensorData;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -52,18 +53,18 @@ const FORMAT: &str = "auricle-checkpoint-1";
 impl Checkpoint {
     /// Writes one file, atomically: either the old or the new one is there, never a part.
     pub fn write(&self, path: &Path) -> Result<(), TrainError> {
-        let mut all = NamedTensors::new();
+        let mut all = BTreeMap::<String, &TensorData>::new();
         for (prefix, part) in PARTS.iter().zip([&self.model, &self.average, &self.optimizer, &self.task]) {
-            all.extend(part.iter().map(|(name, data)| (format!("{prefix}{name}"), data.clone())));
+            all.extend(part.iter().map(|(name, data)| (format!("{prefix}{name}"), data)));
         }
+        let tensors = all.iter().map(|(name, data)| (name, *data));
         let fail = |reason: String| TrainError::Checkpoint { path: path.to_path_buf(), reason };
         // TOML and not JSON: numbers must come back to the last bit, which serde_json does not promise.
         let progress = toml::to_string(&self.progress).map_err(|e| fail(e.to_string()))?;
-        let digest = digest(&progress, &all);
+        let digest = digest(&progress, tensors.clone());
         let metadata = [("format", FORMAT.to_string()), ("digest", digest), ("progress", progress)];
         let metadata: Metadata = metadata.map(|(name, value)| (name.to_string(), value)).into();
-        let bytes = weights::to_bytes(&all, &metadata, Precision::F32).map_err(|e| fail(e.to_string()))?;
-        atomic_write(path, &bytes).map_err(TrainError::io(path))
+        write_weights(path, tensors, &metadata, Precision::F32)
     }
 
     /// Reads a file that [`Self::write`] made.
@@ -77,6 +78,7 @@ impl Checkpoint {
             ))
         };
         let (all, metadata) = weights::from_bytes(&bytes).map_err(|e| damaged(&e))?;
+        drop(bytes);
         let progress = metadata.get("progress").ok_or_else(|| {
             fail(
                 "holds no training state; give the run's checkpoints/last.safetensors, not an exported model"
@@ -104,7 +106,7 @@ impl Checkpoint {
 }
 
 /// Of everything that a checkpoint says: safetensors alone would not notice a changed weight.
-fn digest(progress: &str, tensors: &NamedTensors) -> String {
+fn digest<'t>(progress: &str, tensors: impl IntoIterator<Item = (&'t String, &'t TensorData)>) -> String {
     let mut hasher = blake3::Hasher::new();
     hasher.update(progress.as_bytes());
     for (name, data) in tensors {
@@ -117,7 +119,6 @@ fn digest(progress: &str, tensors: &NamedTensors) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use burn::tensor::TensorData;
 
     fn sample() -> Checkpoint {
         let tensors = |value: f32| {

@@ -1,6 +1,6 @@
 //! The recipe: one schema for every task.
 
-use crate::{AdamWConfig, TrainError, schedule::Schedule};
+use crate::{AdamWConfig, Precision, TrainError, schedule::Schedule};
 use auricle_data::BatchConfig;
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
@@ -64,6 +64,7 @@ impl Recipe {
             ema: self.train.ema,
             patience: None,
             gradient_checkpointing: false,
+            precision: self.train.precision,
             device: String::new(),
         };
         // Serialising a plain struct of numbers and strings cannot fail; an empty text would only
@@ -184,6 +185,9 @@ pub struct TrainConfig {
     /// Recompute cheap activations in the backward pass instead of keeping them. Default: false.
     #[serde(default)]
     pub gradient_checkpointing: bool,
+    /// What encoders compute in, `f32` or `bf16` (see [`Precision`]). Default: `f32`.
+    #[serde(default, skip_serializing_if = "Precision::is_single")]
+    pub precision: Precision,
     /// Device name. Default: `cpu`.
     #[serde(default = "cpu")]
     pub device: String,
@@ -191,9 +195,14 @@ pub struct TrainConfig {
 
 impl TrainConfig {
     /// The device that models are built on: it records gradients.
+    ///
+    /// # Errors
+    /// A device that is unknown or not in this build, or that lacks the precision.
     pub fn device(&self) -> Result<Device, TrainError> {
-        let device =
-            auricle_tensor::device(&self.device).map_err(|e| TrainError::Task(e.to_string()))?.autodiff();
+        self.precision.check_name(&self.device)?;
+        let device = auricle_tensor::device(&self.device).map_err(|e| TrainError::Task(e.to_string()))?;
+        self.precision.check(&self.device, &device)?;
+        let device = device.autodiff();
         Ok(if self.gradient_checkpointing { device.gradient_checkpointing() } else { device })
     }
 }

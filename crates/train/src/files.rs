@@ -1,5 +1,8 @@
 //! Files that are either the old or the new one, never a part.
 
+use crate::TrainError;
+use auricle_nn::weights::{self, Metadata, Precision, WeightsError};
+use burn::tensor::TensorData;
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -13,22 +16,41 @@ pub fn atomic_write(path: &Path, bytes: &[u8]) -> io::Result<()> {
 }
 
 /// As [`atomic_write`], with the writing done by `write`.
-pub fn atomic_write_with(
+pub fn atomic_write_with<T, E: From<io::Error>>(
     path: &Path,
-    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
-) -> io::Result<()> {
+    write: impl FnOnce(&mut File) -> Result<T, E>,
+) -> Result<T, E> {
     let temporary = temporary_beside(path);
-    let result = File::create(&temporary).and_then(|mut file| {
-        write(&mut file)?;
+    let written = || {
+        let mut file = File::create(&temporary)?;
+        let result = write(&mut file)?;
         file.sync_all()?;
-        std::fs::rename(&temporary, path)
-    });
-    if let Err(error) = result {
+        std::fs::rename(&temporary, path)?;
+        Ok(result)
+    };
+    let result = written().inspect_err(|_: &E| {
         // The first error is the one to report; a file that was never made cannot be removed.
         std::fs::remove_file(&temporary).ok();
-        return Err(error);
-    }
-    sync_folder(path)
+    })?;
+    sync_folder(path)?;
+    Ok(result)
+}
+
+/// Writes weights atomically, without a second copy of them in memory.
+///
+/// # Errors
+/// A file that cannot be written, tensors that are no weights.
+pub fn write_weights<'t, N: AsRef<str> + 't>(
+    path: &Path,
+    tensors: impl IntoIterator<Item = (N, &'t TensorData), IntoIter: Clone>,
+    metadata: &Metadata,
+    precision: Precision,
+) -> Result<(), TrainError> {
+    let written = atomic_write_with(path, |file| weights::write_to(file, tensors, metadata, precision));
+    written.map_err(|error| match error {
+        WeightsError::Io(error) => TrainError::io(path)(error),
+        other => TrainError::Checkpoint { path: path.to_path_buf(), reason: other.to_string() },
+    })
 }
 
 /// A name in the same folder that no other process uses.
@@ -98,7 +120,7 @@ mod tests {
         atomic_write(&path, b"old").unwrap();
         let error = atomic_write_with(&path, |file| {
             file.write_all(b"half of the new")?;
-            Err(io::Error::new(io::ErrorKind::StorageFull, "no space left on device"))
+            Err::<(), _>(io::Error::new(io::ErrorKind::StorageFull, "no space left on device"))
         });
         assert_eq!(error.unwrap_err().kind(), io::ErrorKind::StorageFull);
         assert_eq!(std::fs::read(&path).unwrap(), b"old");

@@ -1,14 +1,18 @@
-//! What a run writes while it goes: `log.jsonl`, TensorBoard events, progress on the terminal.
+//! What a run writes while it goes: `log.jsonl`, `speed.jsonl`, TensorBoard events, progress on the terminal.
 
 mod progress;
+mod speed;
 mod tensorboard;
 
 use progress::Progress;
 use serde_json::{Map, Value};
+use speed::Speed;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use tensorboard::EventWriter;
+
+pub use speed::peak_memory_mib;
 
 /// The logs of one run directory.
 #[derive(Debug)]
@@ -17,6 +21,7 @@ pub struct RunLog {
     file: File,
     events: EventWriter,
     progress: Progress,
+    speed: Speed,
 }
 
 impl RunLog {
@@ -25,21 +30,16 @@ impl RunLog {
         let path = run.join("log.jsonl");
         let file = OpenOptions::new().create(true).append(true).open(&path)?;
         let events = EventWriter::create(&run.join("tensorboard"))?;
-        Ok(Self { path, file, events, progress: Progress::new(steps, quiet) })
+        let speed = Speed::open(run)?;
+        Ok(Self { path, file, events, progress: Progress::new(steps, quiet), speed })
     }
 
     /// Drops the entries after a step: a resumed run writes them again.
     ///
     /// A line that was cut off by a crash goes with them.
     pub fn resume_from(&mut self, step: u64) -> io::Result<()> {
-        let kept: Vec<String> = BufReader::new(File::open(&self.path)?)
-            .lines()
-            .map_while(Result::ok)
-            .filter(|line| step_of(line).is_some_and(|own| own <= step))
-            .collect();
-        let text: String = kept.iter().map(|line| format!("{line}\n")).collect();
-        crate::files::atomic_write(&self.path, text.as_bytes())?;
-        self.file = OpenOptions::new().append(true).open(&self.path)?;
+        self.file = keep_until(&self.path, step)?;
+        self.speed.resume_from(step)?;
         self.progress.start_at(step);
         Ok(())
     }
@@ -57,6 +57,17 @@ impl RunLog {
         }
         writeln!(self.file, "{}", Value::Object(entry))?;
         self.events.flush()
+    }
+
+    /// The clock starts: so many steps and seconds of audio were done before.
+    pub fn start(&mut self, step: u64, audio_secs: f64) {
+        self.speed.start(step, audio_secs);
+    }
+
+    /// How fast it went since the last call, into `speed.jsonl`: not into the log, which says the same
+    /// for every run of a recipe.
+    pub fn speed(&mut self, step: u64, audio_secs: f64) -> io::Result<()> {
+        self.speed.write(step, audio_secs)
     }
 
     /// One optimiser step is done.
@@ -94,6 +105,18 @@ pub fn read_series(path: &Path) -> io::Result<std::collections::BTreeMap<String,
         }
     }
     Ok(series)
+}
+
+/// Drops a file's lines after a step, and what is no whole line; opens it for more.
+fn keep_until(path: &Path, step: u64) -> io::Result<File> {
+    let kept: Vec<String> = BufReader::new(File::open(path)?)
+        .lines()
+        .map_while(Result::ok)
+        .filter(|line| step_of(line).is_some_and(|own| own <= step))
+        .collect();
+    let text: String = kept.iter().map(|line| format!("{line}\n")).collect();
+    crate::files::atomic_write(path, text.as_bytes())?;
+    OpenOptions::new().append(true).open(path)
 }
 
 fn step_of(line: &str) -> Option<u64> {

@@ -3,12 +3,29 @@
 mod chart;
 mod timeline;
 
+use serde::{Deserialize, Serialize};
 use std::fmt::Write as _;
 use std::io;
 use std::path::Path;
 
 pub use chart::{Axis, Series};
 pub use timeline::Span;
+
+/// File of a run directory that holds a list of [`Section`]s, as JSON.
+pub const SECTIONS: &str = "validation.json";
+
+/// A part of a report: a heading, a sentence, a table.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Section {
+    /// Heading.
+    pub heading: String,
+    /// What is to be seen, in a sentence.
+    pub text: String,
+    /// Names of the columns; none where there is no table.
+    pub header: Vec<String>,
+    /// Cells, row by row.
+    pub rows: Vec<Vec<String>>,
+}
 
 /// Builds one page from top to bottom; the same calls give the same bytes.
 #[derive(Debug, Default)]
@@ -66,6 +83,16 @@ impl Report {
         }
         self.body.push_str("</tbody></table>\n");
         self
+    }
+
+    /// A section of a task.
+    #[must_use]
+    pub fn section(self, section: &Section) -> Self {
+        let page = self.heading(&section.heading).paragraph(&section.text);
+        if section.rows.is_empty() {
+            return page;
+        }
+        page.table(&section.header.iter().map(String::as_str).collect::<Vec<_>>(), &section.rows)
     }
 
     /// A line chart.

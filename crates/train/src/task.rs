@@ -1,5 +1,6 @@
 //! What the trainer drives.
 
+use crate::report::Section;
 use crate::{Group, TrainError};
 use auricle_data::Utterance;
 use auricle_nn::params::NamedTensors;
@@ -137,6 +138,16 @@ pub trait Task {
 
     /// The scores of the validation batches since the last call.
     fn finish_validation(&mut self) -> Vec<Metric>;
+
+    /// Whether there is a [`Self::report`] to be had.
+    fn reports(&self) -> bool {
+        false
+    }
+
+    /// What the last validation was like in more than numbers, for the run's report.
+    fn report(&self) -> Vec<Section> {
+        Vec::new()
+    }
 
     /// Names of the scores that select the best checkpoint, lower is better; each further one decides
     /// where those before it are equal.

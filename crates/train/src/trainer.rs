@@ -1,12 +1,15 @@
 //! The training loop.
 
-use crate::average::{MovingAverage, mean_of_weights};
+mod export;
+mod validation;
+
+use crate::average::MovingAverage;
 use crate::capsule::weights_hash;
 use crate::log::RunLog;
 use crate::pending::Pending;
 use crate::{
-    AdamW, AudioStore, Capsule, Checkpoint, Draw, Export, GradientSet, Metric, Prepare, Progress, Recipe,
-    StepOutput, Task, TrainError,
+    AdamW, AudioStore, Capsule, Checkpoint, Draw, GradientSet, Prepare, Progress, Recipe, StepOutput, Task,
+    TrainError,
 };
 use auricle_data::{BatchPlan, Utterance, load_ordered, plan};
 use auricle_nn::params;
@@ -139,6 +142,7 @@ impl<T: Task> Trainer<T> {
             return self.finish(Outcome::EarlyStopped);
         }
         let mut pending = Pending::default();
+        self.log.start(self.progress.step, self.progress.audio_secs);
         while self.progress.step < self.recipe.train.steps {
             let epoch = self.progress.epoch;
             for loaded in self.batches(epoch, self.progress.batch)? {
@@ -273,64 +277,10 @@ impl<T: Task> Trainer<T> {
             let all = own.into_iter().chain(task.iter().map(|m| (m.name, m.value)));
             self.log.scalars(step, &all.collect::<Vec<_>>()).map_err(TrainError::io(&self.run))?;
         }
+        if step.is_multiple_of(self.recipe.train.log_every) {
+            self.log.speed(step, self.progress.audio_secs).map_err(TrainError::io(&self.run))?;
+        }
         Ok(())
-    }
-
-    /// Validates, keeps the best checkpoints; true where patience is exhausted.
-    fn validate(&mut self) -> Result<bool, TrainError> {
-        if self.validation.is_empty() {
-            return Ok(false);
-        }
-        // What is validated is what would be exported.
-        self.swap_average();
-        let metrics = self.validation_metrics();
-        self.swap_average();
-        let metrics = metrics?;
-        let step = self.progress.step;
-        let all: Vec<(&str, f64)> = metrics.iter().map(|m| (m.name, m.value)).collect();
-        self.log.scalars(step, &all).map_err(TrainError::io(&self.run))?;
-        self.log.validation(step, &all);
-        let names = self.task.selection();
-        let value = |name: &&str| metrics.iter().find(|m| m.name == *name).map(|m| m.value);
-        let score: Vec<f64> = names.iter().filter_map(value).collect();
-        if score.is_empty() || score.iter().any(|value| !value.is_finite()) {
-            return Ok(false);
-        }
-        let improved = self.progress.best.first().is_none_or(|(best, _)| score < *best);
-        self.progress.stale = if improved { 0 } else { self.progress.stale + 1 };
-        let keep = self.recipe.train.keep_best.max(1);
-        let best = &self.progress.best;
-        let rank = best.iter().position(|(best, _)| score < *best).unwrap_or(best.len());
-        if rank < keep {
-            self.progress.best.insert(rank, (score, step));
-            self.progress.best.truncate(keep);
-            self.save(&self.best_path(step))?;
-        }
-        Ok(self.recipe.train.patience.is_some_and(|patience| self.progress.stale >= patience))
-    }
-
-    /// Validation scores of the model as it is.
-    pub fn validation_metrics(&mut self) -> Result<Vec<Metric>, TrainError> {
-        let durations: Vec<f64> = self.validation.iter().map(|u| self.batch_secs(u)).collect();
-        let batch = auricle_data::BatchConfig { shuffle: false, ..self.recipe.batch.clone() };
-        let batches = plan(&durations, &batch, Key::new(0)).batches;
-        let (preparer, store, utterances) =
-            (self.task.preparer(), self.store.clone(), self.validation.clone());
-        let workers = self.recipe.data.workers.max(1);
-        let work = move |batch: auricle_data::Batch| -> Result<<T::Prepare as Prepare>::Batch, TrainError> {
-            let waves = batch
-                .indices
-                .iter()
-                .filter_map(|&i| utterances.get(i))
-                .map(|u| store.wave(u))
-                .collect::<Result<Vec<_>, _>>()?;
-            preparer.prepare(&waves, batch.padded_secs, Draw::Validation)
-        };
-        for loaded in load_ordered(batches.into_iter(), workers, LOOK_AHEAD.max(2 * workers), work) {
-            let batch = loaded.map_err(|e| TrainError::Data(e.to_string()))??;
-            self.task.validate(&batch)?;
-        }
-        Ok(self.task.finish_validation())
     }
 
     /// Runs the longest batch once, forward and backward, without updating anything.
@@ -355,71 +305,6 @@ impl<T: Task> Trainer<T> {
         waves: &[crate::Wave],
     ) -> Result<(f64, Vec<String>), TrainError> {
         crate::capsule::replay(&mut self.task, capsule, waves)
-    }
-
-    /// Exchanges the trained weights and their moving average, where the recipe asks for one.
-    fn swap_average(&mut self) {
-        if let Some(mut average) = self.average.take() {
-            self.task.map_model(&mut |model| average.swap(model));
-            self.average = Some(average);
-        }
-    }
-
-    /// Ends the run: the weights that `train.export` names become `model.safetensors`.
-    fn finish(&mut self, outcome: Outcome) -> Result<Outcome, TrainError> {
-        self.swap_average();
-        self.restore_best()?;
-        let (tensors, mut metadata) = self.task.export()?;
-        let about = &self.recipe.about;
-        let provenance = about.provenance.clone().unwrap_or_else(|| self.provenance());
-        metadata.insert("provenance".into(), provenance);
-        if let Some(licence) = &about.licence {
-            metadata.insert("licence".into(), licence.clone());
-        }
-        let path = self.run.join("model.safetensors");
-        let bytes = auricle_nn::weights::to_bytes(&tensors, &metadata, auricle_nn::weights::Precision::F32)
-            .map_err(|e| TrainError::Checkpoint { path: path.clone(), reason: e.to_string() })?;
-        crate::files::atomic_write(&path, &bytes).map_err(TrainError::io(&path))?;
-        self.log.finish().map_err(TrainError::io(&self.run))?;
-        Ok(outcome)
-    }
-
-    /// Which data, by which recipe, for how long.
-    fn provenance(&self) -> String {
-        let data: Vec<String> =
-            self.recipe.data.train.iter().map(|path| path.display().to_string()).collect();
-        let hours = self.train.iter().map(|u| u.duration_secs).sum::<f64>() / 3600.0;
-        format!(
-            "{}; {hours:.2} h of {}; {} steps; recipe {}; auricle {}",
-            if self.recipe.description.is_empty() { &self.recipe.task } else { &self.recipe.description },
-            data.join(", "),
-            self.progress.step,
-            self.progress.recipe_hash.get(..12).unwrap_or_default(),
-            env!("CARGO_PKG_VERSION"),
-        )
-    }
-
-    fn restore_best(&mut self) -> Result<(), TrainError> {
-        let used = match self.recipe.train.export {
-            Export::Last => 0,
-            Export::Best => 1,
-            Export::Average => usize::MAX,
-        };
-        let averaged = self.average.is_some();
-        let models = self.progress.best.iter().take(used).map(|&(_, step)| {
-            let checkpoint = Checkpoint::read(&self.best_path(step))?;
-            Ok(if averaged { checkpoint.average } else { checkpoint.model })
-        });
-        let Some(mut tensors) = mean_of_weights(models)? else { return Ok(()) };
-        let mut failure = None;
-        self.task.map_model(&mut |model| {
-            let kept = model.clone();
-            params::load(model, "", &mut tensors).unwrap_or_else(|error| {
-                failure = Some(error);
-                kept
-            })
-        });
-        failure.map_or(Ok(()), |error| Err(TrainError::Task(error.to_string())))
     }
 
     fn capsule(&self, what: &str, batch: u64) -> Result<TrainError, TrainError> {

@@ -7,6 +7,7 @@ mod batch;
 mod config;
 mod model;
 mod recogniser;
+mod report;
 mod task;
 mod transcribe;
 

@@ -1,9 +1,10 @@
 //! Encoder and CTC head.
 
 use crate::CtcConfig;
+use auricle_nn::params::cast_tensor;
 use auricle_nn::{Context, ConvTransformerEncoder, CtcHead, Initializer};
 use burn::module::Module;
-use burn::tensor::Tensor;
+use burn::tensor::{FloatDType, Tensor};
 
 /// An acoustic model: mel features to token logits.
 #[derive(Module, Debug)]
@@ -33,6 +34,8 @@ impl CtcModel {
         context: &mut Context,
     ) -> (Tensor<3>, Vec<usize>) {
         let (x, lengths) = self.encoder.forward(mel, lengths, context);
+        // The encoder may compute in another precision; head and loss do not.
+        let x = cast_tensor(x, FloatDType::F32);
         let x = if frozen { x.detach() } else { x };
         // Encoder output is cut to the longest valid length before the head (SPIRAL §9).
         let [batch, frames, width] = x.dims();

@@ -8,8 +8,9 @@ use auricle_nn::weights::Metadata;
 use auricle_nn::{Context, Initializer};
 use auricle_rng::{Key, Purpose};
 use auricle_tensor::ops;
-use auricle_text::{ErrorCounts, Tokenizer, cer, wer};
-use auricle_train::{AdamWConfig, Draw, Group, Metric, Recipe, StepOutput, Task, TrainError};
+use auricle_text::{ErrorCounts, Scored, Tokenizer, cer, wer};
+use auricle_train::report::Section;
+use auricle_train::{AdamWConfig, Draw, Group, Metric, Precision, Recipe, StepOutput, Task, TrainError};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
 use std::sync::Arc;
@@ -18,16 +19,20 @@ use std::sync::Arc;
 pub struct CtcTask {
     config: CtcConfig,
     optimizer: AdamWConfig,
+    precision: Precision,
     model: Option<CtcModel>,
     tokenizer: Arc<Tokenizer>,
     mask_vector: Vec<f32>,
     prepare: Arc<CtcPrepare>,
     device: Device,
     tally: Tally,
+    /// The transcripts of the last validation.
+    scored: Vec<Scored>,
 }
 
 #[derive(Default)]
 struct Tally {
+    scored: Vec<Scored>,
     loss: f64,
     utterances: f64,
     words: ErrorCounts,
@@ -67,18 +72,25 @@ impl CtcTask {
         Ok(Self {
             config,
             optimizer: recipe.optimizer.clone(),
+            precision: recipe.train.precision,
             model: Some(model),
             tokenizer,
             mask_vector,
             prepare: Arc::new(prepare),
             device: device.clone(),
             tally: Tally::default(),
+            scored: Vec::new(),
         })
     }
 
     fn input(&self, batch: &CtcBatch, device: &Device) -> Tensor<3> {
         let shape = [batch.lengths.len(), batch.frames, self.config.encoder.bins];
-        Tensor::from_data(TensorData::new(batch.features.clone(), shape), device)
+        self.precision.input(Tensor::from_data(TensorData::new(batch.features.clone(), shape), device))
+    }
+
+    /// The model as it computes: its encoder in the recipe's precision.
+    fn computing(&self, model: &CtcModel) -> CtcModel {
+        CtcModel { encoder: self.precision.module(&model.encoder), head: model.head.clone() }
     }
 }
 
@@ -111,7 +123,8 @@ impl Task for CtcTask {
         let mut context = Context::train(key.stream(Purpose::Dropout), key.stream(Purpose::LayerDrop));
         let frozen = step < self.config.freeze_encoder_steps;
         let mel = self.input(batch, &self.device);
-        let (logits, lengths) = self.model().forward(mel, &batch.lengths, frozen, &mut context);
+        let (logits, lengths) =
+            self.computing(self.model()).forward(mel, &batch.lengths, frozen, &mut context);
         let losses = ops::ctc_loss(logits, &batch.targets, &lengths, self.tokenizer.blank_id());
         let loss = losses.mean();
         let value = f64::from(loss.clone().into_scalar::<f32>());
@@ -135,30 +148,42 @@ impl Task for CtcTask {
         let device = self.device.clone().without_autodiff();
         let mel = self.input(batch, &device);
         let (logits, lengths) =
-            self.model().valid().forward(mel, &batch.lengths, false, &mut Context::eval());
+            self.computing(&self.model().valid()).forward(mel, &batch.lengths, false, &mut Context::eval());
         let losses = ops::ctc_loss(logits.clone(), &batch.targets, &lengths, self.tokenizer.blank_id());
         self.tally.loss += f64::from(losses.sum().into_scalar::<f32>());
         self.tally.utterances += batch.ids.len() as f64;
         let [_, frames, classes] = logits.dims();
         let values =
             logits.into_data().try_to_vec::<f32>().map_err(|e| TrainError::Task(format!("{e:?}")))?;
-        for (row, (length, text)) in values.chunks(frames * classes).zip(lengths.iter().zip(&batch.texts)) {
+        let texts = lengths.iter().zip(batch.ids.iter().zip(&batch.texts));
+        for (row, (length, (id, text))) in values.chunks(frames * classes).zip(texts) {
             let frames = row.get(..length * classes).unwrap_or(row);
             let tokens = greedy(frames, classes, self.tokenizer.blank_id());
             let hypothesis = self.tokenizer.decode(&tokens.iter().map(|t| t.id).collect::<Vec<_>>());
             self.tally.words += wer(text, &hypothesis);
             self.tally.characters += cer(text, &hypothesis);
+            let (id, reference) = (id.clone(), text.clone());
+            self.tally.scored.push(Scored { id, speaker: None, reference, hypothesis });
         }
         Ok(())
     }
 
     fn finish_validation(&mut self) -> Vec<Metric> {
-        let Tally { loss, utterances, words, characters } = std::mem::take(&mut self.tally);
+        let Tally { loss, utterances, words, characters, scored } = std::mem::take(&mut self.tally);
+        self.scored = scored;
         vec![
             Metric { name: "validation/wer", value: words.rate() },
             Metric { name: "validation/cer", value: characters.rate() },
             Metric { name: "validation/loss", value: loss / utterances.max(1.0) },
         ]
+    }
+
+    fn reports(&self) -> bool {
+        true
+    }
+
+    fn report(&self) -> Vec<Section> {
+        crate::report::sections(&self.scored)
     }
 
     /// Early on every word is wrong; then characters, then the loss, say which weights are better.

@@ -24,7 +24,7 @@ mod task;
 
 pub use batch::{SpiralBatch, SpiralPrepare};
 pub use config::{MomentumSchedule, SpiralAugment, SpiralConfig};
-pub use extract::{Extractor, Representation};
+pub use extract::{ExtractConfig, Extraction, Extractor, Representation};
 pub use loss::draw_negatives;
 pub use model::{Predictor, Student, Trunk};
 pub use task::{SpiralTask, start_from};

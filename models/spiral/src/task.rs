@@ -7,15 +7,16 @@ use auricle_nn::weights::Metadata;
 use auricle_nn::{Context, Initializer, ema_update};
 use auricle_rng::{Key, Purpose};
 use auricle_tensor::ops;
-use auricle_train::{AdamWConfig, Draw, Group, Metric, Recipe, StepOutput, Task, TrainError};
+use auricle_train::{AdamWConfig, Draw, Group, Metric, Precision, Recipe, StepOutput, Task, TrainError};
 use burn::module::Module;
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn::tensor::{Device, FloatDType, Int, Tensor, TensorData};
 use std::sync::Arc;
 
 /// Pre-training of a [`Student`] against its moving average.
 pub struct SpiralTask {
     config: SpiralConfig,
     optimizer: AdamWConfig,
+    precision: Precision,
     student: Option<Student>,
     teacher: Option<Trunk>,
     averaged_step: u64,
@@ -75,6 +76,7 @@ impl SpiralTask {
         Ok(Self {
             config,
             optimizer: recipe.optimizer.clone(),
+            precision: recipe.train.precision,
             student: Some(student),
             teacher: Some(teacher),
             averaged_step: 0,
@@ -100,6 +102,18 @@ impl SpiralTask {
         &self.mask_vector
     }
 
+    /// What a trunk makes of features: computed in the recipe's precision, given in single precision.
+    fn trunk(
+        &self,
+        trunk: &Trunk,
+        mel: Tensor<3>,
+        lengths: &[usize],
+        context: &mut Context,
+    ) -> (Tensor<3>, Vec<usize>) {
+        let (x, lengths) = self.precision.module(trunk).forward(self.precision.input(mel), lengths, context);
+        (params::cast_tensor(x, FloatDType::F32), lengths)
+    }
+
     /// Teacher targets of all valid positions, `[N, P]`, without gradient.
     fn targets(&self, batch: &SpiralBatch, context: &mut Context) -> Tensor<2> {
         let Some(teacher) = &self.teacher else {
@@ -110,7 +124,7 @@ impl SpiralTask {
         let frames = batch.frames + left + right;
         let mel = input(&batch.teacher, rows, frames, self.config.encoder.bins, &plain(&self.device));
         let lengths: Vec<usize> = batch.lengths.iter().map(|length| length + left + right).collect();
-        let (outputs, _) = teacher.forward(mel, &lengths, context);
+        let (outputs, _) = self.trunk(teacher, mel, &lengths, context);
         let unit = self.config.encoder.downsampling();
         let [_, total, width] = outputs.dims();
         let kept = total - (left + right) / unit;
@@ -223,7 +237,7 @@ impl Task for SpiralTask {
         let mel =
             input(&batch.student, batch.lengths.len(), batch.frames, self.config.encoder.bins, &self.device);
         let student = self.model();
-        let (projected, positions) = student.trunk.forward(mel, &batch.lengths, &mut context);
+        let (projected, positions) = self.trunk(&student.trunk, mel, &batch.lengths, &mut context);
         let (predicted, stats) = student.predictor.forward_train(projected, &positions);
         let predicted = valid_rows(predicted, &positions);
         let output = ops::contrastive_loss(predicted, targets, &batch.negatives, self.config.temperature);
@@ -253,7 +267,7 @@ impl Task for SpiralTask {
         let student = self.model().valid();
         let device = plain(&self.device);
         let mel = input(&batch.student, batch.lengths.len(), batch.frames, self.config.encoder.bins, &device);
-        let (projected, positions) = student.trunk.forward(mel, &batch.lengths, &mut Context::eval());
+        let (projected, positions) = self.trunk(&student.trunk, mel, &batch.lengths, &mut Context::eval());
         let predicted = valid_rows(student.predictor.forward(projected, &positions), &positions);
         let count = positions.iter().sum::<usize>() as f64;
         let output = ops::contrastive_loss(predicted, targets, &batch.negatives, self.config.temperature);

@@ -208,6 +208,19 @@ impl AudioStream {
         &self.info
     }
 
+    /// Leaves out the next `samples` without decoding them. False, with nothing left out, where the format
+    /// cannot be entered in the middle without a trace in what follows (all but plain WAV), or where there
+    /// are not that many.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub fn leave_out(&mut self, samples: u64) -> Result<bool, AudioError> {
+        let Source::Wav(wav) = &mut self.source else { return Ok(false) };
+        let skipped = wav.skip(&self.path, self.position_samples, samples)?;
+        self.position_samples += if skipped { samples } else { 0 };
+        Ok(skipped)
+    }
+
     fn collect_all(self) -> Result<Audio, AudioError> {
         let sample_rate = self.info.sample_rate;
         // The header is a hint only: a lying one must not reserve gigabytes.

@@ -161,6 +161,22 @@ impl WavBlocks {
         Ok(Some(Self { info, reader, layout, bytes_per_group, expected_samples, bytes: Vec::new() }))
     }
 
+    /// Goes on `samples` after the position; false where the file does not reach that far.
+    pub(super) fn skip(
+        &mut self,
+        path: &Path,
+        position_samples: u64,
+        samples: u64,
+    ) -> Result<bool, AudioError> {
+        if samples > self.expected_samples.saturating_sub(position_samples) {
+            return Ok(false);
+        }
+        let bytes = samples.saturating_mul(self.bytes_per_group as u64);
+        let io = |source| AudioError::Io { action: "read", path: path.to_owned(), source };
+        self.reader.seek(SeekFrom::Current(i64::try_from(bytes).unwrap_or(i64::MAX))).map_err(io)?;
+        Ok(true)
+    }
+
     pub(super) fn next_block(
         &mut self,
         path: &Path,

@@ -41,26 +41,72 @@ pub enum PytorchError {
         /// What is wrong with it.
         reason: String,
     },
+    /// The tensors take far more memory than the file.
+    #[error(
+        "{path} holds {file_bytes} bytes, but its tensors up to `{tensor}` take {needed_bytes}, more than the limit \
+         of {limit_bytes}: too many of them share their numbers, or the archive is compressed; save a copy of \
+         each tensor, uncompressed, as PyTorch does"
+    )]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// The tensor that breaks the limit.
+        tensor: String,
+        /// Bytes of the file.
+        file_bytes: u64,
+        /// Bytes of numbers read and of tensors made, this one included.
+        needed_bytes: u64,
+        /// [`MAX_EXPANSION`] times the file.
+        limit_bytes: u64,
+    },
 }
+
+/// Memory that tensors may take in multiples of their file: widened to f32, bytes are four times as large,
+/// and every number is held twice, as stored and in its tensor; that leaves room for shared weights.
+const MAX_EXPANSION: u64 = 16;
+/// Files below this size are treated as if they had it.
+const SMALL_FILE_BYTES: u64 = 1 << 20;
 
 /// Reads the tensors of a checkpoint's `state_dict`, or of a plain dictionary of tensors.
 ///
-/// Memory is bounded by the sizes of these tensors; an optimiser's state is skipped.
+/// Memory and work are bounded by the size of the file; an optimiser's state is skipped.
 ///
 /// # Errors
-/// No checkpoint, a damaged one, one without tensors, or tensors beyond their stored values.
+/// No checkpoint, a damaged one, one without tensors, tensors beyond their stored values, or tensors that
+/// share them so often that they take many times the memory of the file.
 pub fn read_state_dict(path: &Path) -> Result<BTreeMap<String, StateTensor>, PytorchError> {
     let format = |reason: String| PytorchError::Format { path: path.to_owned(), reason };
     let io = |source| PytorchError::Io { path: path.to_owned(), source };
     let mut file = std::fs::File::open(path).map_err(io)?;
+    let file_bytes = file.metadata().map_err(io)?.len();
     let mut checkpoint = archive::open(&mut file).map_err(format)?;
     let machine = std::mem::take(&mut checkpoint.machine);
     let wanted = state_dict(&machine, checkpoint.root).map_err(format)?;
+    let limit_bytes = MAX_EXPANSION * file_bytes.max(SMALL_FILE_BYTES);
+    let mut needed_bytes = 0u64;
+    let mut spend = |tensor: &str, numbers: usize| {
+        needed_bytes = needed_bytes.saturating_add((numbers as u64).saturating_mul(size_of::<f32>() as u64));
+        if needed_bytes <= limit_bytes {
+            return Ok(());
+        }
+        let (path, tensor) = (path.to_owned(), tensor.to_owned());
+        Err(PytorchError::TooLarge { path, tensor, file_bytes, needed_bytes, limit_bytes })
+    };
     let mut tensors = BTreeMap::new();
+    // Tensors that share a storage mostly follow one another.
+    let mut last: Option<(Storage, Vec<f32>)> = None;
     for (name, view) in wanted {
-        let values = checkpoint.read_storage(&view.storage).map_err(format)?;
+        let values = match last.take().filter(|(storage, _)| *storage == view.storage) {
+            Some((_, values)) => values,
+            None => {
+                spend(&name, view.storage.length)?;
+                checkpoint.read_storage(&view.storage).map_err(format)?
+            }
+        };
+        spend(&name, view.shape.iter().fold(1, |n: usize, &size| n.saturating_mul(size)).min(values.len()))?;
         let tensor = view.gather(&values).map_err(|reason| format(format!("tensor `{name}`: {reason}")))?;
         tensors.insert(name, tensor);
+        last = Some((view.storage, values));
     }
     Ok(tensors)
 }
