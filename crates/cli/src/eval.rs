@@ -20,6 +20,11 @@ pub enum Command {
   auricle decode --model asr-en-small data/mini/dev.jsonl --json --out dev.hyp.jsonl
   auricle eval asr --ref data/mini/dev.jsonl --hyp dev.hyp.jsonl --report dev.txt")]
     Asr(Asr),
+    /// Mispronunciation detection: streaming, classifier and fused verdicts, phone scores.
+    #[command(after_help = "Examples:
+  auricle eval mdd data/speechocean762/dev.jsonl
+  auricle eval mdd --model runs/mdd data/speechocean762/dev.jsonl --json > dev.json")]
+    Mdd(crate::eval_mdd::Mdd),
 }
 
 #[derive(clap::Args)]
@@ -41,6 +46,7 @@ pub struct Asr {
 pub fn run(command: &Command) -> Result<ExitCode> {
     match command {
         Command::Asr(args) => asr(args),
+        Command::Mdd(args) => crate::eval_mdd::run(args),
     }
 }
 

@@ -7,6 +7,7 @@ mod decode;
 mod device;
 mod encode;
 mod eval;
+mod eval_mdd;
 mod import;
 mod interrupt;
 mod lexicon;

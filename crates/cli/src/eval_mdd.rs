@@ -1,0 +1,225 @@
+//! `auricle eval mdd`.
+
+use crate::tasks::load_model;
+use anyhow::{Context as _, Result, bail};
+use auricle_cca_mdd::{Assessor, Labels, MISPRONOUNCED_BELOW, Session};
+use auricle_data::{Utterance, read_any};
+use auricle_rng::Key;
+use auricle_text::mdd::{
+    self, Detection, Judged, MddCounts, Scorer, Verdicts, bootstrap, precision_recall, reliability,
+};
+use auricle_text::phones::Slot;
+use indicatif::ProgressBar;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Resamples of the bootstrap.
+const RESAMPLES: usize = 1_000;
+/// Samples given to a session at a time: 40 ms at 16 kHz.
+const CHUNK_MS: usize = 40;
+
+#[derive(clap::Args)]
+pub struct Mdd {
+    /// Manifest with canonical phones, and perceived phones or phone scores.
+    manifest: PathBuf,
+    /// Model: a folder, a file, a run directory, or the name of a shipped model.
+    #[arg(long, default_value = "mdd-en-small")]
+    model: PathBuf,
+    /// Probability of error above which the classifier calls a phone mispronounced. Choose it on
+    /// development data: the best one there is printed.
+    #[arg(long, default_value_t = 0.5)]
+    threshold: f64,
+    /// Machine-readable output, one JSON object.
+    #[arg(long)]
+    json: bool,
+    /// Device.
+    #[arg(long, default_value = "cpu")]
+    device: String,
+    /// No progress bar.
+    #[arg(long, short)]
+    quiet: bool,
+}
+
+/// What became of an utterance's canonical phones.
+struct Utter {
+    speaker: String,
+    /// Probability of error by the classifier, and the truth.
+    state: Vec<Detection>,
+    /// Verdicts of the stream, 0 or 1.
+    stream: Vec<Detection>,
+    /// Both: wrong where either says so.
+    fused: Vec<Detection>,
+    /// Annotators' and model's score, 0 to 2.
+    scores: Vec<(f64, f64)>,
+    judged: Option<Judged<u32>>,
+}
+
+pub fn run(args: &Mdd) -> Result<ExitCode> {
+    let device = auricle_tensor::device(&args.device)?;
+    let (tensors, metadata) = load_model(&args.model)?;
+    let assessor = Assessor::from_weights(tensors, &metadata, &device)
+        .with_context(|| format!("model {}", args.model.display()))?;
+    let scores = evaluate(&Arc::new(assessor), &read_any(&args.manifest)?, args.threshold, args.quiet)?;
+    if args.json {
+        println!("{scores}");
+        return Ok(ExitCode::SUCCESS);
+    }
+    if let Some(values) = scores.as_object() {
+        for (name, value) in values {
+            println!("{name:28} {value}");
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Runs every utterance through a session, in pieces as from a microphone, and scores the verdicts.
+///
+/// # Errors
+/// Utterances without labels, audio that cannot be read.
+pub fn evaluate(
+    assessor: &Arc<Assessor>,
+    utterances: &[Utterance],
+    threshold: f64,
+    quiet: bool,
+) -> Result<Value> {
+    if utterances.is_empty() {
+        bail!("no utterances to score");
+    }
+    let bar = if quiet { ProgressBar::hidden() } else { ProgressBar::new(utterances.len() as u64) };
+    let started = Instant::now();
+    let (mut all, mut secs, mut busy) = (Vec::new(), 0.0, 0.0);
+    for utterance in utterances {
+        let labels = Labels::of(utterance).map_err(|e| anyhow::anyhow!("utterance {}: {e}", utterance.id))?;
+        if !labels.judged {
+            bail!("utterance {}: it has neither perceived_phones nor phone_scores to compare with", utterance.id);
+        }
+        let samples = utterance.samples(assessor.sample_rate())?;
+        secs += samples.len() as f64 / f64::from(assessor.sample_rate());
+        let chunk = assessor.sample_rate() as usize * CHUNK_MS / 1000;
+        let begun = Instant::now();
+        let mut session = Session::new(assessor.clone(), labels.canonical())?;
+        for piece in samples.chunks(chunk) {
+            session.push(piece)?;
+        }
+        let verdicts = session.finish().with_context(|| format!("utterance {}", utterance.id))?;
+        busy += begun.elapsed().as_secs_f64();
+        let heard: Vec<u32> = session.heard().iter().map(|heard| heard.phone).collect();
+        let streamed = Verdicts::from_hypothesis(&labels.canonical(), &heard);
+        let graded = utterance.extra.contains_key("phone_scores");
+        let mut utter = Utter {
+            speaker: utterance.speaker.clone().unwrap_or_else(|| utterance.id.clone()),
+            state: Vec::new(),
+            stream: Vec::new(),
+            fused: Vec::new(),
+            scores: Vec::new(),
+            judged: None,
+        };
+        for (i, (slot, verdict)) in labels.slots.iter().zip(&verdicts).enumerate() {
+            let truth = 2.0 * (1.0 - f64::from(slot.badness));
+            let wrong = truth < MISPRONOUNCED_BELOW;
+            let probability = f64::from(1.0 - verdict.goodness);
+            let rejected = f64::from(u8::from(streamed.rejects(i)));
+            utter.state.push(Detection { probability, wrong });
+            utter.stream.push(Detection { probability: rejected, wrong });
+            let either = if probability > threshold { 1.0 } else { rejected };
+            utter.fused.push(Detection { probability: either, wrong });
+            if graded {
+                utter.scores.push((truth, 2.0 * f64::from(verdict.goodness)));
+            }
+        }
+        if utterance.perceived_phones.is_some() {
+            utter.judged = Some(Judged {
+                id: utterance.id.clone(),
+                speaker: utterance.speaker.clone(),
+                group: utterance.extra.get("l1").and_then(Value::as_str).map(str::to_string),
+                annotation: Slot::pair(&labels.canonical(), &labels.perceived),
+                hypothesis: heard,
+            });
+        }
+        all.push(utter);
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    let scored = scores(&all, threshold)?;
+    let mut scored = scored;
+    scored.insert("audio_secs".into(), json!(secs));
+    scored.insert("real_time_factor".into(), json!(busy / secs.max(1e-9)));
+    scored.insert("wall_secs".into(), json!(started.elapsed().as_secs_f64()));
+    Ok(Value::Object(scored))
+}
+
+fn scores(all: &[Utter], threshold: f64) -> Result<serde_json::Map<String, Value>> {
+    let mut speakers: BTreeMap<&str, Vec<&Utter>> = BTreeMap::new();
+    for utter in all {
+        speakers.entry(&utter.speaker).or_default().push(utter);
+    }
+    let groups: Vec<Vec<&Utter>> = speakers.into_values().collect();
+    let key = Key::new(1);
+    let pool = |groups: &[&Vec<&Utter>], of: fn(&Utter) -> &Vec<Detection>| -> Vec<Detection> {
+        groups.iter().flat_map(|group| group.iter()).flat_map(|utter| of(utter).iter().copied()).collect()
+    };
+    let everyone: Vec<&Vec<&Utter>> = groups.iter().collect();
+    let mut out = serde_json::Map::new();
+    let state = pool(&everyone, |utter| &utter.state);
+    out.insert("phones".into(), json!(state.len()));
+    out.insert("mispronounced".into(), json!(state.iter().filter(|detection| detection.wrong).count()));
+    let kinds: [(&str, fn(&Utter) -> &Vec<Detection>, f64); 3] = [
+        ("stream", |utter| &utter.stream, 0.5),
+        ("classifier", |utter| &utter.state, threshold),
+        ("fused", |utter| &utter.fused, 0.5),
+    ];
+    for (name, of, threshold) in kinds {
+        let counts = MddCounts::of_detections(&pool(&everyone, of), threshold);
+        let interval = bootstrap(&groups, RESAMPLES, key, |drawn| {
+            MddCounts::of_detections(&pool(drawn, of), threshold).f1()
+        });
+        out.insert(
+            name.into(),
+            json!({
+                "precision": counts.precision(), "recall": counts.recall(), "f1": counts.f1(), "f1_interval": interval,
+                "false_rejection_rate": counts.false_rejection_rate(),
+                "false_acceptance_rate": counts.false_acceptance_rate(),
+                "detection_accuracy": counts.detection_accuracy(),
+            }),
+        );
+    }
+    let curve = precision_recall(&state)?;
+    let best = curve.best_f1().map(|point| json!({"f1": point.f1(), "threshold": point.threshold}));
+    out.insert("average_precision".into(), json!(curve.average_precision()));
+    out.insert("best_on_this_set".into(), json!(best));
+    let reliability = reliability(&state, 10)?;
+    out.insert("calibration_error".into(), json!(reliability.calibration_error));
+    let pairs: Vec<(f64, f64)> = all.iter().flat_map(|utter| utter.scores.iter().copied()).collect();
+    if !pairs.is_empty() {
+        let interval = bootstrap(&groups, RESAMPLES, key, |drawn| {
+            let pairs = drawn.iter().flat_map(|group| group.iter()).flat_map(|utter| utter.scores.iter().copied());
+            mdd::correlation(&pairs.collect::<Vec<_>>())
+        });
+        out.insert("phone_pcc".into(), json!(mdd::correlation(&pairs)));
+        out.insert("phone_pcc_interval".into(), json!(interval));
+        out.insert("phone_mse".into(), json!(mdd::mean_squared_error(&pairs)));
+    }
+    let judged: Vec<Judged<u32>> = all.iter().filter_map(|utter| utter.judged.clone()).collect();
+    if !judged.is_empty() {
+        for (name, scorer) in [("scorer_f", Scorer::Fu), ("scorer_m", Scorer::Mpl)] {
+            let report = mdd::evaluate(&judged, scorer, RESAMPLES, key);
+            let counts = report.counts;
+            out.insert(
+                name.into(),
+                json!({
+                    "true_acceptances": counts.true_acceptances, "false_rejections": counts.false_rejections,
+                    "false_acceptances": counts.false_acceptances, "correct_diagnoses": counts.correct_diagnoses,
+                    "diagnosis_errors": counts.diagnosis_errors, "precision": counts.precision(),
+                    "recall": counts.recall(), "f1": counts.f1(), "f1_interval": report.f1_interval,
+                    "diagnosis_error_rate": counts.diagnosis_error_rate(),
+                    "phone_error_rate": report.phone_errors.rate(),
+                }),
+            );
+        }
+    }
+    Ok(out)
+}
