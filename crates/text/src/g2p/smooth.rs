@@ -213,6 +213,18 @@ mod tests {
     }
 
     #[test]
+    fn what_has_one_context_is_unlikely_in_others() {
+        // 1 always follows 0, 2 follows anything; both are equally frequent.
+        let mut sequences = vec![vec![0, 1]; 6];
+        sequences.extend((3..9).map(|symbol| vec![symbol, 2]));
+        let ngrams = estimate(&sequences, 9, 3, 0.0);
+        let (bound, free) = (ngrams.next(0, 1).0, ngrams.next(0, 2).0);
+        assert!(bound < free - 0.8, "{bound} {free}");
+        let after_zero = ngrams.next(ngrams.begin(), 0).1;
+        assert!(ngrams.next(after_zero, 1).0 > ngrams.next(after_zero, 2).0 + 1.0);
+    }
+
+    #[test]
     fn pruning_makes_it_smaller_and_costs_little() {
         let sequences = sequences();
         let loss = |ngrams: &Ngrams| -> f32 {

@@ -93,6 +93,9 @@ fn a_cut_or_longer_file_is_told() {
     assert!(G2p::from_bytes(&bytes).unwrap_err().to_string().contains("behind the last"));
     bytes.resize((16 << 20) + 1, 0);
     assert!(G2p::from_bytes(&bytes).unwrap_err().to_string().contains("larger than 16 MiB"));
+    // Two n-grams of one symbol: graphone a with no phone, the root with twice the symbol 0.
+    let twice = b"AURG2P1\n\x01\x01\0\x01\0\0\x02\x40\0\0\0\0";
+    assert!(G2p::from_bytes(twice).unwrap_err().to_string().contains("out of order"));
     let mut many = b"AURG2P1\n\x04".to_vec();
     many.extend(4097u16.to_le_bytes());
     assert!(G2p::from_bytes(&many).unwrap_err().to_string().contains("too many graphones"));

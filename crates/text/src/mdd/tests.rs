@@ -248,6 +248,11 @@ fn intervals_cover_and_narrow_and_need_groups() {
         interval.high - interval.low
     };
     assert!(width(500) < width(20) / 3.0);
+    // A share of one half of 100: ±1.96·0.05.
+    let coins: Vec<f64> = (0..100).map(|i| f64::from(i % 2)).collect();
+    let mean = |drawn: &[&f64]| Some(drawn.iter().copied().sum::<f64>() / drawn.len() as f64);
+    let interval = bootstrap(&coins, 4000, Key::new(2), mean).unwrap();
+    assert!((interval.low - 0.402).abs() < 0.02 && (interval.high - 0.598).abs() < 0.02, "{interval:?}");
     let again = |seed| bootstrap(&speakers(9), 300, Key::new(seed), f1);
     assert_eq!(again(3), again(3));
     assert_ne!(again(3), again(4));
