@@ -120,7 +120,10 @@ mod tests {
         assert_eq!(heard.iter().filter(|&&heard| heard == Heard::Silence).count(), 10);
         let phones: BTreeSet<_> = heard.iter().filter_map(|heard| heard.symbol()).collect();
         assert!(phones.into_iter().eq(PHONES));
-        assert_eq!(from_timit("ao"), Some(Heard::Phone("AO")));
+        let merged = "ax=AH ax-h=AH axr=ER ix=IH ux=UW hv=HH el=L en=N nx=N em=M eng=NG dx=DH ao=AO zh=ZH";
+        for (label, phone) in merged.split(' ').filter_map(|pair| pair.split_once('=')) {
+            assert_eq!(from_timit(label).unwrap().symbol(), Some(phone), "{label}");
+        }
         for bad in ["ah0", "sp", "", "1"] {
             assert_eq!(from_timit(bad), None, "{bad}");
         }

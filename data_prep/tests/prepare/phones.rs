@@ -446,6 +446,10 @@ fn timit_in_lower_case_with_riff_beside_sphere() {
     let train = &bench.manifest("train.jsonl")[0];
     assert_eq!((train.id.as_str(), &train.extra["dialect"]), ("FCJF0_SX37", &json!("DR1")));
     assert!(train.audio.ends_with("sx37.WAV.wav"));
+    // Also where SPHERE could be read.
+    fs::write(bench.source().join("data/train/dr1/fcjf0/sx37.WAV"), sphere("pcm")).unwrap();
+    bench.prepare().unwrap();
+    assert!(bench.manifest("train.jsonl")[0].audio.ends_with("sx37.WAV.wav"));
     assert!(!bench.out().join("wav").exists());
 }
 
