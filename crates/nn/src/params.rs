@@ -160,7 +160,7 @@ mod tests {
             let mut context = Context::train(key.stream(Purpose::Dropout), key.stream(Purpose::LayerDrop));
             let (x, _) = computing.forward(cast_tensor(mel, dtype), &[32, 21], &mut context);
             assert_eq!(x.dtype(), DType::from(dtype), "something inside changes the precision");
-            let x = cast_tensor(x, FloatDType::F32).slice([0..1]);
+            let x = cast_tensor(x, FloatDType::F32).narrow(0, 0, 1);
             let mut gradients = (x.clone() * x.clone()).mean().backward();
             let mut found = Gradients { all: Vec::new(), gradients: &mut gradients };
             encoder.visit(&mut found);

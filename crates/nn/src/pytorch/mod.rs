@@ -56,7 +56,7 @@ pub enum PytorchError {
         file_bytes: u64,
         /// Bytes of numbers read and of tensors made, this one included.
         needed_bytes: u64,
-        /// [`MAX_EXPANSION`] times the file.
+        /// Sixteen times the file.
         limit_bytes: u64,
     },
 }
