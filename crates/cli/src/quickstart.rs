@@ -4,6 +4,7 @@ use crate::eval::{AsrScores, score};
 use crate::tasks::{load_model, manifests};
 use anyhow::{Context as _, Result, bail};
 use auricle_asr::{Recogniser, TranscribeConfig, transcribe};
+use auricle_cca_mdd::Assessor;
 use auricle_data::builtin;
 use auricle_text::{Scored, normalise};
 use auricle_train::log::read_series;
@@ -11,14 +12,16 @@ use auricle_train::report::{Axis, Report, Series};
 use auricle_train::{Outcome, files::atomic_write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 /// The recipes, so that the program needs no file beside it.
-const RECIPES: [(&str, &str); 3] = [
+const RECIPES: [(&str, &str); 4] = [
     ("spiral_pretrain.toml", include_str!("../../../recipes/quickstart/spiral_pretrain.toml")),
     ("ctc_from_scratch.toml", include_str!("../../../recipes/quickstart/ctc_from_scratch.toml")),
     ("ctc_from_pretrained.toml", include_str!("../../../recipes/quickstart/ctc_from_pretrained.toml")),
+    ("mdd.toml", include_str!("../../../recipes/quickstart/mdd.toml")),
 ];
 
 #[derive(clap::Args)]
@@ -49,7 +52,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let started = Instant::now();
     let stop = crate::interrupt::flag()?;
 
-    println!("1/5  the built-in corpus");
+    println!("1/6  the built-in corpus");
     let corpus = builtin::extract(&args.out.join("corpus"))?;
     for manifest in [&corpus.train, &corpus.dev, &corpus.test] {
         let utterances = manifests(std::slice::from_ref(manifest))?;
@@ -63,27 +66,65 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         atomic_write(&path, text.as_bytes()).with_context(|| path.display().to_string())?;
     }
 
-    println!("2/5  SPIRAL pre-training, without transcripts");
+    println!("2/6  SPIRAL pre-training, without transcripts");
     let pretrain_secs = train(args, "spiral_pretrain", &corpus, &stop)?;
     let mut rows = Vec::new();
     for (number, name, label) in
         [(3, "ctc_from_scratch", "CTC from random weights"), (4, "ctc_from_pretrained", "CTC from SPIRAL")]
     {
-        println!("{number}/5  {label}");
+        println!("{number}/6  {label}");
         let train_secs = train(args, name, &corpus, &stop)?;
         let run = args.out.join(name);
         let examples = decode(&run, &corpus.test)?;
         rows.push(Row { name: label, run, scores: score(&examples), train_secs, examples });
     }
-    println!("5/5  results on the test speakers, who are in no other set\n");
+    println!("5/6  streaming mispronunciation detection");
+    let mdd_secs = train(args, "mdd", &corpus, &stop)?;
+    let mdd = Mdd::of(&args.out.join("mdd"), &corpus.test, mdd_secs)?;
+    println!("6/6  results on the test speakers, who are in no other set\n");
     table(&rows);
+    println!("\n{}", mdd.sentence());
     let report = args.out.join("report.html");
-    page(&rows, &args.out.join("spiral_pretrain"), pretrain_secs)?
+    page(&rows, &mdd, &args.out.join("spiral_pretrain"), pretrain_secs)?
         .write(&report)
         .with_context(|| report.display().to_string())?;
     println!("\nreport: {}", report.display());
     println!("took {:.0} s", started.elapsed().as_secs_f64());
     Ok(ExitCode::SUCCESS)
+}
+
+/// What mispronunciation detection scores on the test speakers.
+struct Mdd {
+    run: PathBuf,
+    scores: serde_json::Value,
+    train_secs: f64,
+}
+
+impl Mdd {
+    fn of(run: &Path, manifest: &Path, train_secs: f64) -> Result<Self> {
+        let (tensors, metadata) = load_model(run)?;
+        let assessor = Assessor::from_weights(tensors, &metadata, &auricle_tensor::device("cpu")?)?;
+        let utterances = manifests(&[manifest.to_path_buf()])?;
+        let scores = crate::eval_mdd::evaluate(&Arc::new(assessor), &utterances, 0.5, true)?;
+        Ok(Self { run: run.to_path_buf(), scores, train_secs })
+    }
+
+    fn number(&self, pointer: &str) -> f64 {
+        self.scores.pointer(pointer).and_then(serde_json::Value::as_f64).unwrap_or(0.0)
+    }
+
+    fn sentence(&self) -> String {
+        let (phones, wrong) = (self.number("/phones"), self.number("/mispronounced"));
+        format!(
+            "CCA-MDD, streaming: phone error rate {:.1} %; of {phones} phones {wrong} are mispronounced ({:.1} %): average precision {:.1} %, F1 {:.1} % (fused), real-time factor {:.3}, trained in {:.0} s.",
+            100.0 * self.number("/scorer_m/phone_error_rate"),
+            100.0 * wrong / phones.max(1.0),
+            100.0 * self.number("/average_precision"),
+            100.0 * self.number("/fused/f1"),
+            self.number("/real_time_factor"),
+            self.train_secs
+        )
+    }
 }
 
 /// Trains one recipe anew in `<out>/<name>`; seconds.
@@ -157,7 +198,7 @@ fn gain(rows: &[Row]) -> Option<String> {
     ))
 }
 
-fn page(rows: &[Row], pretrain: &Path, pretrain_secs: f64) -> Result<Report> {
+fn page(rows: &[Row], mdd: &Mdd, pretrain: &Path, pretrain_secs: f64) -> Result<Report> {
     let cells: Vec<Vec<String>> = rows
         .iter()
         .map(|row| {
@@ -199,6 +240,14 @@ fn page(rows: &[Row], pretrain: &Path, pretrain_secs: f64) -> Result<Report> {
             &Axis::linear("step"),
             &Axis::linear("accuracy"),
             &[curve(pretrain, "train/accuracy", "training")?, curve(pretrain, "validation/accuracy", "dev speakers")?],
+        )
+        .heading("Mispronunciation detection")
+        .paragraph(&mdd.sentence())
+        .lines(
+            "Phone error rate on the dev speakers",
+            &Axis::linear("step"),
+            &Axis::linear("PER"),
+            &[curve(&mdd.run, "validation/per", "CCA-MDD")?],
         )
         .heading("Examples");
     for row in rows {

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Recipe {
-    /// Which system: `spiral` or `ctc`.
+    /// Which system: `spiral`, `ctc` or `cca_mdd`.
     pub task: String,
     /// One sentence on what this recipe is for.
     #[serde(default)]
