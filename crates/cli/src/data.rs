@@ -133,7 +133,8 @@ fn stats(args: &Stats) -> Result<ExitCode> {
         values.iter().map(|value| format!("{value:.2}")).collect::<Vec<_>>().join(", ")
     };
     let mean = sums.iter().map(|(sum, _)| sum / count).collect();
-    let std = sums.iter().map(|(sum, square)| (square / count - (sum / count).powi(2)).max(0.0).sqrt()).collect();
+    let std =
+        sums.iter().map(|(sum, square)| (square / count - (sum / count).powi(2)).max(0.0).sqrt()).collect();
     println!("norm = {{ fixed = {{ mean = [{}], std = [{}] }} }}", list(mean), list(std));
     Ok(ExitCode::SUCCESS)
 }

@@ -95,7 +95,10 @@ pub fn evaluate(
     for utterance in utterances {
         let labels = Labels::of(utterance).map_err(|e| anyhow::anyhow!("utterance {}: {e}", utterance.id))?;
         if !labels.judged {
-            bail!("utterance {}: it has neither perceived_phones nor phone_scores to compare with", utterance.id);
+            bail!(
+                "utterance {}: it has neither perceived_phones nor phone_scores to compare with",
+                utterance.id
+            );
         }
         let samples = utterance.samples(assessor.sample_rate())?;
         secs += samples.len() as f64 / f64::from(assessor.sample_rate());
@@ -196,7 +199,8 @@ fn scores(all: &[Utter], threshold: f64) -> Result<serde_json::Map<String, Value
     let pairs: Vec<(f64, f64)> = all.iter().flat_map(|utter| utter.scores.iter().copied()).collect();
     if !pairs.is_empty() {
         let interval = bootstrap(&groups, RESAMPLES, key, |drawn| {
-            let pairs = drawn.iter().flat_map(|group| group.iter()).flat_map(|utter| utter.scores.iter().copied());
+            let pairs =
+                drawn.iter().flat_map(|group| group.iter()).flat_map(|utter| utter.scores.iter().copied());
             mdd::correlation(&pairs.collect::<Vec<_>>())
         });
         out.insert("phone_pcc".into(), json!(mdd::correlation(&pairs)));

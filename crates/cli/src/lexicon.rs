@@ -27,7 +27,9 @@ pub enum Command {
     #[command(after_help = "Example:\n  auricle lexicon train cmudict.dict --out runs/english.g2p")]
     Train(Train),
     /// Show the phones of words or sentences.
-    #[command(after_help = "Example:\n  auricle lexicon pronounce --lexicon cmudict.dict \"Dr. Who's 42 daleks\"")]
+    #[command(
+        after_help = "Example:\n  auricle lexicon pronounce --lexicon cmudict.dict \"Dr. Who's 42 daleks\""
+    )]
     Pronounce(Pronounce),
     /// Add canonical phones to the utterances of a manifest, from their transcripts.
     #[command(
@@ -109,7 +111,8 @@ fn phones(args: &Phones) -> Result<ExitCode> {
             Ok(prompt) => {
                 words += prompt.words.len();
                 guessed += prompt.words.iter().filter(|word| word.source == Source::LetterToSound).count();
-                utterance.phones = Some(prompt.phones().iter().map(|phone| phone.name().to_uppercase()).collect());
+                utterance.phones =
+                    Some(prompt.phones().iter().map(|phone| phone.name().to_uppercase()).collect());
                 let absolute = std::path::absolute(&utterance.audio);
                 utterance.audio = absolute.unwrap_or_else(|_| utterance.audio.clone());
                 true
@@ -143,7 +146,9 @@ pub fn pronouncer(args: &LexiconArgs) -> Result<Pronouncer> {
         None => shipped().map(|path| G2p::load(&path)).transpose()?,
     };
     if model.is_none() && args.lexicon.is_empty() {
-        bail!("no pronunciations: give --lexicon (the CMU dictionary, for example) or --g2p; `{SHIPPED}` was not found");
+        bail!(
+            "no pronunciations: give --lexicon (the CMU dictionary, for example) or --g2p; `{SHIPPED}` was not found"
+        );
     }
     let mut pronouncer = Pronouncer::new(Lexicon::default(), model);
     for path in &args.lexicon {

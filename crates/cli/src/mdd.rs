@@ -108,7 +108,11 @@ fn score(args: &Score) -> Result<ExitCode> {
     let assessor = Arc::new(assessor);
     let found = read_any(&args.file)?;
     let [utterance] = found.as_slice() else {
-        bail!("{}: {} recordings; give one, or use `auricle eval mdd` for a manifest", args.file.display(), found.len());
+        bail!(
+            "{}: {} recordings; give one, or use `auricle eval mdd` for a manifest",
+            args.file.display(),
+            found.len()
+        );
     };
     let samples = utterance.samples(assessor.sample_rate())?;
     let prompt = match (&args.text, &args.phones) {
@@ -160,14 +164,20 @@ impl Target {
 
     fn of_phones(text: &str) -> Result<Self> {
         let parse = |name: &str| {
-            Phone::parse(name).with_context(|| format!("`{name}` is no phone of the CMU dictionary (AA … ZH)"))
+            Phone::parse(name)
+                .with_context(|| format!("`{name}` is no phone of the CMU dictionary (AA … ZH)"))
         };
         let phones = text.split_whitespace().map(parse).collect::<Result<Vec<_>>>()?;
         if phones.is_empty() {
             bail!("--phones is empty; write what should be said");
         }
         Ok(Self {
-            words: vec![TargetWord { text: text.into(), source: None, pronunciations: vec![phones], chosen: 0 }],
+            words: vec![TargetWord {
+                text: text.into(),
+                source: None,
+                pronunciations: vec![phones],
+                chosen: 0,
+            }],
         })
     }
 
@@ -261,7 +271,8 @@ impl Scored {
     fn table(&self) -> String {
         let mut text = format!("{:5.1}  {}\n", self.score, self.id);
         for word in &self.words {
-            let guessed = if word.source == Some(Source::LetterToSound) { "  (pronunciation guessed)" } else { "" };
+            let guessed =
+                if word.source == Some(Source::LetterToSound) { "  (pronunciation guessed)" } else { "" };
             text += &format!("{:5.1}    {}{guessed}\n", word.score, word.text);
             for phone in &word.phones {
                 let verdict = match (phone.mispronounced, phone.said, &phone.hint) {

@@ -3,8 +3,8 @@
 use anyhow::{Context as _, Result, bail};
 use auricle_asr::{CtcAugment, CtcConfig, CtcTask};
 use auricle_audio::MelConfig;
-use auricle_cca_mdd::{CcaMddAugment, CcaMddConfig, CcaMddTask};
 use auricle_augment::{Libraries, NoiseSource};
+use auricle_cca_mdd::{CcaMddAugment, CcaMddConfig, CcaMddTask};
 use auricle_data::Utterance;
 use auricle_nn::params::NamedTensors;
 use auricle_nn::weights::{self, Metadata};

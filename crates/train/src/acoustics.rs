@@ -84,13 +84,12 @@ impl Acoustics {
         let bins = config.num_bins;
         let mut stream = draw.batch().stream(Purpose::FrequencyMask);
         let bands = frequency_band_count(bins, &self.spec.frequency, &mut stream);
-        let rows = waves
-            .iter()
-            .map(|wave| self.features(wave, mask, bands, draw))
-            .collect::<Result<Vec<_>, _>>()?;
+        let rows =
+            waves.iter().map(|wave| self.features(wave, mask, bands, draw)).collect::<Result<Vec<_>, _>>()?;
         let lengths: Vec<usize> = rows.iter().map(|(_, frames)| *frames).collect();
         let planned = config.num_frames_from_secs(padded_secs);
-        let frames = lengths.iter().copied().max().unwrap_or(0).max(planned).next_multiple_of(multiple.max(1));
+        let frames =
+            lengths.iter().copied().max().unwrap_or(0).max(planned).next_multiple_of(multiple.max(1));
         let mut values = Vec::with_capacity(waves.len() * frames * bins);
         for (mut row, _) in rows {
             row.resize(frames * bins, 0.0);
@@ -127,12 +126,8 @@ impl Acoustics {
         let mut mel =
             self.front_end.compute(&samples, samples.len(), Some(&mut dither)).map_err(|e| fail(&e))?;
         let spans = time_spans(mel.num_frames, &self.spec.time, &mut key.stream(Purpose::TimeMask));
-        let bands = frequency_bands(
-            bins,
-            bands,
-            self.spec.frequency.length,
-            &mut key.stream(Purpose::FrequencyMask),
-        );
+        let bands =
+            frequency_bands(bins, bands, self.spec.frequency.length, &mut key.stream(Purpose::FrequencyMask));
         spec_augment(&mut mel.data, bins, &spans, mask, &bands);
         Ok((mel.data, mel.num_frames))
     }

@@ -67,8 +67,7 @@ impl CtcTask {
             mask_vector = brought.filter(|v| v.len() == config.encoder.bins).unwrap_or(mask_vector);
         }
         let tokenizer = Arc::new(tokenizer);
-        let prepare =
-            CtcPrepare::new(&config, augment, tokenizer.clone(), mask_vector.clone(), libraries)?;
+        let prepare = CtcPrepare::new(&config, augment, tokenizer.clone(), mask_vector.clone(), libraries)?;
         Ok(Self {
             config,
             optimizer: recipe.optimizer.clone(),

@@ -82,7 +82,9 @@ impl Assessor {
     /// A model that cannot run on a stream.
     pub fn new(config: CcaMddConfig, model: CcaMddModel, device: &Device) -> Result<Self, StreamingError> {
         if config.coca.weights != FrameWeights::Column {
-            return Err(StreamingError::NotCausal("its frame weights need the whole utterance; train with coca.weights = \"column\""));
+            return Err(StreamingError::NotCausal(
+                "its frame weights need the whole utterance; train with coca.weights = \"column\"",
+            ));
         }
         Ok(Self {
             encoder: StreamingEncoder::new(&model.encoder)?,
@@ -144,9 +146,8 @@ impl Assessor {
             None => s,
         };
         let (predictor, state) = self.model.judge(s, &[shape[1]], &mut Context::eval());
-        let read = |data: TensorData| {
-            data.try_to_vec::<f32>().map_err(|e| StreamingError::Read(format!("{e:?}")))
-        };
+        let read =
+            |data: TensorData| data.try_to_vec::<f32>().map_err(|e| StreamingError::Read(format!("{e:?}")));
         let predictor = read(auricle_tensor::ops::softmax(predictor, 2).into_data())?;
         let state = read(state.into_data())?;
         let classes = crate::inventory::CLASSES;
@@ -154,9 +155,10 @@ impl Assessor {
             .iter()
             .zip(predictor.chunks_exact(classes))
             .map(|(&state, row)| {
-                let best = row.iter().enumerate().fold((0, f32::MIN), |best, (i, &p)| {
-                    if p > best.1 { (i as u32, p) } else { best }
-                });
+                let best = row
+                    .iter()
+                    .enumerate()
+                    .fold((0, f32::MIN), |best, (i, &p)| if p > best.1 { (i as u32, p) } else { best });
                 Judgement { badness: 1.0 / (1.0 + (-state).exp()), best }
             })
             .collect())

@@ -121,15 +121,17 @@ impl CoupledAttention {
             }
         };
         let weights = weights.mask_fill(no_frame, 0.0);
-        let s = join(
-            weights.swap_dims(2, 3).matmul(split(self.frame_value.forward(f.clone()), frames)),
-            phones,
-        );
+        let s =
+            join(weights.swap_dims(2, 3).matmul(split(self.frame_value.forward(f.clone()), frames)), phones);
         let (g, s) = (self.frame_output.forward(g), self.phone_output.forward(s));
         let finish = |norm: &Option<LayerNorm>, input, output| match norm {
             Some(norm) => norm.forward(input + output),
             None => output,
         };
-        Coupled { frames: finish(&self.frame_norm, f, g), phones: finish(&self.phone_norm, d, s), logits: mean_logits }
+        Coupled {
+            frames: finish(&self.frame_norm, f, g),
+            phones: finish(&self.phone_norm, d, s),
+            logits: mean_logits,
+        }
     }
 }

@@ -1,7 +1,9 @@
 //! Configuration of a [`CcaMddModel`](crate::CcaMddModel).
 
 use auricle_audio::{FeatureNorm, MelConfig, PeakNorm};
-use auricle_augment::{ChannelConfig, LowPassConfig, NoiseConfig, ReverbConfig, SpecAugmentConfig, VolumeConfig};
+use auricle_augment::{
+    ChannelConfig, LowPassConfig, NoiseConfig, ReverbConfig, SpecAugmentConfig, VolumeConfig,
+};
 use auricle_nn::{EncoderConfig, PositionalConvConfig, TransformerConfig};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -196,13 +198,20 @@ impl CcaMddConfig {
                     stack.heads
                 ));
             }
-            if stack.layers > 64 || !(1..=1 << 15).contains(&stack.feed_forward) || !(0.0..1.0).contains(&stack.dropout)
+            if stack.layers > 64
+                || !(1..=1 << 15).contains(&stack.feed_forward)
+                || !(0.0..1.0).contains(&stack.dropout)
             {
-                return Err(format!("model.{name}: more than 64 layers, a feed_forward outside 1..=32768 or a dropout outside 0..1"));
+                return Err(format!(
+                    "model.{name}: more than 64 layers, a feed_forward outside 1..=32768 or a dropout outside 0..1"
+                ));
             }
         }
         if self.coca.heads == 0 || width % self.coca.heads != 0 {
-            return Err(format!("model.coca: the width {width} is not divisible by {} heads", self.coca.heads));
+            return Err(format!(
+                "model.coca: the width {width} is not divisible by {} heads",
+                self.coca.heads
+            ));
         }
         if let FrameWeights::Softmax { temperature } = self.coca.weights
             && !(temperature.is_finite() && temperature > 0.0)
@@ -279,13 +288,17 @@ pub struct ExposureConfig {
     pub within_class: f64,
     /// Probability that a canonical phone is left out. Default: 0.02.
     pub delete: f64,
+    /// Probability that the prompt becomes what was said, where that is known and differs: strange words
+    /// that are said as written. Without them a strange word is always a mistake, and the model need not
+    /// listen. Default: 0.5.
+    pub follow: f64,
     /// Probability that a phone which nobody said is put before a canonical phone. Default: 0.02.
     pub insert: f64,
 }
 
 impl Default for ExposureConfig {
     fn default() -> Self {
-        Self { utterances: 0.8, substitute: 0.08, within_class: 0.8, delete: 0.02, insert: 0.02 }
+        Self { utterances: 0.8, substitute: 0.08, within_class: 0.8, delete: 0.02, follow: 0.5, insert: 0.02 }
     }
 }
 
@@ -295,11 +308,12 @@ impl ExposureConfig {
     /// # Errors
     /// The reason.
     pub fn validate(&self) -> Result<(), String> {
-        let Self { utterances, substitute, within_class, delete, insert } = *self;
-        let all = [utterances, substitute, within_class, delete, insert];
+        let Self { utterances, substitute, within_class, delete, follow, insert } = *self;
+        let all = [utterances, substitute, within_class, delete, follow, insert];
         if all.iter().all(|p| (0.0..=1.0).contains(p)) && substitute + delete <= 1.0 {
             return Ok(());
         }
-        Err("augment.exposure: probabilities must lie in 0..1, and substitute + delete must not exceed 1".into())
+        Err("augment.exposure: probabilities must lie in 0..1, and substitute + delete must not exceed 1"
+            .into())
     }
 }

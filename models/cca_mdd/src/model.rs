@@ -88,10 +88,12 @@ impl CcaMddModel {
     pub fn reference(&self, canonical: &[Vec<u32>], context: &mut Context) -> (Tensor<3>, Vec<usize>) {
         let lengths: Vec<usize> = canonical.iter().map(Vec::len).collect();
         let longest = lengths.iter().copied().max().unwrap_or(0).max(1);
-        let padded = |row: &Vec<u32>| (0..longest).map(|i| row.get(i).map_or(0, |&p| p as i32)).collect::<Vec<_>>();
+        let padded =
+            |row: &Vec<u32>| (0..longest).map(|i| row.get(i).map_or(0, |&p| p as i32)).collect::<Vec<_>>();
         let ids: Vec<i32> = canonical.iter().flat_map(padded).collect();
         let device = self.embedding.val().device();
-        let ids: Tensor<1, Int> = Tensor::from_data(TensorData::new(ids, [canonical.len() * longest]), &device);
+        let ids: Tensor<1, Int> =
+            Tensor::from_data(TensorData::new(ids, [canonical.len() * longest]), &device);
         let rows = self.embedding.val().select(0, ids);
         let [_, width] = rows.dims();
         let d = rows.reshape([canonical.len(), longest, width]);
@@ -128,8 +130,7 @@ impl CcaMddModel {
     /// Phone predictor and state classifier: `[B, M, D]` → logits `[B, M, classes]` and `[B, M]`.
     pub fn judge(&self, s: Tensor<3>, phones: &[usize], context: &mut Context) -> (Tensor<3>, Tensor<2>) {
         let h = self.predictor.forward(s.clone(), phones, context);
-        let predictor =
-            self.predictor_output.forward(ops::gelu(self.predictor_hidden.forward(h.clone())));
+        let predictor = self.predictor_output.forward(ops::gelu(self.predictor_hidden.forward(h.clone())));
         let c = self.classifier.forward(s + h, phones, context);
         let state = self.classifier_output.forward(ops::gelu(self.classifier_hidden.forward(c)));
         let [batch, longest, _] = state.dims();

@@ -30,6 +30,8 @@ pub struct Labels {
     pub perceived: Vec<u32>,
     /// Whether the pronunciation was judged (by perceived phones or scores) and not only assumed to be good.
     pub judged: bool,
+    /// Whether the perceived phones come from an annotator, and are not empty.
+    pub told: bool,
 }
 
 /// A phone below this score (of 0 to 2) is mispronounced, as speechocean762 defines it.
@@ -50,9 +52,11 @@ impl Labels {
         let scores = scores(utterance, canonical.len())?;
         let perceived = utterance.perceived_phones.as_deref().map(classes).transpose()?;
         let judged = scores.is_some() || perceived.is_some();
+        let told = perceived.as_ref().is_some_and(|perceived| !perceived.is_empty());
         let perceived = perceived.unwrap_or_else(|| match &scores {
             Some(scores) => {
-                let said = |(&phone, &score): (&u32, &f64)| if score < MISPRONOUNCED_BELOW { ERR } else { phone };
+                let said =
+                    |(&phone, &score): (&u32, &f64)| if score < MISPRONOUNCED_BELOW { ERR } else { phone };
                 canonical.iter().zip(scores).map(said).collect()
             }
             None => canonical.clone(),
@@ -71,7 +75,7 @@ impl Labels {
                 slot.badness = (1.0 - score / 2.0).clamp(0.0, 1.0) as f32;
             }
         }
-        Ok(Self { slots, perceived, judged })
+        Ok(Self { slots, perceived, judged, told })
     }
 
     /// The class numbers of the canonical phones.
@@ -83,6 +87,10 @@ impl Labels {
     ///
     /// What was said stays as it is, so the labels of changed slots are known exactly.
     pub fn corrupt(&mut self, config: &ExposureConfig, stream: &mut Stream) {
+        if self.told && self.perceived != self.canonical() && stream.chance(config.follow) {
+            let good = |&phone: &u32| Slot { canonical: phone, perceived: Some(phone), badness: 0.0 };
+            self.slots = self.perceived.iter().map(good).collect();
+        }
         if !stream.chance(config.utterances) {
             return;
         }

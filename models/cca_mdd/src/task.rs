@@ -122,8 +122,8 @@ impl CcaMddTask {
         let weights: Tensor<2> = Tensor::from_data(TensorData::new(weights, [rows, longest]), &device);
         // −[e·ln σ(x) + (1 − e)·ln(1 − σ(x))] = max(x, 0) − e·x + ln(1 + exp(−|x|))
         let x = output.state.clone();
-        let entropy = burn::tensor::activation::relu(x.clone()) - x.clone() * badness
-            + x.abs().neg().exp().log1p();
+        let entropy =
+            burn::tensor::activation::relu(x.clone()) - x.clone() * badness + x.abs().neg().exp().log1p();
         let state = (entropy * weights).sum() / slots;
 
         let [_, frames, _] = output.alignment.dims();
@@ -196,7 +196,8 @@ impl Task for CcaMddTask {
         let loss = scalar(&self.total(&self.losses(&output, batch)));
         self.tally.loss += loss;
         self.tally.batches += 1.0;
-        let host = |data: TensorData| data.try_to_vec::<f32>().map_err(|e| TrainError::Task(format!("{e:?}")));
+        let host =
+            |data: TensorData| data.try_to_vec::<f32>().map_err(|e| TrainError::Task(format!("{e:?}")));
         let [_, frames, _] = output.decoder.dims();
         let [_, longest] = output.state.dims();
         let decoded = host(output.decoder.into_data())?;

@@ -21,7 +21,8 @@ fn naive(q: &[f64], k: &[f64], v: &[f64], [b, tq, tk, width]: [usize; 4], o: &At
                 let score = |j: usize| {
                     let (q, k) = (&q[at(tq, i)..][..dim], &k[at(tk, j)..][..dim]);
                     let dot = q.iter().zip(k).map(|(q, k)| q * k).sum::<f64>() / (dim as f64).sqrt();
-                    let slope = if o.alibi { (-8.0 * (head + 1) as f64 / o.heads as f64).exp2() } else { 0.0 };
+                    let slope =
+                        if o.alibi { (-8.0 * (head + 1) as f64 / o.heads as f64).exp2() } else { 0.0 };
                     (dot - slope * (position as f64 - j as f64).abs()).exp()
                 };
                 let total: f64 = (0..tk).filter(|&j| sees(j)).map(score).sum();
