@@ -44,6 +44,9 @@ pub struct Mdd {
     quiet: bool,
 }
 
+/// One kind of verdicts on an utterance.
+type Kind = fn(&Utter) -> &Vec<Detection>;
+
 /// What became of an utterance's canonical phones.
 struct Utter {
     speaker: String,
@@ -162,7 +165,7 @@ fn scores(all: &[Utter], threshold: f64) -> Result<serde_json::Map<String, Value
     }
     let groups: Vec<Vec<&Utter>> = speakers.into_values().collect();
     let key = Key::new(1);
-    let pool = |groups: &[&Vec<&Utter>], of: fn(&Utter) -> &Vec<Detection>| -> Vec<Detection> {
+    let pool = |groups: &[&Vec<&Utter>], of: Kind| -> Vec<Detection> {
         groups.iter().flat_map(|group| group.iter()).flat_map(|utter| of(utter).iter().copied()).collect()
     };
     let everyone: Vec<&Vec<&Utter>> = groups.iter().collect();
@@ -170,7 +173,7 @@ fn scores(all: &[Utter], threshold: f64) -> Result<serde_json::Map<String, Value
     let state = pool(&everyone, |utter| &utter.state);
     out.insert("phones".into(), json!(state.len()));
     out.insert("mispronounced".into(), json!(state.iter().filter(|detection| detection.wrong).count()));
-    let kinds: [(&str, fn(&Utter) -> &Vec<Detection>, f64); 3] = [
+    let kinds: [(&str, Kind, f64); 3] = [
         ("stream", |utter| &utter.stream, 0.5),
         ("classifier", |utter| &utter.state, threshold),
         ("fused", |utter| &utter.fused, 0.5),

@@ -123,7 +123,7 @@ fn score(args: &Score) -> Result<ExitCode> {
     let (target, verdicts) = prompt.best(|phones| {
         let mut session = Session::new(assessor.clone(), phones)?;
         session.push(&samples)?;
-        Ok(session.finish().with_context(|| format!("utterance {}", utterance.id))?)
+        session.finish().with_context(|| format!("utterance {}", utterance.id))
     })?;
     let frame_secs = assessor.config().frame_secs();
     let scored = target.scored(&utterance.id, &verdicts, args.threshold, frame_secs, utterance.duration_secs);

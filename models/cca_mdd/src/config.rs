@@ -192,7 +192,7 @@ impl CcaMddConfig {
             ("classifier", &self.classifier),
         ];
         for (name, stack) in stacks {
-            if stack.heads == 0 || width % stack.heads != 0 {
+            if stack.heads == 0 || !width.is_multiple_of(stack.heads) {
                 return Err(format!(
                     "model.{name}: the width {width} is not divisible by {} heads",
                     stack.heads
@@ -207,7 +207,7 @@ impl CcaMddConfig {
                 ));
             }
         }
-        if self.coca.heads == 0 || width % self.coca.heads != 0 {
+        if self.coca.heads == 0 || !width.is_multiple_of(self.coca.heads) {
             return Err(format!(
                 "model.coca: the width {width} is not divisible by {} heads",
                 self.coca.heads

@@ -12,7 +12,7 @@ enum Step {
 /// Needleman–Wunsch alignment: match +1, mismatch −1, gap −1; of equal scores a match before a
 /// substitution before a deletion before an insertion, from the end.
 ///
-/// Unlike the Levenshtein alignment ([`crate::align`]) it gains from every match, and so may give two
+/// Unlike the Levenshtein alignment ([`crate::align()`]) it gains from every match, and so may give two
 /// gaps for a mismatch. Time and memory grow with the product of the lengths: it is for utterances.
 pub fn needleman_wunsch<T: PartialEq>(reference: &[T], hypothesis: &[T]) -> Alignment {
     let table = Table::new(reference, hypothesis);
