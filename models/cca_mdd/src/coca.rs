@@ -135,3 +135,123 @@ impl CoupledAttention {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use auricle_nn::streaming::Dense;
+    use auricle_rng::{Key, Purpose};
+    use burn::tensor::Device;
+
+    const FRAMES: usize = 7;
+    const PHONES: usize = 4;
+    const WIDTH: usize = 6;
+    const HEADS: usize = 2;
+
+    fn attention(weights: FrameWeights) -> CoupledAttention {
+        let config = CocaConfig { heads: HEADS, weights, residual: false };
+        let mut stream = Key::new(1).stream(Purpose::Test);
+        CoupledAttention::new(WIDTH, &config, &mut Initializer::new(&mut stream, &Device::flex()))
+    }
+
+    fn rows(count: usize, seed: u64) -> Vec<f32> {
+        let mut stream = Key::new(seed).stream(Purpose::Test);
+        (0..count * WIDTH).map(|_| stream.normal() as f32).collect()
+    }
+
+    fn apply(map: &Linear, x: &[f32]) -> Vec<f32> {
+        let mut out = Vec::new();
+        Dense::new(map).unwrap().forward(x, &mut out);
+        out
+    }
+
+    fn normalise(row: &mut [f32]) {
+        let top = row.iter().copied().fold(f32::MIN, f32::max);
+        row.iter_mut().for_each(|x| *x = (*x - top).exp());
+        let sum: f32 = row.iter().sum();
+        row.iter_mut().for_each(|x| *x /= sum);
+    }
+
+    /// Equations 1 to 5, a number at a time, without padding.
+    fn naive(attention: &CoupledAttention, f: &[f32], d: &[f32]) -> [Vec<f32>; 2] {
+        let (frames, phones, dim) = (f.len() / WIDTH, d.len() / WIDTH, WIDTH / HEADS);
+        let (q, k) = (apply(&attention.query, f), apply(&attention.key, d));
+        let (v, x) = (apply(&attention.phone_value, d), apply(&attention.frame_value, f));
+        let (mut g, mut s) = (vec![0.0; frames * WIDTH], vec![0.0; phones * WIDTH]);
+        for h in 0..HEADS {
+            let at = |row: usize, c: usize| row * WIDTH + h * dim + c;
+            let logit = |t: usize, m: usize| {
+                (0..dim).map(|c| q[at(t, c)] * k[at(m, c)]).sum::<f32>() / (dim as f32).sqrt()
+            };
+            let score: Vec<Vec<f32>> = (0..frames)
+                .map(|t| {
+                    let mut row: Vec<f32> = (0..phones).map(|m| logit(t, m)).collect();
+                    normalise(&mut row);
+                    assert!((row.iter().sum::<f32>() - 1.0).abs() < 1e-5);
+                    row
+                })
+                .collect();
+            for m in 0..phones {
+                let mut column: Vec<f32> = (0..frames).map(|t| score[t][m]).collect();
+                match attention.weights {
+                    FrameWeights::Softmax { temperature } => {
+                        column.iter_mut().for_each(|w| *w /= temperature as f32);
+                        normalise(&mut column);
+                    }
+                    FrameWeights::Logits => {
+                        column = (0..frames).map(|t| logit(t, m)).collect();
+                        normalise(&mut column);
+                    }
+                    FrameWeights::Column => {
+                        let sum: f32 = column.iter().sum::<f32>() + 1e-6;
+                        column.iter_mut().for_each(|w| *w /= sum);
+                    }
+                }
+                for c in 0..dim {
+                    s[at(m, c)] = (0..frames).map(|t| column[t] * x[at(t, c)]).sum();
+                    (0..frames).for_each(|t| g[at(t, c)] += score[t][m] * v[at(m, c)]);
+                }
+            }
+        }
+        [apply(&attention.frame_output, &g), apply(&attention.phone_output, &s)]
+    }
+
+    #[test]
+    fn equals_the_equations_whatever_stands_in_the_padding() {
+        for weights in [
+            FrameWeights::Softmax { temperature: 1.0 },
+            FrameWeights::Softmax { temperature: 0.05 },
+            FrameWeights::Logits,
+            FrameWeights::Column,
+        ] {
+            let attention = attention(weights);
+            let lengths = [(FRAMES, PHONES), (3, 2)];
+            let (f, d) = (rows(2 * FRAMES, 2), rows(2 * PHONES, 3));
+            let tensor = |mut values: Vec<f32>, count: usize, valid: usize| {
+                values[(count + valid) * WIDTH..].fill(1e3);
+                let data = TensorData::new(values, [2, count, WIDTH]);
+                Tensor::<3>::from_data(data, &Device::flex())
+            };
+            let coupled = attention.forward(
+                tensor(f.clone(), FRAMES, lengths[1].0),
+                &[FRAMES, lengths[1].0],
+                tensor(d.clone(), PHONES, lengths[1].1),
+                &[PHONES, lengths[1].1],
+            );
+            let frames: Vec<f32> = coupled.frames.into_data().try_to_vec().unwrap();
+            let phones: Vec<f32> = coupled.phones.into_data().try_to_vec().unwrap();
+            for (row, (t, m)) in lengths.into_iter().enumerate() {
+                let (f, d) =
+                    (&f[row * FRAMES * WIDTH..][..t * WIDTH], &d[row * PHONES * WIDTH..][..m * WIDTH]);
+                let [g, s] = naive(&attention, f, d);
+                let close = |got: &[f32], want: &[f32], what: &str| {
+                    for (got, want) in got.iter().zip(want) {
+                        assert!((got - want).abs() < 1e-5, "{weights:?} row {row} {what}: {got} {want}");
+                    }
+                };
+                close(&frames[row * FRAMES * WIDTH..], &g, "g");
+                close(&phones[row * PHONES * WIDTH..], &s, "s");
+            }
+        }
+    }
+}

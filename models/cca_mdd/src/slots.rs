@@ -160,3 +160,84 @@ pub fn said_for_each(canonical: &[u32], perceived: &[u32]) -> Vec<Option<u32>> {
     }
     said
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use auricle_rng::{Key, Purpose};
+    use serde_json::json;
+
+    fn utterance(fields: serde_json::Value) -> Utterance {
+        let mut all = json!({"id": "a", "audio": "a.wav", "duration_secs": 1.0, "phones": ["W", "IY", "K"]});
+        all.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+        serde_json::from_value(all).unwrap()
+    }
+
+    fn class(name: &str) -> u32 {
+        inventory::class(name).unwrap()
+    }
+
+    #[test]
+    fn perceived_phones_say_what_is_wrong() {
+        let labels = Labels::of(&utterance(json!({"perceived_phones": ["V", "IY", "AH"]}))).unwrap();
+        let found: Vec<_> = labels.slots.iter().map(|slot| (slot.perceived, slot.badness)).collect();
+        assert_eq!(found, [(Some(class("V")), 1.0), (Some(class("IY")), 0.0), (Some(class("AH")), 1.0)]);
+        assert!(labels.judged && labels.told);
+        let deleted = Labels::of(&utterance(json!({"perceived_phones": ["W", "K"]}))).unwrap();
+        assert_eq!((deleted.slots[1].perceived, deleted.slots[1].badness), (None, 1.0));
+    }
+
+    #[test]
+    fn scores_are_graded_and_unknown_sounds_are_errors() {
+        let labels = Labels::of(&utterance(json!({"phone_scores": [2.0, 0.4, 1.0]}))).unwrap();
+        assert_eq!(labels.slots.iter().map(|slot| slot.badness).collect::<Vec<_>>(), [0.0, 0.8, 0.5]);
+        assert_eq!(labels.perceived, [class("W"), ERR, class("K")]);
+        assert!(labels.judged && !labels.told);
+        for bad in [json!([2.0, 1.0]), json!([2.0, 1.0, 2.1]), json!(["x", 1.0, 1.0])] {
+            assert!(
+                Labels::of(&utterance(json!({"phone_scores": bad}))).unwrap_err().contains("phone_scores")
+            );
+        }
+        assert!(Labels::of(&utterance(json!({"phones": []}))).is_err());
+        assert!(Labels::of(&utterance(json!({"phones": ["W", "QQ"]}))).unwrap_err().contains("`QQ`"));
+    }
+
+    /// Whatever is done to the prompt, every label says truly whether what was said is what is asked for.
+    #[test]
+    fn corrupted_prompts_have_true_labels() {
+        let config = ExposureConfig {
+            utterances: 1.0,
+            substitute: 0.4,
+            within_class: 0.8,
+            delete: 0.2,
+            follow: 0.5,
+            insert: 0.3,
+        };
+        let original = Labels::of(&utterance(json!({"perceived_phones": ["W", "AH", "K", "S"]}))).unwrap();
+        let (mut changed, mut vowels, mut replaced) = (0, 0, 0);
+        for seed in 0..500 {
+            let mut labels = original.clone();
+            labels.corrupt(&config, &mut Key::new(seed).stream(Purpose::PromptCorruption));
+            assert_eq!(labels.perceived, original.perceived);
+            assert!(!labels.slots.is_empty());
+            for slot in &labels.slots {
+                assert_eq!(
+                    slot.badness,
+                    f32::from(u8::from(slot.perceived != Some(slot.canonical))),
+                    "{slot:?}"
+                );
+                if slot.perceived == Some(class("AH")) && slot.canonical != class("AH") {
+                    replaced += 1;
+                    vowels += usize::from(inventory::phone(slot.canonical).is_some_and(Phone::is_vowel));
+                }
+            }
+            changed += usize::from(labels.slots != original.slots);
+            let mut again = original.clone();
+            again.corrupt(&config, &mut Key::new(seed).stream(Purpose::PromptCorruption));
+            assert_eq!(labels, again);
+        }
+        assert!(changed > 450, "{changed}");
+        // Four of five replacements stay among the vowels, and some of the others fall on one by chance.
+        assert!((0.75..0.98).contains(&(vowels as f64 / replaced as f64)), "{vowels} of {replaced}");
+    }
+}

@@ -1,0 +1,125 @@
+//! Mispronunciation detection through the program: train, score, evaluate, and what is refused.
+
+use auricle_tests::program::{auricle, command, finish, small_corpus, some, workspace};
+use serde_json::Value;
+use std::path::Path;
+
+/// A model of three steps in `<folder>/run`.
+fn trained(folder: &Path) {
+    small_corpus(folder);
+    let recipe = workspace().join("recipes/quickstart/mdd.toml");
+    let args = [
+        "train",
+        recipe.to_str().unwrap(),
+        "--quiet",
+        "--run",
+        "run",
+        "--set",
+        "data.train=['train.jsonl']",
+        "--set",
+        "data.validation=['dev.jsonl']",
+        "--set",
+        "train.steps=3",
+        "--set",
+        "batch.batch_secs=10",
+    ];
+    auricle(folder, &args).succeeded();
+}
+
+#[test]
+fn a_model_is_trained_scores_and_is_scored() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    trained(folder);
+    let [utterance] = some(&folder.join("dev.jsonl"), 100).try_into().unwrap();
+    let audio = utterance.audio.display().to_string();
+    let phones = utterance.phones.clone().unwrap();
+
+    let score =
+        |options: &[&str]| auricle(folder, &[&["mdd", "score", "--model", "run", &audio], options].concat());
+    let given = phones.join(" ");
+    let scored = &score(&["--phones", &given, "--json"]).succeeded().json_lines()[0];
+    let list = scored["words"][0]["phones"].as_array().unwrap();
+    assert_eq!(list.len(), phones.len());
+    let mut end = 0.0;
+    for (phone, name) in list.iter().zip(&phones) {
+        assert_eq!(phone["phone"], name.to_lowercase());
+        let number = |key: &str| phone[key].as_f64().unwrap();
+        assert!((0.0..=100.0).contains(&number("score")), "{phone}");
+        assert_eq!(phone["mispronounced"], number("score") < 50.0);
+        assert!(number("start_secs") >= end && number("end_secs") <= utterance.duration_secs, "{phone}");
+        end = number("end_secs");
+    }
+    // Words take their phones from a lexicon, and several pronunciations are tried.
+    std::fs::write(folder.join("own.dict"), "zork Z AO1 R K\nzork(2) S AO1 K\n").unwrap();
+    let by_word =
+        &score(&["--text", "Zork, zork!", "--lexicon", "own.dict", "--json"]).succeeded().json_lines()[0];
+    assert_eq!(by_word["words"].as_array().unwrap().len(), 2);
+    assert_eq!(by_word["words"][0]["source"], "overlay");
+
+    let ctm = score(&["--phones", &given, "--ctm"]).succeeded().stdout;
+    assert_eq!(ctm.lines().count(), phones.len());
+    let grid = score(&["--phones", &given, "--textgrid"]).succeeded().stdout;
+    assert!(grid.starts_with("File type = \"ooTextFile\"") && grid.contains("intervals: size = 1"), "{grid}");
+    assert!(score(&["--phones", &given]).succeeded().stdout.contains(&utterance.id));
+
+    let evaluated = auricle(folder, &["eval", "mdd", "--model", "run", "dev.jsonl", "--json", "--quiet"]);
+    let scores = &evaluated.succeeded().json_lines()[0];
+    let count: usize =
+        some(&folder.join("dev.jsonl"), 1).iter().map(|u| u.phones.as_ref().unwrap().len()).sum();
+    assert_eq!(scores["phones"], count);
+    for name in ["stream", "classifier", "fused"] {
+        let rate = scores[name]["detection_accuracy"].as_f64().unwrap();
+        assert!((0.0..=1.0).contains(&rate));
+    }
+    assert!(scores["scorer_m"]["true_acceptances"].is_u64() && scores["phone_pcc"] == Value::Null);
+}
+
+#[test]
+fn what_cannot_be_judged_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    trained(folder);
+    let [utterance] = some(&folder.join("dev.jsonl"), 100).try_into().unwrap();
+    let audio = utterance.audio.display().to_string();
+    let score = |options: &[&str]| {
+        let args = [&["mdd", "score", "--model", "run", &audio], options].concat();
+        let mut command = command(folder);
+        finish(command.args(args))
+    };
+    std::fs::write(folder.join("own.dict"), "one W AH1 N\n").unwrap();
+    score(&["--text", " ?! ", "--lexicon", "own.dict"]).failed_with(&["the prompt has no words"]);
+    score(&["--text", "one%", "--lexicon", "own.dict"]).failed_with(&["write it as a word"]);
+    score(&["--phones", ""]).failed_with(&["--phones is empty"]);
+    score(&["--phones", "W AH Q"]).failed_with(&["`Q` is no phone"]);
+    score(&["--phones", "W", "--threshold", "101"]).failed_with(&["scores are 0 to 100"]);
+    let long = vec!["AH"; 2_000].join(" ");
+    score(&["--phones", &long]).failed_with(&["the prompt has 2000 phones"]);
+    std::fs::write(folder.join("empty.wav"), "").unwrap();
+    auricle(folder, &["mdd", "score", "--model", "run", "--phones", "W", "empty.wav"])
+        .failed_with(&["empty.wav"]);
+    auricle(folder, &["mdd", "score", "--model", "gone", "--phones", "W", &audio])
+        .failed_with(&["no model `gone`"]);
+    // Nobody judged these: there is nothing to compare with.
+    std::fs::write(
+        folder.join("bare.jsonl"),
+        format!(
+            "{}\n",
+            serde_json::json!({"id": "a", "audio": audio, "duration_secs": 1.0, "phones": ["W"]})
+        ),
+    )
+    .unwrap();
+    auricle(folder, &["eval", "mdd", "--model", "run", "bare.jsonl"])
+        .failed_with(&["utterance a", "perceived_phones nor phone_scores"]);
+    // A manifest whose scores do not fit its phones.
+    std::fs::write(
+        folder.join("odd.jsonl"),
+        format!(
+            "{}\n",
+            serde_json::json!({"id": "b", "audio": audio, "duration_secs": 1.0, "phones": ["W"], "phone_scores": [2.0, 3.0]})
+        ),
+    )
+    .unwrap();
+    auricle(folder, &["eval", "mdd", "--model", "run", "odd.jsonl"])
+        .failed_with(&["utterance b", "phone_scores must be 1 numbers"]);
+}
