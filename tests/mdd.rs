@@ -1,5 +1,7 @@
 //! Mispronunciation detection through the program: train, score, evaluate, and what is refused.
 
+#![allow(clippy::unwrap_used)] // helpers of tests may fail like tests
+
 use auricle_tests::program::{auricle, command, finish, small_corpus, some, workspace};
 use serde_json::Value;
 use std::path::Path;
