@@ -10,8 +10,11 @@ use auricle_nn::streaming::StreamingTransformer;
 use auricle_nn::{Initializer, TransformerBlock, TransformerConfig};
 use auricle_rng::{Key, Purpose};
 use auricle_tensor::allocator::{Allocator, keep_pages};
-use burn::tensor::Device;
+use auricle_train::recipe;
+use burn::module::{Module, ModuleMapper, Param};
+use burn::tensor::{DType, Device, Tensor};
 use serde_json::json;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -24,6 +27,15 @@ fn percentile(times: &mut [f64], share: f64) -> f64 {
     times.get(((times.len() as f64 - 1.0) * share) as usize).copied().unwrap_or(0.0)
 }
 
+/// Rounds every parameter to half precision, as an exported model.
+struct Rounded;
+
+impl ModuleMapper for Rounded {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        param.map(|x| x.cast(DType::F16).cast(DType::F32))
+    }
+}
+
 fn transformer_step(rounds: usize) -> Result<()> {
     let config: TransformerConfig = toml::from_str(
         "layers = 12\nheads = 8\nfeed_forward = 2048\nalibi = true\ncausal = true\nleft_context = 63",
@@ -32,6 +44,8 @@ fn transformer_step(rounds: usize) -> Result<()> {
     let device = Device::flex();
     let mut stream = Key::new(1).stream(Purpose::Init);
     let block = TransformerBlock::new(width, &config, &mut Initializer::new(&mut stream, &device));
+    // Models come in half precision; these random weights are rounded to it.
+    let block = block.map(&mut Rounded);
     let mut step = StreamingTransformer::new(&block)?;
     let mut out = Vec::new();
     let input = noise(1, 4 * width, 1.0);
@@ -50,8 +64,7 @@ fn transformer_step(rounds: usize) -> Result<()> {
 }
 
 fn mdd_session(rounds: usize) -> Result<()> {
-    let recipe: toml::Table =
-        std::fs::read_to_string("recipes/speechocean762/model_small.toml")?.parse().context("recipe")?;
+    let recipe = recipe::load(Path::new("recipes/speechocean762/mdd_from_scratch.toml"), &[])?;
     let config: CcaMddConfig = recipe.get("model").context("no model")?.clone().try_into()?;
     let device = Device::flex();
     let mut stream = Key::new(1).stream(Purpose::Init);

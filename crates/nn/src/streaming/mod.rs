@@ -12,7 +12,7 @@ pub use encoder::StreamingEncoder;
 pub use transformer::StreamingTransformer;
 
 use crate::{LayerNorm, Linear};
-use auricle_tensor::rows;
+use auricle_tensor::rows::{self, Matrix};
 use burn::module::Param;
 use burn::tensor::Tensor;
 
@@ -35,7 +35,7 @@ pub(crate) fn values<const D: usize>(param: &Param<Tensor<D>>) -> Result<Vec<f32
 /// An affine map with its weights in host memory.
 #[derive(Debug, Clone)]
 pub struct Dense {
-    weight: Vec<f32>,
+    weight: Matrix,
     bias: Vec<f32>,
 }
 
@@ -45,7 +45,8 @@ impl Dense {
     /// # Errors
     /// Weights that cannot be read from their device.
     pub fn new(linear: &Linear) -> Result<Self, StreamingError> {
-        Ok(Self { weight: values(&linear.weight)?, bias: values(&linear.bias)? })
+        let [_, width] = linear.weight.dims();
+        Ok(Self { weight: Matrix::new(values(&linear.weight)?, width), bias: values(&linear.bias)? })
     }
 
     /// Width of a result.
@@ -55,7 +56,7 @@ impl Dense {
 
     /// Rows of `x` mapped; `out` takes their size.
     pub fn forward(&self, x: &[f32], out: &mut Vec<f32>) {
-        let input = self.weight.len() / self.bias.len().max(1);
+        let input = self.weight.rows(self.bias.len());
         out.resize(x.len() / input.max(1) * self.bias.len(), 0.0);
         rows::linear(out, x, &self.weight, &self.bias);
     }
