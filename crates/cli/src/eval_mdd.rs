@@ -150,8 +150,7 @@ pub fn evaluate(
         bar.inc(1);
     }
     bar.finish_and_clear();
-    let scored = scores(&all, threshold)?;
-    let mut scored = scored;
+    let mut scored = scores(&all, threshold)?;
     scored.insert("audio_secs".into(), json!(secs));
     scored.insert("real_time_factor".into(), json!(busy / secs.max(1e-9)));
     scored.insert("wall_secs".into(), json!(started.elapsed().as_secs_f64()));

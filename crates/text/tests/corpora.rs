@@ -73,9 +73,7 @@ fn prompts_of_speechocean762_have_the_canonical_phones_of_the_corpus() {
     assert!(found_by_cmu * 100 > words * 85);
 }
 
-/// `cargo test --release -p auricle-text --test corpora -- --ignored --nocapture`
 #[test]
-#[ignore = "minutes without optimisation"]
 fn held_out_words_of_the_cmu_dictionary_are_pronounced() {
     let Some(data) = data() else { return };
     let lexicon = dictionary(&data);

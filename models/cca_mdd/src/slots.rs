@@ -4,8 +4,8 @@ use crate::ExposureConfig;
 use crate::inventory::{self, ERR};
 use auricle_data::Utterance;
 use auricle_rng::Stream;
+use auricle_text as text;
 use auricle_text::phones::Phone;
-use auricle_text::{Edit, align};
 
 /// One canonical phone with what is known of its pronunciation.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -150,15 +150,8 @@ fn scores(utterance: &Utterance, phones: usize) -> Result<Option<Vec<f64>>, Stri
 
 /// What was said in the place of each canonical phone, by the edit alignment.
 pub fn said_for_each(canonical: &[u32], perceived: &[u32]) -> Vec<Option<u32>> {
-    let mut said = vec![None; canonical.len()];
-    for edit in align(canonical, perceived).edits {
-        if let Edit::Correct(reference, hypothesis) | Edit::Substitution(reference, hypothesis) = edit
-            && let (Some(slot), Some(&phone)) = (said.get_mut(reference), perceived.get(hypothesis))
-        {
-            *slot = Some(phone);
-        }
-    }
-    said
+    let pairs = text::Slot::pair(canonical, perceived);
+    pairs.into_iter().filter(|pair| pair.canonical.is_some()).map(|pair| pair.perceived).collect()
 }
 
 #[cfg(test)]

@@ -3,12 +3,13 @@
 use super::{Norm, StreamingError, values};
 use crate::ConvModule;
 use auricle_tensor::rows::{self, Matrix};
+use std::sync::Arc;
 
 /// A [`ConvModule`] with the frames that its next window still needs.
 #[derive(Debug, Clone)]
 pub struct StreamingConv {
     /// `[K·C_in, C_out]`
-    weight: Matrix,
+    weight: Arc<Matrix>,
     bias: Vec<f32>,
     norm: Norm,
     activation: bool,
@@ -36,7 +37,7 @@ impl StreamingConv {
         };
         let (stride, pad_left) = (module.conv.stride, module.conv.pad_left());
         let mut conv = Self {
-            weight: Matrix::new(values(&module.conv.weight)?, output),
+            weight: Arc::new(Matrix::new(values(&module.conv.weight)?, output)),
             bias,
             norm: Norm::new(&module.norm)?,
             activation: module.activation,

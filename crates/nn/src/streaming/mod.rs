@@ -1,6 +1,6 @@
 //! The encoder on a signal that arrives in pieces.
 //!
-//! Weights are copied out of the modules once; frames then go through [`auricle_tensor::rows`].
+//! Weights are copied out of the modules once and shared by clones; frames then go through [`auricle_tensor::rows`].
 //! After the first frames nothing is allocated any more.
 
 mod conv;
@@ -15,6 +15,7 @@ use crate::{LayerNorm, Linear};
 use auricle_tensor::rows::{self, Matrix};
 use burn::module::Param;
 use burn::tensor::Tensor;
+use std::sync::Arc;
 
 /// Why a module cannot run on a stream.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -32,10 +33,10 @@ pub(crate) fn values<const D: usize>(param: &Param<Tensor<D>>) -> Result<Vec<f32
     param.val().into_data().try_to_vec::<f32>().map_err(|e| StreamingError::Read(format!("{e:?}")))
 }
 
-/// An affine map with its weights in host memory.
+/// An affine map with its weights in host memory, which clones share.
 #[derive(Debug, Clone)]
 pub struct Dense {
-    weight: Matrix,
+    weight: Arc<Matrix>,
     bias: Vec<f32>,
 }
 
@@ -46,7 +47,10 @@ impl Dense {
     /// Weights that cannot be read from their device.
     pub fn new(linear: &Linear) -> Result<Self, StreamingError> {
         let [_, width] = linear.weight.dims();
-        Ok(Self { weight: Matrix::new(values(&linear.weight)?, width), bias: values(&linear.bias)? })
+        Ok(Self {
+            weight: Arc::new(Matrix::new(values(&linear.weight)?, width)),
+            bias: values(&linear.bias)?,
+        })
     }
 
     /// Width of a result.
