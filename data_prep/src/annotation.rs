@@ -1,20 +1,20 @@
 //! What annotators wrote about an utterance's phones, and how a manifest line says it.
 
-use crate::phones::Heard;
 use crate::set::Labels;
+use auricle_text::Perceived;
 use serde_json::{Value, json};
 
 /// One position: what should be said and what was heard, `Silence` for nothing.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Slot {
-    pub canonical: Heard,
-    pub perceived: Heard,
+    pub canonical: Perceived,
+    pub perceived: Perceived,
     /// Where in the recording, if known.
     pub span_secs: Option<(f64, f64)>,
 }
 
 impl Slot {
-    pub fn new(canonical: Heard, perceived: Heard) -> Self {
+    pub fn new(canonical: Perceived, perceived: Perceived) -> Self {
         Self { canonical, perceived, span_secs: None }
     }
 }
@@ -29,17 +29,17 @@ impl Slot {
 pub(crate) fn labels(slots: &[Slot]) -> Labels {
     let (mut phones, mut perceived, mut errors, mut spans) = (vec![], vec![], vec![], vec![]);
     for slot in slots {
-        let (canonical, heard) = (slot.canonical.symbol(), slot.perceived.symbol());
+        let (canonical, heard) = (symbol(slot.canonical), symbol(slot.perceived));
         if slot.canonical != slot.perceived {
             errors.push(
                 json!({ "at": phones.len(), "canonical": canonical, "perceived": written(slot.perceived) }),
             );
         }
-        phones.extend(canonical.map(str::to_owned));
-        perceived.extend(heard.map(str::to_owned));
-        if let (Some((start, end)), Some(_)) = (slot.span_secs, heard) {
+        if let (Some((start, end)), Some(_)) = (slot.span_secs, &heard) {
             spans.push(json!([micros(start), micros(end)]));
         }
+        phones.extend(canonical);
+        perceived.extend(heard);
     }
     let complete = !perceived.is_empty() && spans.len() == perceived.len();
     let mut labels = Labels { phones: Some(phones), perceived_phones: Some(perceived), ..Labels::default() };
@@ -52,10 +52,19 @@ pub(crate) fn labels(slots: &[Slot]) -> Labels {
     labels
 }
 
-fn written(heard: Heard) -> Value {
+/// How a manifest writes a phone, `err` for a sound that is none; silence is never written.
+pub(crate) fn symbol(heard: Perceived) -> Option<String> {
     match heard {
-        Heard::Near(phone) => Value::from(format!("{phone}*")),
-        other => other.symbol().into(),
+        Perceived::Silence => None,
+        Perceived::Error => Some(heard.to_string()),
+        Perceived::Phone(phone) | Perceived::Near(phone) => Some(phone.symbol()),
+    }
+}
+
+fn written(heard: Perceived) -> Value {
+    match heard {
+        Perceived::Near(phone) => Value::from(format!("{}*", phone.symbol())),
+        other => symbol(other).into(),
     }
 }
 
@@ -67,18 +76,20 @@ fn micros(secs: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use auricle_text::Phone;
 
     #[test]
     fn errors_are_at_positions_of_the_canonical_phones() {
-        let phone = Heard::Phone;
+        let known = |name| Phone::parse(name).unwrap();
+        let phone = |name| Perceived::Phone(known(name));
         let mut slots = vec![
-            Slot::new(Heard::Silence, Heard::Silence),
+            Slot::new(Perceived::Silence, Perceived::Silence),
             Slot::new(phone("DH"), phone("D")),
             Slot::new(phone("IH"), phone("IH")),
-            Slot::new(Heard::Silence, phone("AH")),
-            Slot::new(phone("S"), Heard::Silence),
-            Slot::new(phone("L"), Heard::Near("L")),
-            Slot::new(phone("Z"), Heard::Err),
+            Slot::new(Perceived::Silence, phone("AH")),
+            Slot::new(phone("S"), Perceived::Silence),
+            Slot::new(phone("L"), Perceived::Near(known("L"))),
+            Slot::new(phone("Z"), Perceived::Error),
         ];
         let found = labels(&slots);
         assert_eq!(found.phones.unwrap(), ["DH", "IH", "S", "L", "Z"]);

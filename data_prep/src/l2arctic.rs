@@ -25,11 +25,10 @@
 
 use crate::annotation::{self, Slot};
 use crate::listing::{SourceFile, audio_by_stem, folder_names, read_text, root_of, walk};
-use crate::phones::{Heard, from_l2arctic};
 use crate::set::{Draft, Item, Labels, counted};
 use crate::textgrid::{Interval, TextGrid};
 use crate::{About, Definition, PrepError};
-use auricle_text::normalise;
+use auricle_text::{Perceived, normalise};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -233,9 +232,9 @@ fn slot(interval: &Interval) -> Result<Slot, String> {
         [canonical, perceived] | [canonical, perceived, _] => (*canonical, *perceived),
         _ => return Err(format!("`{}` has {} parts, not one or three", interval.label, parts.len())),
     };
-    let heard = |label| from_l2arctic(label).ok_or_else(|| format!("`{label}` is no phone label"));
+    let heard = |label| Perceived::from_l2arctic(label).map_err(|error| error.to_string());
     let canonical = heard(canonical)?;
-    if canonical == Heard::Err {
+    if canonical == Perceived::Error {
         return Err(format!("`{}` is no phone that should be said", interval.label));
     }
     Ok(Slot {
@@ -253,7 +252,7 @@ fn word_phones(words: &[Interval], slots: &[Slot], text: &str) -> Option<Vec<usi
         return None;
     }
     let mut counts = vec![0; words.len()];
-    for slot in slots.iter().filter(|slot| slot.canonical.symbol().is_some()) {
+    for slot in slots.iter().filter(|slot| slot.canonical != Perceived::Silence) {
         let (start, end) = slot.span_secs?;
         let middle = f64::midpoint(start, end);
         let word = words.partition_point(|word| word.end_secs <= middle);
@@ -275,13 +274,13 @@ mod tests {
     fn labels_of_the_phone_tier() {
         let sides =
             |label: &str| slot(&interval(0.0, 1.0, label)).map(|slot| (slot.canonical, slot.perceived));
-        let phone = Heard::Phone;
+        let phone = |name| Perceived::Phone(auricle_text::Phone::parse(name).unwrap());
         assert_eq!(sides("AH0"), Ok((phone("AH"), phone("AH"))));
         assert_eq!(sides("DH, D*, s"), Ok((phone("DH"), phone("D"))));
-        assert_eq!(sides("D,sil,d"), Ok((phone("D"), Heard::Silence)));
-        assert_eq!(sides("sil,AX,a"), Ok((Heard::Silence, phone("AH"))));
-        assert_eq!(sides("R,err,s"), Ok((phone("R"), Heard::Err)));
-        assert_eq!(sides("sp"), Ok((Heard::Silence, Heard::Silence)));
+        assert_eq!(sides("D,sil,d"), Ok((phone("D"), Perceived::Silence)));
+        assert_eq!(sides("sil,AX,a"), Ok((Perceived::Silence, phone("AH"))));
+        assert_eq!(sides("R,err,s"), Ok((phone("R"), Perceived::Error)));
+        assert_eq!(sides("sp"), Ok((Perceived::Silence, Perceived::Silence)));
         for bad in ["DH,D,s,s", "QQ", "DH,QQ,s", "err,D,s", "err"] {
             assert!(sides(bad).is_err(), "{bad}");
         }

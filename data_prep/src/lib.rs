@@ -57,7 +57,6 @@ pub mod librispeech;
 mod listing;
 pub mod mini_librispeech;
 pub mod musan;
-mod phones;
 mod prepare;
 mod record;
 pub mod rirs;

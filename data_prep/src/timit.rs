@@ -22,12 +22,11 @@
 
 use crate::annotation::{self, Slot};
 use crate::listing::{SourceFile, first_folder, folder_names, read_text, walk};
-use crate::phones::from_timit;
 use crate::set::{Draft, Item, Labels, counted};
 use crate::sphere::Sphere;
 use crate::{About, Definition, PrepError};
 use auricle_data::readers::AUDIO_EXTENSIONS;
-use auricle_text::normalise;
+use auricle_text::{Perceived, normalise};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -221,9 +220,11 @@ fn labels(path: &Path, content: &str) -> Result<Labels, PrepError> {
         let (Some(start), Some(end)) = (sample(), sample()) else {
             return Err(failed("no start and end in samples"));
         };
-        let heard = match (parts.next().map(from_timit), parts.next()) {
-            (Some(Some(heard)), None) => heard,
-            (Some(None), None) => return Err(failed("the label is none of TIMIT's 61")),
+        let label = parts.next().map(str::to_ascii_lowercase);
+        let heard = match (label.as_deref().map(Perceived::from_timit), parts.next()) {
+            // The glottal stop is none of the 39 phones: like silence, it is not written.
+            (Some(Ok(heard)), None) => heard.unwrap_or(Perceived::Silence),
+            (Some(Err(_)), None) => return Err(failed("the label is none of TIMIT's 61")),
             _ => return Err(failed("not `start end label`")),
         };
         if end < start || start < last {

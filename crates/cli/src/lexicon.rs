@@ -111,8 +111,7 @@ fn phones(args: &Phones) -> Result<ExitCode> {
             Ok(prompt) => {
                 words += prompt.words.len();
                 guessed += prompt.words.iter().filter(|word| word.source == Source::LetterToSound).count();
-                utterance.phones =
-                    Some(prompt.phones().iter().map(|phone| phone.name().to_uppercase()).collect());
+                utterance.phones = Some(prompt.phones().iter().map(|phone| phone.symbol()).collect());
                 let absolute = std::path::absolute(&utterance.audio);
                 utterance.audio = absolute.unwrap_or_else(|_| utterance.audio.clone());
                 true

@@ -4,8 +4,8 @@ use crate::PrepError;
 use crate::annotation::{self, Slot};
 use crate::kaldi::lines;
 use crate::listing::read_text;
-use crate::phones::{Heard, from_speechocean, phone};
 use crate::set::Labels;
+use auricle_text::{Perceived, Phone};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -23,7 +23,7 @@ pub(super) enum Scores {
     /// `resource/scores.json`.
     Full { path: PathBuf, utterances: BTreeMap<String, Utterance> },
     /// `resource/phone_scores.csv` and `resource/text-phone`, which may be missing.
-    Phones { path: PathBuf, rows: BTreeMap<String, Row>, words: BTreeMap<String, Vec<Vec<&'static str>>> },
+    Phones { path: PathBuf, rows: BTreeMap<String, Row>, words: BTreeMap<String, Vec<Vec<Phone>>> },
 }
 
 /// An utterance in `scores.json`. Scores may be missing where they are not known.
@@ -72,7 +72,7 @@ struct Mispronunciation {
 #[derive(Debug)]
 pub(super) struct Row {
     line: usize,
-    phones: Vec<&'static str>,
+    phones: Vec<Phone>,
     scores: Vec<f64>,
 }
 
@@ -148,12 +148,14 @@ fn full_labels(utterance: &Utterance, num_words: usize) -> Result<Labels, String
         match word.heard(&canonical) {
             Some(heard) => {
                 let pairs = canonical.iter().zip(heard);
-                slots.extend(pairs.map(|(canonical, heard)| Slot::new(Heard::Phone(canonical), heard)));
+                slots.extend(pairs.map(|(&canonical, heard)| Slot::new(Perceived::Phone(canonical), heard)));
             }
             None => {
                 all_known = false;
                 slots.extend(
-                    canonical.iter().map(|&phone| Slot::new(Heard::Phone(phone), Heard::Phone(phone))),
+                    canonical
+                        .iter()
+                        .map(|&phone| Slot::new(Perceived::Phone(phone), Perceived::Phone(phone))),
                 );
             }
         }
@@ -199,7 +201,7 @@ fn add_known<const N: usize>(labels: &mut Labels, name: &str, values: [(&str, Op
 }
 
 impl Phones {
-    fn canonical(&self) -> Result<Vec<&'static str>, String> {
+    fn canonical(&self) -> Result<Vec<Phone>, String> {
         match self {
             Self::List(list) => list.iter().map(|label| known(label.trim())).collect(),
             Self::Text(text) => text.split_whitespace().map(known).collect(),
@@ -207,8 +209,8 @@ impl Phones {
     }
 }
 
-fn known(label: &str) -> Result<&'static str, String> {
-    phone(label).ok_or_else(|| format!("`{}` is no phone", shortened(label)))
+fn known(label: &str) -> Result<Phone, String> {
+    Phone::parse(label).ok_or_else(|| format!("`{}` is no phone", shortened(label)))
 }
 
 /// For messages.
@@ -218,14 +220,14 @@ fn shortened(text: &str) -> String {
 
 impl Word {
     /// What was heard for each phone; nothing where that is not said of every mispronounced one.
-    fn heard(&self, canonical: &[&'static str]) -> Option<Vec<Heard>> {
-        let mut heard: Vec<_> = canonical.iter().map(|&phone| Heard::Phone(phone)).collect();
+    fn heard(&self, canonical: &[Phone]) -> Option<Vec<Perceived>> {
+        let mut heard: Vec<_> = canonical.iter().map(|&phone| Perceived::Phone(phone)).collect();
         let mut said = vec![false; canonical.len()];
         for error in self.mispronunciations.iter().flatten() {
-            if *canonical.get(error.index)? != phone(&error.canonical)? {
+            if *canonical.get(error.index)? != Phone::parse(&error.canonical)? {
                 return None;
             }
-            heard[error.index] = from_speechocean(&error.pronounced)?;
+            heard[error.index] = Perceived::from_speechocean(&error.pronounced).ok()?;
             said[error.index] = true;
         }
         let mut phones = self.phones_accuracy.iter().zip(said);
@@ -233,11 +235,7 @@ impl Word {
     }
 }
 
-fn phone_labels(
-    row: Option<&Row>,
-    words: Option<&[Vec<&'static str>]>,
-    num_words: usize,
-) -> Result<Labels, String> {
+fn phone_labels(row: Option<&Row>, words: Option<&[Vec<Phone>]>, num_words: usize) -> Result<Labels, String> {
     let mut labels = Labels::default();
     let of_words = words.map(|words| words.concat());
     if let (Some(row), Some(of_words)) = (row, &of_words)
@@ -247,7 +245,7 @@ fn phone_labels(
         return Err(format!("line {line}: {own} phones, which are not the {} of text-phone", of_words.len()));
     }
     let phones = row.map(|row| &row.phones).or(of_words.as_ref());
-    labels.phones = phones.map(|phones| phones.iter().map(|&phone| phone.to_owned()).collect());
+    labels.phones = phones.map(|phones| phones.iter().map(|phone| phone.symbol()).collect());
     if let Some(row) = row {
         labels.add("phone_scores", row.scores.clone());
     }
@@ -295,9 +293,9 @@ fn read_rows(path: &Path) -> Result<BTreeMap<String, Row>, PrepError> {
 }
 
 /// `UTTERANCE.k  W_B IY0_E`, the phones of the k-th word from 0, to the words of each utterance.
-fn read_words(path: &Path) -> Result<BTreeMap<String, Vec<Vec<&'static str>>>, PrepError> {
+fn read_words(path: &Path) -> Result<BTreeMap<String, Vec<Vec<Phone>>>, PrepError> {
     let content = read_text(path)?;
-    let mut words: BTreeMap<String, Vec<Vec<&'static str>>> = BTreeMap::new();
+    let mut words: BTreeMap<String, Vec<Vec<Phone>>> = BTreeMap::new();
     for (line, row) in lines(path, &content)? {
         let failed = |reason: String| {
             PrepError::layout(path, format!("line {line}: {reason}; correct it or get the file again"))

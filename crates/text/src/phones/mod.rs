@@ -207,6 +207,11 @@ impl Phone {
         self as usize
     }
 
+    /// How manifests write it: the name in upper case.
+    pub fn symbol(self) -> String {
+        self.name().to_ascii_uppercase()
+    }
+
     /// The phone at a position of [`Phone::ALL`].
     pub fn from_index(index: usize) -> Option<Self> {
         Self::ALL.get(index).copied()
