@@ -1,17 +1,17 @@
 //! From a recipe to a trainer of its task.
 
 use anyhow::{Context as _, Result, bail};
-use auricle_asr::{CtcAugment, CtcConfig, CtcTask};
+use auricle_asr::{CtcConfig, CtcTask};
 use auricle_audio::MelConfig;
 use auricle_augment::{Libraries, NoiseSource};
-use auricle_cca_mdd::{CcaMddAugment, CcaMddConfig, CcaMddTask};
+use auricle_cca_mdd::{CcaMddConfig, CcaMddTask};
 use auricle_data::Utterance;
 use auricle_nn::params::NamedTensors;
 use auricle_nn::weights::{self, Metadata};
 use auricle_spiral::{SpiralAugment, SpiralConfig, SpiralTask};
 use auricle_text::Tokenizer;
 use auricle_train::log::RunLog;
-use auricle_train::{Capsule, NoiseLibrary, Outcome, Recipe, Trainer, Wave, recipe};
+use auricle_train::{AugmentConfig, Capsule, NoiseLibrary, Outcome, Recipe, Trainer, Wave, recipe};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -45,32 +45,33 @@ impl AnyTrainer {
         let train = manifests(&recipe.data.train)?;
         let validation = manifests(&recipe.data.validation)?;
         let libraries = libraries(recipe)?;
+        let pretrained = |source: Option<&Path>| -> Result<Option<NamedTensors>> {
+            let source = source.filter(|_| !resumes);
+            Ok(source.map(load_model).transpose()?.map(|(tensors, _)| tensors))
+        };
         match recipe.task.as_str() {
             "spiral" => {
                 let config: SpiralConfig = recipe::parse(&recipe.model, "model")?;
                 let augment: SpiralAugment = recipe::parse(&recipe.augment, "augment")?;
-                let source = config.init_from.as_deref().filter(|_| !resumes);
-                let pretrained = source.map(load_model).transpose()?.map(|(tensors, _)| tensors);
+                let pretrained = pretrained(config.init_from.as_deref())?;
                 let task = SpiralTask::new(recipe, config, augment, pretrained, libraries, &device)?;
                 Ok(Self::Spiral(Box::new(Trainer::new(task, recipe.clone(), run, train, validation, log)?)))
             }
             "ctc" => {
                 let config: CtcConfig = recipe::parse(&recipe.model, "model")?;
-                let augment: CtcAugment = recipe::parse(&recipe.augment, "augment")?;
+                let augment: AugmentConfig = recipe::parse(&recipe.augment, "augment")?;
                 let tokenizer = match &config.tokenizer {
                     Some(path) => Tokenizer::load(path)?,
                     None => Tokenizer::characters(),
                 };
-                let source = config.init_from.as_deref().filter(|_| !resumes);
-                let pretrained = source.map(load_model).transpose()?.map(|(tensors, _)| tensors);
+                let pretrained = pretrained(config.init_from.as_deref())?;
                 let task = CtcTask::new(recipe, config, augment, tokenizer, pretrained, libraries, &device)?;
                 Ok(Self::Ctc(Box::new(Trainer::new(task, recipe.clone(), run, train, validation, log)?)))
             }
             "cca_mdd" => {
                 let config: CcaMddConfig = recipe::parse(&recipe.model, "model")?;
-                let augment: CcaMddAugment = recipe::parse(&recipe.augment, "augment")?;
-                let source = config.init_from.as_deref().filter(|_| !resumes);
-                let pretrained = source.map(load_model).transpose()?.map(|(tensors, _)| tensors);
+                let augment: AugmentConfig = recipe::parse(&recipe.augment, "augment")?;
+                let pretrained = pretrained(config.init_from.as_deref())?;
                 let task = CcaMddTask::new(recipe, config, augment, pretrained, libraries, &device)?;
                 Ok(Self::CcaMdd(Box::new(Trainer::new(task, recipe.clone(), run, train, validation, log)?)))
             }

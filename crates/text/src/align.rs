@@ -20,12 +20,34 @@ pub struct Alignment {
     pub edits: Vec<Edit>,
 }
 
-/// How a cell of the cost matrix is reached.
+/// How a cell of a matrix of costs or scores is reached.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Step {
+pub(crate) enum Step {
     Diagonal,
     Deletion,
     Insertion,
+}
+
+impl Step {
+    /// Goes back from cell (`r`, `c`) to the one before; the edit on the way.
+    pub(crate) fn back<T: PartialEq>(self, r: &mut usize, c: &mut usize, sides: [&[T]; 2]) -> Edit {
+        let [reference, hypothesis] = sides;
+        match self {
+            Self::Diagonal => {
+                (*r, *c) = (*r - 1, *c - 1);
+                let correct = reference[*r] == hypothesis[*c];
+                if correct { Edit::Correct(*r, *c) } else { Edit::Substitution(*r, *c) }
+            }
+            Self::Deletion => {
+                *r -= 1;
+                Edit::Deletion(*r)
+            }
+            Self::Insertion => {
+                *c -= 1;
+                Edit::Insertion(*c)
+            }
+        }
+    }
 }
 
 /// This many steps are kept at once, or √(length of the reference) rows of them if that is more.
@@ -64,21 +86,8 @@ fn align_in_blocks<T: PartialEq>(reference: &[T], hypothesis: &[T], kept_steps: 
             advance(&mut row, item, &hypothesis[..c], |c, step| steps[c] = step);
         }
         while r > start {
-            match steps[(r - 1 - start) * width + c] {
-                Step::Diagonal => {
-                    (r, c) = (r - 1, c - 1);
-                    let correct = reference[r] == hypothesis[c];
-                    edits.push(if correct { Edit::Correct(r, c) } else { Edit::Substitution(r, c) });
-                }
-                Step::Deletion => {
-                    r -= 1;
-                    edits.push(Edit::Deletion(r));
-                }
-                Step::Insertion => {
-                    c -= 1;
-                    edits.push(Edit::Insertion(c));
-                }
-            }
+            let step = steps[(r - 1 - start) * width + c];
+            edits.push(step.back(&mut r, &mut c, [reference, hypothesis]));
         }
     }
     edits.extend((0..c).rev().map(Edit::Insertion));

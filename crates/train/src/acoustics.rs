@@ -3,10 +3,56 @@
 use crate::{Draw, TrainError, Wave};
 use auricle_audio::{MelConfig, MelFrontEnd};
 use auricle_augment::{
-    ChannelConfig, Libraries, SpecAugmentConfig, frequency_band_count, frequency_bands, spec_augment, speed,
-    time_spans,
+    ChannelConfig, Libraries, LowPassConfig, NoiseConfig, ReverbConfig, SpecAugmentConfig, VolumeConfig,
+    frequency_band_count, frequency_bands, spec_augment, speed, time_spans,
 };
 use auricle_rng::Purpose;
+use serde::{Deserialize, Serialize};
+
+/// The `[augment]` table of a supervised recipe.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AugmentConfig {
+    /// Masks on the features. Default: those of Base on 100 hours.
+    #[serde(default = "SpecAugmentConfig::finetune_base")]
+    pub spec: SpecAugmentConfig,
+    /// Room: convolution with an impulse response of `data.rirs`. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reverb: Option<ReverbConfig>,
+    /// Level. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub volume: Option<VolumeConfig>,
+    /// Multi-condition noise on the waveform. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub noise: Option<NoiseConfig>,
+    /// Narrow band. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub low_pass: Option<LowPassConfig>,
+    /// Speed factors, one drawn per utterance and epoch. Default: none.
+    #[serde(default)]
+    pub speed: Vec<f64>,
+}
+
+impl Default for AugmentConfig {
+    fn default() -> Self {
+        Self {
+            spec: SpecAugmentConfig::finetune_base(),
+            reverb: None,
+            volume: None,
+            noise: None,
+            low_pass: None,
+            speed: Vec::new(),
+        }
+    }
+}
+
+impl AugmentConfig {
+    /// The perturbations of the waveform after the change of speed.
+    pub fn channel(&self) -> ChannelConfig {
+        let Self { reverb, volume, noise, low_pass, .. } = self.clone();
+        ChannelConfig { reverb, volume, noise, low_pass }
+    }
+}
 
 /// Speed, channel, dither, front end, masks: in this order, all but the front end in training only.
 #[derive(Clone)]
@@ -34,11 +80,11 @@ impl Acoustics {
     /// A setting out of its domain, or a perturbation without recordings to draw from.
     pub fn new(
         front_end: MelConfig,
-        spec: SpecAugmentConfig,
-        channel: ChannelConfig,
-        speed: Vec<f64>,
+        augment: AugmentConfig,
         libraries: Libraries,
     ) -> Result<Self, TrainError> {
+        let channel = augment.channel();
+        let AugmentConfig { spec, speed, .. } = augment;
         channel.validate(&libraries).map_err(TrainError::Recipe)?;
         if let Some(bad) = speed.iter().find(|factor| !(0.5..=2.0).contains(*factor)) {
             return Err(TrainError::Recipe(format!("augment.speed: {bad} is not between 0.5 and 2")));

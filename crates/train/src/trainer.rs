@@ -86,17 +86,10 @@ impl<T: Task> Trainer<T> {
         }
         let device = self.recipe.train.device()?.without_autodiff();
         let mut tensors = checkpoint.model;
-        let mut failure = None;
-        self.task.map_model(&mut |model| {
-            let kept = model.clone();
-            params::load(model, "", &mut tensors).unwrap_or_else(|error| {
-                failure = Some(error);
-                kept
-            })
-        });
-        if let Some(error) = failure {
-            return Err(TrainError::Checkpoint { path: path.to_path_buf(), reason: error.to_string() });
-        }
+        self.put_weights(&mut tensors).map_err(|error| TrainError::Checkpoint {
+            path: path.to_path_buf(),
+            reason: error.to_string(),
+        })?;
         self.task.load_state(checkpoint.task)?;
         if let Some(average) = &mut self.average {
             average.load(checkpoint.average)?;

@@ -1,10 +1,10 @@
 //! From transcribed waveforms to a batch.
 
-use crate::{CtcAugment, CtcConfig};
+use crate::CtcConfig;
 use auricle_augment::Libraries;
 use auricle_data::Utterance;
 use auricle_text::{Tokenizer, normalise};
-use auricle_train::{Acoustics, Draw, FeatureBatch, Prepare, TrainError, Wave};
+use auricle_train::{Acoustics, AugmentConfig, Draw, FeatureBatch, Prepare, TrainError, Wave};
 use std::sync::Arc;
 
 /// Features and targets of a batch, in host memory.
@@ -37,14 +37,12 @@ impl CtcPrepare {
     /// `mask_vector` has one value per mel bin; `libraries` hold what the recipe's perturbations draw from.
     pub fn new(
         config: &CtcConfig,
-        augment: CtcAugment,
+        augment: AugmentConfig,
         tokenizer: Arc<Tokenizer>,
         mask_vector: Vec<f32>,
         libraries: Libraries,
     ) -> Result<Self, TrainError> {
-        let channel = augment.channel();
-        let acoustics =
-            Acoustics::new(config.front_end.clone(), augment.spec, channel, augment.speed, libraries)?;
+        let acoustics = Acoustics::new(config.front_end.clone(), augment, libraries)?;
         let multiple = 16usize.max(config.encoder.downsampling());
         Ok(Self { acoustics, multiple, tokenizer, mask_vector })
     }

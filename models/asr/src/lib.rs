@@ -12,7 +12,7 @@ mod task;
 mod transcribe;
 
 pub use batch::{CtcBatch, CtcPrepare};
-pub use config::{CtcAugment, CtcConfig};
+pub use config::CtcConfig;
 pub use model::CtcModel;
 pub use recogniser::{Recogniser, Recognition};
 pub use task::CtcTask;

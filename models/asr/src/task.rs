@@ -1,6 +1,6 @@
 //! CTC fine-tuning as a training task.
 
-use crate::{CtcAugment, CtcBatch, CtcConfig, CtcModel, CtcPrepare};
+use crate::{CtcBatch, CtcConfig, CtcModel, CtcPrepare};
 use auricle_augment::Libraries;
 use auricle_decode::greedy;
 use auricle_nn::params::{self, NamedTensors};
@@ -10,7 +10,9 @@ use auricle_rng::{Key, Purpose};
 use auricle_tensor::ops;
 use auricle_text::{ErrorCounts, Scored, Tokenizer, cer, wer};
 use auricle_train::report::Section;
-use auricle_train::{AdamWConfig, Draw, Group, Metric, Precision, Recipe, StepOutput, Task, TrainError};
+use auricle_train::{
+    AdamWConfig, AugmentConfig, Draw, Group, Held, Metric, Precision, Recipe, StepOutput, Task, TrainError,
+};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
 use std::sync::Arc;
@@ -20,7 +22,7 @@ pub struct CtcTask {
     config: CtcConfig,
     optimizer: AdamWConfig,
     precision: Precision,
-    model: Option<CtcModel>,
+    model: Held<CtcModel>,
     tokenizer: Arc<Tokenizer>,
     mask_vector: Vec<f32>,
     prepare: Arc<CtcPrepare>,
@@ -47,7 +49,7 @@ impl CtcTask {
     pub fn new(
         recipe: &Recipe,
         config: CtcConfig,
-        augment: CtcAugment,
+        augment: AugmentConfig,
         tokenizer: Tokenizer,
         pretrained: Option<Pretrained>,
         libraries: Libraries,
@@ -72,7 +74,7 @@ impl CtcTask {
             config,
             optimizer: recipe.optimizer.clone(),
             precision: recipe.train.precision,
-            model: Some(model),
+            model: Held::new(model),
             tokenizer,
             mask_vector,
             prepare: Arc::new(prepare),
@@ -101,13 +103,12 @@ impl Task for CtcTask {
         self.prepare.clone()
     }
 
-    #[allow(clippy::expect_used)]
     fn model(&self) -> &CtcModel {
-        self.model.as_ref().expect("the model is only away inside map_model")
+        self.model.get()
     }
 
     fn map_model(&mut self, update: &mut dyn FnMut(CtcModel) -> CtcModel) {
-        self.model = self.model.take().map(update);
+        self.model.map(update);
     }
 
     /// CTC per utterance (not divided by target length), infinite losses zeroed, mean over the

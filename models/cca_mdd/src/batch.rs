@@ -1,10 +1,10 @@
 //! From waveforms with canonical phones to a batch.
 
-use crate::{CcaMddAugment, CcaMddConfig, ExposureConfig, Labels};
+use crate::{CcaMddConfig, ExposureConfig, Labels};
 use auricle_augment::Libraries;
 use auricle_data::Utterance;
 use auricle_rng::Purpose;
-use auricle_train::{Acoustics, Draw, FeatureBatch, Prepare, TrainError, Wave};
+use auricle_train::{Acoustics, AugmentConfig, Draw, FeatureBatch, Prepare, TrainError, Wave};
 
 /// Features and labels of a batch, in host memory.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,16 +33,13 @@ impl MddPrepare {
     /// A setting out of its domain.
     pub fn new(
         config: &CcaMddConfig,
-        augment: CcaMddAugment,
+        augment: AugmentConfig,
         libraries: Libraries,
     ) -> Result<Self, TrainError> {
-        augment.exposure.validate().map_err(TrainError::Recipe)?;
-        let channel = augment.channel();
-        let acoustics =
-            Acoustics::new(config.front_end.clone(), augment.spec, channel, augment.speed, libraries)?;
+        let acoustics = Acoustics::new(config.front_end.clone(), augment, libraries)?;
         Ok(Self {
             acoustics,
-            exposure: augment.exposure,
+            exposure: config.exposure.clone(),
             bins: config.front_end.num_bins,
             multiple: 16usize.max(config.encoder.downsampling()),
         })

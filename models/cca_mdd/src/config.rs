@@ -1,9 +1,6 @@
 //! Configuration of a [`CcaMddModel`](crate::CcaMddModel).
 
 use auricle_audio::{FeatureNorm, MelConfig, PeakNorm};
-use auricle_augment::{
-    ChannelConfig, LowPassConfig, NoiseConfig, ReverbConfig, SpecAugmentConfig, VolumeConfig,
-};
 use auricle_nn::{EncoderConfig, PositionalConvConfig, TransformerConfig};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -145,6 +142,9 @@ pub struct CcaMddConfig {
     /// Losses.
     #[serde(default)]
     pub loss: LossConfig,
+    /// Corruption of prompts in training.
+    #[serde(default)]
+    pub exposure: ExposureConfig,
     /// Weights to start from: a CCA-MDD model (everything that has the same name and shape), or a
     /// SPIRAL or CTC model with the same encoder. Default: random weights.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -221,56 +221,7 @@ impl CcaMddConfig {
         if !(1..=1 << 15).contains(&self.decoder_hidden) {
             return Err(format!("model.decoder_hidden: {} is not between 1 and 32768", self.decoder_hidden));
         }
-        Ok(())
-    }
-}
-
-/// The `[augment]` table of a CCA-MDD recipe.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct CcaMddAugment {
-    /// Masks on the features; masked values become zero. Default: those of Base on 100 hours.
-    #[serde(default = "SpecAugmentConfig::finetune_base")]
-    pub spec: SpecAugmentConfig,
-    /// Room. Default: none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reverb: Option<ReverbConfig>,
-    /// Level. Default: none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub volume: Option<VolumeConfig>,
-    /// Multi-condition noise. Default: none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub noise: Option<NoiseConfig>,
-    /// Narrow band. Default: none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub low_pass: Option<LowPassConfig>,
-    /// Speed factors. Default: none.
-    #[serde(default)]
-    pub speed: Vec<f64>,
-    /// Prompt corruption.
-    #[serde(default)]
-    pub exposure: ExposureConfig,
-}
-
-impl Default for CcaMddAugment {
-    fn default() -> Self {
-        Self {
-            spec: SpecAugmentConfig::finetune_base(),
-            reverb: None,
-            volume: None,
-            noise: None,
-            low_pass: None,
-            speed: Vec::new(),
-            exposure: ExposureConfig::default(),
-        }
-    }
-}
-
-impl CcaMddAugment {
-    /// The perturbations of the waveform after the change of speed.
-    pub fn channel(&self) -> ChannelConfig {
-        let Self { reverb, volume, noise, low_pass, .. } = self.clone();
-        ChannelConfig { reverb, volume, noise, low_pass }
+        self.exposure.validate()
     }
 }
 
@@ -313,7 +264,7 @@ impl ExposureConfig {
         if all.iter().all(|p| (0.0..=1.0).contains(p)) && substitute + delete <= 1.0 {
             return Ok(());
         }
-        Err("augment.exposure: probabilities must lie in 0..1, and substitute + delete must not exceed 1"
+        Err("model.exposure: probabilities must lie in 0..1, and substitute + delete must not exceed 1"
             .into())
     }
 }

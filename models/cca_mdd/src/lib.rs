@@ -19,8 +19,7 @@ pub use assessor::Assessor;
 pub use batch::{MddBatch, MddPrepare};
 pub use coca::{Coupled, CoupledAttention};
 pub use config::{
-    CcaMddAugment, CcaMddConfig, CocaConfig, ExposureConfig, FrameWeights, LossConfig, StackConfig,
-    streaming_front_end,
+    CcaMddConfig, CocaConfig, ExposureConfig, FrameWeights, LossConfig, StackConfig, streaming_front_end,
 };
 pub use model::{CcaMddModel, Output};
 pub use session::{Heard, MAX_PHONES, MAX_SECS, PhoneVerdict, Session, SessionError};

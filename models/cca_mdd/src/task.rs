@@ -1,7 +1,7 @@
 //! CCA-MDD as a training task.
 
 use crate::inventory::{BLANK, CLASSES, DELETED};
-use crate::{CcaMddAugment, CcaMddConfig, CcaMddModel, Labels, MddBatch, MddPrepare, Output, said_for_each};
+use crate::{CcaMddConfig, CcaMddModel, Labels, MddBatch, MddPrepare, Output, said_for_each};
 use auricle_augment::Libraries;
 use auricle_decode::greedy;
 use auricle_nn::params::{self, NamedTensors};
@@ -11,7 +11,9 @@ use auricle_rng::{Key, Purpose};
 use auricle_tensor::ops;
 use auricle_text::ErrorCounts;
 use auricle_text::mdd::{self, Detection, MddCounts};
-use auricle_train::{AdamWConfig, Draw, Group, Metric, Recipe, StepOutput, Task, TrainError};
+use auricle_train::{
+    AdamWConfig, AugmentConfig, Draw, Group, Held, Metric, Recipe, StepOutput, Task, TrainError,
+};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
 use std::sync::Arc;
@@ -20,7 +22,7 @@ use std::sync::Arc;
 pub struct CcaMddTask {
     config: CcaMddConfig,
     optimizer: AdamWConfig,
-    model: Option<CcaMddModel>,
+    model: Held<CcaMddModel>,
     prepare: Arc<MddPrepare>,
     device: Device,
     tally: Tally,
@@ -55,7 +57,7 @@ impl CcaMddTask {
     pub fn new(
         recipe: &Recipe,
         config: CcaMddConfig,
-        augment: CcaMddAugment,
+        augment: AugmentConfig,
         pretrained: Option<NamedTensors>,
         libraries: Libraries,
         device: &Device,
@@ -76,7 +78,7 @@ impl CcaMddTask {
         Ok(Self {
             config,
             optimizer: recipe.optimizer.clone(),
-            model: Some(model),
+            model: Held::new(model),
             prepare,
             device: device.clone(),
             tally: Tally::default(),
@@ -155,13 +157,12 @@ impl Task for CcaMddTask {
         self.prepare.clone()
     }
 
-    #[allow(clippy::expect_used)]
     fn model(&self) -> &CcaMddModel {
-        self.model.as_ref().expect("the model is only away inside map_model")
+        self.model.get()
     }
 
     fn map_model(&mut self, update: &mut dyn FnMut(CcaMddModel) -> CcaMddModel) {
-        self.model = self.model.take().map(update);
+        self.model.map(update);
     }
 
     fn forward_backward(

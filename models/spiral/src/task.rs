@@ -7,7 +7,9 @@ use auricle_nn::weights::Metadata;
 use auricle_nn::{Context, Initializer, ema_update};
 use auricle_rng::{Key, Purpose};
 use auricle_tensor::ops;
-use auricle_train::{AdamWConfig, Draw, Group, Metric, Precision, Recipe, StepOutput, Task, TrainError};
+use auricle_train::{
+    AdamWConfig, Draw, Group, Held, Metric, Precision, Recipe, StepOutput, Task, TrainError,
+};
 use burn::module::Module;
 use burn::tensor::{Device, FloatDType, Int, Tensor, TensorData};
 use std::sync::Arc;
@@ -17,7 +19,7 @@ pub struct SpiralTask {
     config: SpiralConfig,
     optimizer: AdamWConfig,
     precision: Precision,
-    student: Option<Student>,
+    student: Held<Student>,
     teacher: Option<Trunk>,
     averaged_step: u64,
     mask_vector: Vec<f32>,
@@ -77,7 +79,7 @@ impl SpiralTask {
             config,
             optimizer: recipe.optimizer.clone(),
             precision: recipe.train.precision,
-            student: Some(student),
+            student: Held::new(student),
             teacher: Some(teacher),
             averaged_step: 0,
             mask_vector,
@@ -201,21 +203,20 @@ impl Task for SpiralTask {
         self.prepare.clone()
     }
 
-    #[allow(clippy::expect_used)]
     fn model(&self) -> &Student {
-        self.student.as_ref().expect("the student is only away inside map_model")
+        self.student.get()
     }
 
     fn map_model(&mut self, update: &mut dyn FnMut(Student) -> Student) {
-        self.student = self.student.take().map(update);
+        self.student.map(update);
     }
 
     fn begin_step(&mut self, step: u64) {
         // Once per optimiser step, before the targets of the next one are computed (SPIRAL §4).
         if step > self.averaged_step {
             let momentum = self.config.momentum.at(step);
-            if let (Some(teacher), Some(student)) = (self.teacher.take(), &self.student) {
-                self.teacher = Some(ema_update(teacher, &student.trunk, momentum));
+            if let Some(teacher) = self.teacher.take() {
+                self.teacher = Some(ema_update(teacher, &self.student.get().trunk, momentum));
             }
             self.averaged_step = step;
         }

@@ -1,13 +1,6 @@
 //! Global alignment as the verdicts use it.
 
-use crate::align::{Alignment, Edit};
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Step {
-    Diagonal,
-    Deletion,
-    Insertion,
-}
+use crate::align::{Alignment, Step};
 
 /// Needleman–Wunsch alignment: match +1, mismatch −1, gap −1; of equal scores a match before a
 /// substitution before a deletion before an insertion, from the end.
@@ -65,21 +58,8 @@ impl Table {
     fn back<T: PartialEq>(&self, reference: &[T], hypothesis: &[T], end: usize) -> Alignment {
         let (mut r, mut c, mut edits) = (end, hypothesis.len(), Vec::new());
         while r > 0 || c > 0 {
-            match self.steps[r * (hypothesis.len() + 1) + c] {
-                Step::Diagonal => {
-                    (r, c) = (r - 1, c - 1);
-                    let same = reference[r] == hypothesis[c];
-                    edits.push(if same { Edit::Correct(r, c) } else { Edit::Substitution(r, c) });
-                }
-                Step::Deletion => {
-                    r -= 1;
-                    edits.push(Edit::Deletion(r));
-                }
-                Step::Insertion => {
-                    c -= 1;
-                    edits.push(Edit::Insertion(c));
-                }
-            }
+            let step = self.steps[r * (hypothesis.len() + 1) + c];
+            edits.push(step.back(&mut r, &mut c, [reference, hypothesis]));
         }
         edits.reverse();
         Alignment { edits }
@@ -89,6 +69,7 @@ impl Table {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::align::Edit;
     use proptest::prelude::*;
 
     fn score(edits: &[Edit]) -> i64 {

@@ -5,7 +5,7 @@ use crate::average::mean_of_weights;
 use crate::files::{atomic_write, write_weights};
 use crate::report::SECTIONS;
 use crate::{Checkpoint, Export, Task, TrainError};
-use auricle_nn::params;
+use auricle_nn::params::{self, NamedTensors};
 use auricle_nn::weights::Precision;
 
 impl<T: Task> Trainer<T> {
@@ -66,14 +66,19 @@ impl<T: Task> Trainer<T> {
             Ok(if averaged { checkpoint.average } else { checkpoint.model })
         });
         let Some(mut tensors) = mean_of_weights(models)? else { return Ok(()) };
+        self.put_weights(&mut tensors).map_err(|error| TrainError::Task(error.to_string()))
+    }
+
+    /// Puts weights into the trained model, which stays as it is where they do not fit.
+    pub(super) fn put_weights(&mut self, tensors: &mut NamedTensors) -> Result<(), params::LoadError> {
         let mut failure = None;
         self.task.map_model(&mut |model| {
             let kept = model.clone();
-            params::load(model, "", &mut tensors).unwrap_or_else(|error| {
+            params::load(model, "", tensors).unwrap_or_else(|error| {
                 failure = Some(error);
                 kept
             })
         });
-        failure.map_or(Ok(()), |error| Err(TrainError::Task(error.to_string())))
+        failure.map_or(Ok(()), Err)
     }
 }
