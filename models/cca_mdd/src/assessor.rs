@@ -1,6 +1,7 @@
 //! A trained model, ready to listen.
 
-use crate::{CcaMddConfig, CcaMddModel, FrameWeights};
+use crate::gop::GopSums;
+use crate::{CcaMddConfig, CcaMddModel, FrameWeights, Judged};
 use auricle_nn::params::{self, NamedTensors};
 use auricle_nn::streaming::{Dense, Norm, StreamingEncoder, StreamingError, StreamingTransformer};
 use auricle_nn::weights::Metadata;
@@ -23,6 +24,7 @@ pub struct Assessor {
     pub(crate) frame_value: Dense,
     pub(crate) frame_output: Dense,
     pub(crate) frame_norm: Option<Norm>,
+    pub(crate) gop: Option<GopSums>,
     pub(crate) hidden: Dense,
     pub(crate) output: Dense,
 }
@@ -93,6 +95,7 @@ impl Assessor {
             frame_value: Dense::new(&model.coca.frame_value)?,
             frame_output: Dense::new(&model.coca.frame_output)?,
             frame_norm: model.coca.frame_norm.as_ref().map(Norm::new).transpose()?,
+            gop: model.gop.as_ref().map(GopSums::new).transpose()?,
             hidden: Dense::new(&model.decoder_hidden)?,
             output: Dense::new(&model.decoder_output)?,
             config,
@@ -137,6 +140,7 @@ impl Assessor {
         &self,
         reference: &Reference,
         collected: Vec<f32>,
+        gop: Option<(&GopSums, &[u32])>,
     ) -> Result<Vec<Judgement>, StreamingError> {
         let shape = reference.states.dims();
         let s = Tensor::<3>::from_data(TensorData::new(collected, shape), &self.device);
@@ -145,7 +149,11 @@ impl Assessor {
             Some(norm) => norm.forward(reference.states.clone() + s),
             None => s,
         };
-        let (predictor, state) = self.model.judge(s, &[shape[1]], &mut Context::eval());
+        let s = match (&self.model.gop, gop) {
+            (Some(layer), Some((sums, canonical))) => s + layer.of_sums(sums, canonical),
+            _ => s,
+        };
+        let Judged { predictor, state, .. } = self.model.judge(s, &[shape[1]], &mut Context::eval());
         let read =
             |data: TensorData| data.try_to_vec::<f32>().map_err(|e| StreamingError::Read(format!("{e:?}")));
         let predictor = read(auricle_tensor::ops::softmax(predictor, 2).into_data())?;

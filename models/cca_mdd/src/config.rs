@@ -95,7 +95,8 @@ impl StackConfig {
     }
 }
 
-/// Weights of the losses: `L = L_CTC + β·L_SC + γ·L_PP + δ·L_align`, the first three those of paper §2.3.
+/// Weights of the losses: `L = L_CTC + β·L_SC + γ·L_PP + δ·L_align + ε·L_acoustic + ζ·L_analysis`, the first
+/// three those of paper §2.3, the others ours.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LossConfig {
@@ -109,11 +110,15 @@ pub struct LossConfig {
     /// frames walk through the canonical phones in order (CTC over places in the prompt, as in
     /// arXiv 2108.10447 for speech synthesis). Default: 1.
     pub delta: f64,
+    /// ε: weight of the CTC loss of the phone recogniser inside [`Gop`](crate::Gop). Default: 1.
+    pub epsilon: f64,
+    /// ζ: weight of the analysis of mistakes. Default: 0.3.
+    pub zeta: f64,
 }
 
 impl Default for LossConfig {
     fn default() -> Self {
-        Self { alpha: 5.0, beta: 1.0, gamma: 0.5, delta: 1.0 }
+        Self { alpha: 5.0, beta: 1.0, gamma: 0.5, delta: 1.0, epsilon: 1.0, zeta: 0.3 }
     }
 }
 
@@ -130,6 +135,12 @@ pub struct CcaMddConfig {
     pub reference: StackConfig,
     /// Coupled cross-attention.
     pub coca: CocaConfig,
+    /// Whether phones are also judged by [goodness of pronunciation](crate::Gop). Default: true.
+    #[serde(default = "yes")]
+    pub gop: bool,
+    /// Whether the model learns to [analyse mistakes](crate::analysis). Default: true.
+    #[serde(default = "yes")]
+    pub analysis: bool,
     /// Uni-directional Transformer of the CTC decoder.
     pub decoder: StackConfig,
     /// Width of the CTC decoder's hidden layer. Default: 512.

@@ -5,10 +5,12 @@
 //! the frames that belong to it ([`CoupledAttention`]). A CTC decoder writes down what was said while
 //! the learner speaks; a phone predictor and a state classifier judge every canonical phone.
 
+pub mod analysis;
 mod assessor;
 mod batch;
 mod coca;
 mod config;
+mod gop;
 pub mod inventory;
 mod model;
 mod session;
@@ -21,7 +23,8 @@ pub use coca::{Coupled, CoupledAttention};
 pub use config::{
     CcaMddConfig, CocaConfig, ExposureConfig, FrameWeights, LossConfig, StackConfig, streaming_front_end,
 };
-pub use model::{CcaMddModel, Output};
+pub use gop::{Evidence, Gop};
+pub use model::{CcaMddModel, Judged, Output};
 pub use session::{Heard, MAX_PHONES, MAX_SECS, PhoneVerdict, Session, SessionError};
 pub use slots::{Labels, MISPRONOUNCED_BELOW, Slot, said_for_each};
 pub use task::CcaMddTask;

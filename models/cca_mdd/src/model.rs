@@ -1,7 +1,8 @@
 //! The network: incremental encoder, reference encoder, coupled attention, decoder, predictor, classifier.
 
 use crate::inventory::CLASSES;
-use crate::{CcaMddConfig, Coupled, CoupledAttention};
+use crate::analysis::QUESTIONS;
+use crate::{CcaMddConfig, Coupled, CoupledAttention, Evidence, Gop};
 use auricle_nn::{Context, ConvTransformerEncoder, Initializer, Linear, TransformerBlock};
 use auricle_tensor::ops;
 use burn::module::{Module, Param};
@@ -24,6 +25,8 @@ pub struct CcaMddModel {
     pub reference: TransformerBlock,
     /// Coupled cross-attention.
     pub coca: CoupledAttention,
+    /// Goodness of pronunciation from a phone recogniser that doesn't know the prompt.
+    pub gop: Option<Gop>,
     /// CTC decoder.
     pub decoder: TransformerBlock,
     /// Hidden layer of the CTC decoder.
@@ -36,6 +39,8 @@ pub struct CcaMddModel {
     pub predictor_hidden: Linear,
     /// Its output.
     pub predictor_output: Linear,
+    /// Analysis of mistakes, on what the phone predictor knows.
+    pub analysis: Option<Linear>,
     /// State classifier.
     pub classifier: TransformerBlock,
     /// Its MLP.
@@ -51,12 +56,27 @@ pub struct Output {
     pub decoder: Tensor<3>,
     /// Valid frames.
     pub frames: Vec<usize>,
+    /// CTC logits of the phone recogniser that doesn't know the prompt, `[B, T', classes]`.
+    pub acoustic: Option<Tensor<3>>,
     /// Logits of the phone predictor, `[B, M, classes]`.
     pub predictor: Tensor<3>,
+    /// Logits of the [questions](crate::analysis), `[B, M, questions]`.
+    pub analysis: Option<Tensor<3>>,
     /// Logits of "mispronounced", `[B, M]`.
     pub state: Tensor<2>,
     /// Logits of "this frame belongs to that phone", `[B, T', M]`.
     pub alignment: Tensor<3>,
+}
+
+/// What the offline half says of every canonical phone.
+#[derive(Debug, Clone)]
+pub struct Judged {
+    /// Logits of the phone predictor, `[B, M, classes]`.
+    pub predictor: Tensor<3>,
+    /// Logits of the questions, `[B, M, questions]`.
+    pub analysis: Option<Tensor<3>>,
+    /// Logits of "mispronounced", `[B, M]`.
+    pub state: Tensor<2>,
 }
 
 impl CcaMddModel {
@@ -69,12 +89,14 @@ impl CcaMddModel {
             embedding: init.normal([CLASSES, width], 1.0),
             reference: TransformerBlock::new(width, &config.reference.bidirectional(), init),
             coca: CoupledAttention::new(width, &config.coca, init),
+            gop: config.gop.then(|| Gop::new(width, init)),
             decoder: TransformerBlock::new(width, &config.decoder.causal(), init),
             decoder_hidden: Linear::uniform(width, hidden, init),
             decoder_output: Linear::uniform(hidden, CLASSES, init),
             predictor: TransformerBlock::new(width, &config.predictor.bidirectional(), init),
             predictor_hidden: Linear::uniform(width, width, init),
             predictor_output: Linear::uniform(width, CLASSES, init),
+            analysis: config.analysis.then(|| Linear::uniform(width, QUESTIONS, init)),
             classifier: TransformerBlock::new(width, &config.classifier.bidirectional(), init),
             classifier_hidden: Linear::uniform(width, width, init),
             classifier_output: Linear::uniform(width, 1, init),
@@ -114,10 +136,15 @@ impl CcaMddModel {
         let longest = frames.iter().copied().max().unwrap_or(padded).min(padded);
         let f = f.slice([0..batch, 0..longest, 0..width]);
         let (d, phones) = self.reference(canonical, context);
-        let Coupled { frames: g, phones: s, logits: alignment } = self.coca.forward(f, &frames, d, &phones);
+        let Coupled { frames: g, phones: s, logits: alignment } = self.coca.forward(f.clone(), &frames, d, &phones);
         let decoder = self.decode(g, &frames, context);
-        let (predictor, state) = self.judge(s, &phones, context);
-        Output { decoder, frames, predictor, state, alignment }
+        let evidence = self.gop.as_ref().map(|gop| gop.forward(f, &frames, alignment.clone(), canonical));
+        let (s, acoustic) = match evidence {
+            Some(Evidence { acoustic, phones }) => (s + phones, Some(acoustic)),
+            None => (s, None),
+        };
+        let Judged { predictor, analysis, state } = self.judge(s, &phones, context);
+        Output { decoder, frames, acoustic, predictor, analysis, state, alignment }
     }
 
     /// The CTC decoder: `[B, T', D]` → logits `[B, T', classes]`.
@@ -127,13 +154,14 @@ impl CcaMddModel {
         self.decoder_output.forward(h)
     }
 
-    /// Phone predictor and state classifier: `[B, M, D]` → logits `[B, M, classes]` and `[B, M]`.
-    pub fn judge(&self, s: Tensor<3>, phones: &[usize], context: &mut Context) -> (Tensor<3>, Tensor<2>) {
+    /// Phone predictor, analysis and state classifier on what every phone has, `[B, M, D]`.
+    pub fn judge(&self, s: Tensor<3>, phones: &[usize], context: &mut Context) -> Judged {
         let h = self.predictor.forward(s.clone(), phones, context);
         let predictor = self.predictor_output.forward(ops::gelu(self.predictor_hidden.forward(h.clone())));
+        let analysis = self.analysis.as_ref().map(|analysis| analysis.forward(h.clone()));
         let c = self.classifier.forward(s + h, phones, context);
         let state = self.classifier_output.forward(ops::gelu(self.classifier_hidden.forward(c)));
         let [batch, longest, _] = state.dims();
-        (predictor, state.reshape([batch, longest]))
+        Judged { predictor, analysis, state: state.reshape([batch, longest]) }
     }
 }

@@ -1,6 +1,7 @@
 //! One learner, one prompt: sound in, verdicts out, while the learner speaks.
 
 use crate::assessor::{Assessor, Reference};
+use crate::gop::GopSums;
 use crate::inventory::{BLANK, CLASSES, ERR};
 use crate::said_for_each;
 use auricle_audio::StreamingMel;
@@ -82,6 +83,7 @@ pub struct Session {
     mass: Vec<f32>,
     /// Mean logits of frames and phones, `[T, M]`: for the phones' times.
     affinity: Vec<f32>,
+    gop: Option<GopSums>,
     work: Work,
 }
 
@@ -123,6 +125,7 @@ impl Session {
             collected: vec![0.0; phones * width],
             mass: vec![0.0; phones * assessor.config.coca.heads],
             affinity: Vec::new(),
+            gop: assessor.gop.as_ref().map(|gop| gop.for_prompt(phones)),
             work: Work::default(),
             assessor,
             canonical,
@@ -187,7 +190,8 @@ impl Session {
                 part.iter_mut().for_each(|x| *x /= mass);
             }
         }
-        let judged = self.assessor.judge(&self.reference, collected)?;
+        let gop = self.gop.as_ref().map(|sums| (sums, self.canonical.as_slice()));
+        let judged = self.assessor.judge(&self.reference, collected, gop)?;
         let said: Vec<u32> = self.heard.iter().map(|heard| heard.phone).collect();
         let heard = said_for_each(&self.canonical, &said);
         let spans = spans(&self.affinity, phones);
@@ -241,6 +245,9 @@ impl Session {
                     rows::add_scaled(&mut self.collected[phone..][columns.clone()], score, value);
                     self.mass[m * heads + h] += score;
                 }
+            }
+            if let Some(gop) = &mut self.gop {
+                gop.push(f, &self.affinity[row..]);
             }
             assessor.frame_output.forward(&work.mixed, &mut work.output);
             work.frame.clear();

@@ -1,5 +1,6 @@
 //! CCA-MDD as a training task.
 
+use crate::analysis::{self, QUESTIONS};
 use crate::inventory::{BLANK, CLASSES, DELETED};
 use crate::{CcaMddConfig, CcaMddModel, Labels, MddBatch, MddPrepare, Output, said_for_each};
 use auricle_augment::Libraries;
@@ -47,6 +48,8 @@ struct Losses {
     state: Tensor<1>,
     predictor: Tensor<1>,
     alignment: Tensor<1>,
+    acoustic: Option<Tensor<1>>,
+    analysis: Option<Tensor<1>>,
 }
 
 impl CcaMddTask {
@@ -100,13 +103,19 @@ impl CcaMddTask {
     fn losses(&self, output: &Output, batch: &MddBatch) -> Losses {
         let targets: Vec<Vec<u32>> = batch.labels.iter().map(|labels| labels.perceived.clone()).collect();
         let count = targets.iter().map(Vec::len).sum::<usize>().max(1) as f64;
-        let decoder = ops::ctc_loss(output.decoder.clone(), &targets, &output.frames, BLANK);
+        let decoder = ops::ctc_loss(output.decoder.clone(), &targets, &output.frames, BLANK).sum() / count;
+        let acoustic = output
+            .acoustic
+            .clone()
+            .map(|logits| ops::ctc_loss(logits, &targets, &output.frames, BLANK).sum() / count);
 
         let [rows, longest, _] = output.predictor.dims();
         let device = output.predictor.device();
         let slots = batch.labels.iter().map(|labels| labels.slots.len()).sum::<usize>().max(1) as f64;
         let mut one_hot = vec![0f32; rows * longest * CLASSES];
         let (mut badness, mut weights) = (vec![0f32; rows * longest], vec![0f32; rows * longest]);
+        let (mut asked, mut answered) = (vec![0f32; rows * longest * QUESTIONS], 0usize);
+        let mut answers = vec![0f32; rows * longest * QUESTIONS];
         for (row, labels) in batch.labels.iter().enumerate() {
             for (i, slot) in labels.slots.iter().enumerate() {
                 let at = row * longest + i;
@@ -114,6 +123,12 @@ impl CcaMddTask {
                 weights[at] = weight;
                 badness[at] = slot.badness;
                 one_hot[at * CLASSES + slot.perceived.unwrap_or(DELETED) as usize] = weight;
+                if let Some(known) = analysis::answers(slot) {
+                    answered += 1;
+                    let at = at * QUESTIONS..(at + 1) * QUESTIONS;
+                    asked[at.clone()].fill(1.0);
+                    answers[at].iter_mut().zip(known).for_each(|(x, yes)| *x = f32::from(u8::from(yes)));
+                }
             }
         }
         let one_hot: Tensor<3> =
@@ -122,11 +137,13 @@ impl CcaMddTask {
 
         let badness: Tensor<2> = Tensor::from_data(TensorData::new(badness, [rows, longest]), &device);
         let weights: Tensor<2> = Tensor::from_data(TensorData::new(weights, [rows, longest]), &device);
-        // −[e·ln σ(x) + (1 − e)·ln(1 − σ(x))] = max(x, 0) − e·x + ln(1 + exp(−|x|))
-        let x = output.state.clone();
-        let entropy =
-            burn::tensor::activation::relu(x.clone()) - x.clone() * badness + x.abs().neg().exp().log1p();
-        let state = (entropy * weights).sum() / slots;
+        let state = (cross_entropy(output.state.clone(), badness) * weights).sum() / slots;
+        let analysis = output.analysis.clone().map(|logits| {
+            let shape = [rows, longest, QUESTIONS];
+            let asked: Tensor<3> = Tensor::from_data(TensorData::new(asked, shape), &device);
+            let answers: Tensor<3> = Tensor::from_data(TensorData::new(answers, shape), &device);
+            (cross_entropy(logits, answers) * asked).sum() / answered.max(1) as f64
+        });
 
         let [_, frames, _] = output.alignment.dims();
         let places: Vec<Vec<u32>> =
@@ -134,15 +151,27 @@ impl CcaMddTask {
         let none = Tensor::full([rows, frames, 1], BLANK_LOGIT, &device);
         let logits = Tensor::cat(vec![output.alignment.clone(), none], 2);
         let alignment = ops::ctc_loss(logits, &places, &output.frames, longest as u32).sum() / slots;
-        Losses { decoder: decoder.sum() / count, state, predictor, alignment }
+        Losses { decoder, state, predictor, alignment, acoustic, analysis }
     }
 
     fn total(&self, losses: &Losses) -> Tensor<1> {
-        losses.decoder.clone()
-            + losses.state.clone() * self.config.loss.beta
-            + losses.predictor.clone() * self.config.loss.gamma
-            + losses.alignment.clone() * self.config.loss.delta
+        let weights = &self.config.loss;
+        let mut total = losses.decoder.clone()
+            + losses.state.clone() * weights.beta
+            + losses.predictor.clone() * weights.gamma
+            + losses.alignment.clone() * weights.delta;
+        for (loss, weight) in [(&losses.acoustic, weights.epsilon), (&losses.analysis, weights.zeta)] {
+            if let Some(loss) = loss {
+                total = total + loss.clone() * weight;
+            }
+        }
+        total
     }
+}
+
+/// `−[e·ln σ(x) + (1 − e)·ln(1 − σ(x))] = max(x, 0) − e·x + ln(1 + exp(−|x|))`, per entry.
+fn cross_entropy<const D: usize>(x: Tensor<D>, e: Tensor<D>) -> Tensor<D> {
+    burn::tensor::activation::relu(x.clone()) - x.clone() * e + x.abs().neg().exp().log1p()
 }
 
 fn scalar(x: &Tensor<1>) -> f64 {
@@ -176,12 +205,17 @@ impl Task for CcaMddTask {
         let output = Self::forward(self.model(), batch, &self.device, &mut context);
         let losses = self.losses(&output, batch);
         let loss = self.total(&losses);
-        let metrics = vec![
+        let mut metrics = vec![
             Metric { name: "train/decoder", value: scalar(&losses.decoder) },
             Metric { name: "train/state", value: scalar(&losses.state) },
             Metric { name: "train/predictor", value: scalar(&losses.predictor) },
             Metric { name: "train/alignment", value: scalar(&losses.alignment) },
         ];
+        let more = [("train/acoustic", &losses.acoustic), ("train/analysis", &losses.analysis)];
+        metrics.extend(
+            more.into_iter()
+                .filter_map(|(name, loss)| loss.as_ref().map(|loss| Metric { name, value: scalar(loss) })),
+        );
         Ok(StepOutput { loss: scalar(&loss), metrics, gradients: loss.backward() })
     }
 
