@@ -111,6 +111,8 @@ fn phones(args: &Phones) -> Result<ExitCode> {
             Ok(prompt) => {
                 words += prompt.words.len();
                 guessed += prompt.words.iter().filter(|word| word.source == Source::LetterToSound).count();
+                let counts = prompt.boundaries(&[]).into_iter().map(|word| word.len()).collect::<Vec<_>>();
+                utterance.extra.insert("word_phones".into(), counts.into());
                 utterance.phones = Some(prompt.phones().iter().map(|phone| phone.symbol()).collect());
                 let absolute = std::path::absolute(&utterance.audio);
                 utterance.audio = absolute.unwrap_or_else(|_| utterance.audio.clone());

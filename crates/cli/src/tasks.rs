@@ -4,7 +4,7 @@ use anyhow::{Context as _, Result, bail};
 use auricle_asr::{CtcConfig, CtcTask};
 use auricle_audio::MelConfig;
 use auricle_augment::{Libraries, NoiseSource};
-use auricle_cca_mdd::{CcaMddConfig, CcaMddTask};
+use auricle_cca_mdd::{CcaMddConfig, CcaMddTask, NearWords};
 use auricle_data::Utterance;
 use auricle_nn::params::NamedTensors;
 use auricle_nn::weights::{self, Metadata};
@@ -72,7 +72,9 @@ impl AnyTrainer {
                 let config: CcaMddConfig = recipe::parse(&recipe.model, "model")?;
                 let augment: AugmentConfig = recipe::parse(&recipe.augment, "augment")?;
                 let pretrained = pretrained(config.init_from.as_deref())?;
-                let task = CcaMddTask::new(recipe, config, augment, pretrained, libraries, &device)?;
+                let near = NearWords::of(&train);
+                let task =
+                    CcaMddTask::new(recipe, config, augment, pretrained, libraries, near, &device)?;
                 Ok(Self::CcaMdd(Box::new(Trainer::new(task, recipe.clone(), run, train, validation, log)?)))
             }
             other => bail!("recipe: unknown task `{other}`; known are `spiral`, `ctc` and `cca_mdd`"),

@@ -1,10 +1,11 @@
 //! From waveforms with canonical phones to a batch.
 
-use crate::{CcaMddConfig, ExposureConfig, Labels};
+use crate::{CcaMddConfig, ExposureConfig, Labels, NearWords};
 use auricle_augment::Libraries;
 use auricle_data::Utterance;
 use auricle_rng::Purpose;
 use auricle_train::{Acoustics, AugmentConfig, Draw, FeatureBatch, Prepare, TrainError, Wave};
+use std::sync::Arc;
 
 /// Features and labels of a batch, in host memory.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,12 +23,13 @@ pub struct MddBatch {
 pub struct MddPrepare {
     acoustics: Acoustics,
     exposure: ExposureConfig,
+    near: Arc<NearWords>,
     bins: usize,
     multiple: usize,
 }
 
 impl MddPrepare {
-    /// `libraries` hold what the recipe's perturbations draw from.
+    /// `libraries` hold what the recipe's perturbations draw from, `near` the words that prompts may get instead.
     ///
     /// # Errors
     /// A setting out of its domain.
@@ -35,11 +37,13 @@ impl MddPrepare {
         config: &CcaMddConfig,
         augment: AugmentConfig,
         libraries: Libraries,
+        near: NearWords,
     ) -> Result<Self, TrainError> {
         let acoustics = Acoustics::new(config.front_end.clone(), augment, libraries)?;
         Ok(Self {
             acoustics,
             exposure: config.exposure.clone(),
+            near: Arc::new(near),
             bins: config.front_end.num_bins,
             multiple: 16usize.max(config.encoder.downsampling()),
         })
@@ -71,7 +75,7 @@ impl Prepare for MddPrepare {
                     .map_err(|reason| TrainError::Data(format!("utterance {id}: {reason}")))?;
                 if draw.is_training() || !labels.judged {
                     let mut stream = draw.utterance(id).stream(Purpose::PromptCorruption);
-                    labels.corrupt(&self.exposure, &mut stream);
+                    labels.corrupt(&self.exposure, &self.near, &mut stream);
                 }
                 Ok(labels)
             })

@@ -256,11 +256,15 @@ pub struct ExposureConfig {
     pub follow: f64,
     /// Probability that a phone which nobody said is put before a canonical phone. Default: 0.02.
     pub insert: f64,
+    /// Probability that a word is replaced by another word of the training prompts which differs in one
+    /// phone (a minimal pair), where word boundaries are known. Phones that nobody would ask for can be
+    /// found by reading alone; these only by listening. Default: 0.15.
+    pub words: f64,
 }
 
 impl Default for ExposureConfig {
     fn default() -> Self {
-        Self { utterances: 0.8, substitute: 0.08, within_class: 0.8, delete: 0.02, follow: 0.5, insert: 0.02 }
+        Self { utterances: 0.8, substitute: 0.08, within_class: 0.8, delete: 0.02, follow: 0.5, insert: 0.02, words: 0.15 }
     }
 }
 
@@ -270,8 +274,8 @@ impl ExposureConfig {
     /// # Errors
     /// The reason.
     pub fn validate(&self) -> Result<(), String> {
-        let Self { utterances, substitute, within_class, delete, follow, insert } = *self;
-        let all = [utterances, substitute, within_class, delete, follow, insert];
+        let Self { utterances, substitute, within_class, delete, follow, insert, words } = *self;
+        let all = [utterances, substitute, within_class, delete, follow, insert, words];
         if all.iter().all(|p| (0.0..=1.0).contains(p)) && substitute + delete <= 1.0 {
             return Ok(());
         }

@@ -13,6 +13,7 @@ mod config;
 mod gop;
 pub mod inventory;
 mod model;
+mod near_words;
 mod session;
 mod slots;
 mod task;
@@ -25,6 +26,7 @@ pub use config::{
 };
 pub use gop::{Evidence, Gop};
 pub use model::{CcaMddModel, Judged, Output};
+pub use near_words::{NearWords, word_spans};
 pub use session::{Heard, MAX_PHONES, MAX_SECS, PhoneVerdict, Session, SessionError};
 pub use slots::{Labels, MISPRONOUNCED_BELOW, Slot, said_for_each};
 pub use task::CcaMddTask;

@@ -2,6 +2,7 @@
 
 use crate::ExposureConfig;
 use crate::inventory::{self, ERR};
+use crate::near_words::{NearWords, word_spans};
 use auricle_data::Utterance;
 use auricle_rng::Stream;
 use auricle_text as text;
@@ -21,6 +22,14 @@ pub struct Slot {
     pub badness: f32,
 }
 
+impl Slot {
+    /// The same sound, had another phone been asked for.
+    fn asked_for(self, canonical: u32) -> Self {
+        let badness = if self.perceived == Some(canonical) { 0.0 } else { 1.0 };
+        Self { canonical, badness, ..self }
+    }
+}
+
 /// The labels of an utterance.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Labels {
@@ -32,6 +41,8 @@ pub struct Labels {
     pub judged: bool,
     /// Whether the perceived phones come from an annotator, and are not empty.
     pub told: bool,
+    /// Where the words of the prompt stand among the slots, where that is known.
+    pub words: Vec<std::ops::Range<usize>>,
 }
 
 /// A phone below this score (of 0 to 2) is mispronounced, as speechocean762 defines it.
@@ -75,7 +86,8 @@ impl Labels {
                 slot.badness = (1.0 - score / 2.0).clamp(0.0, 1.0) as f32;
             }
         }
-        Ok(Self { slots, perceived, judged, told })
+        let words = word_spans(utterance, slots.len());
+        Ok(Self { slots, perceived, judged, told, words })
     }
 
     /// The class numbers of the canonical phones.
@@ -86,13 +98,27 @@ impl Labels {
     /// Makes the prompt disagree with the speech: phones are replaced, left out and put in.
     ///
     /// What was said stays as it is, so the labels of changed slots are known exactly.
-    pub fn corrupt(&mut self, config: &ExposureConfig, stream: &mut Stream) {
+    pub fn corrupt(&mut self, config: &ExposureConfig, near: &NearWords, stream: &mut Stream) {
         if self.told && self.perceived != self.canonical() && stream.chance(config.follow) {
             let good = |&phone: &u32| Slot { canonical: phone, perceived: Some(phone), badness: 0.0 };
             self.slots = self.perceived.iter().map(good).collect();
+            self.words.clear();
         }
         if !stream.chance(config.utterances) {
             return;
+        }
+        for span in std::mem::take(&mut self.words) {
+            let slots = &mut self.slots[span];
+            if !stream.chance(config.words) {
+                continue;
+            }
+            let word: Vec<u32> = slots.iter().map(|slot| slot.canonical).collect();
+            let Some(other) = near.draw(&word, stream) else { continue };
+            for (slot, &canonical) in slots.iter_mut().zip(other) {
+                if slot.canonical != canonical {
+                    *slot = slot.asked_for(canonical);
+                }
+            }
         }
         let mut slots = Vec::with_capacity(self.slots.len() + 4);
         for slot in &self.slots {
@@ -106,8 +132,7 @@ impl Labels {
             }
             if draw < config.delete + config.substitute {
                 let canonical = other_phone(slot.canonical, config.within_class, stream);
-                let badness = if slot.perceived == Some(canonical) { 0.0 } else { 1.0 };
-                slots.push(Slot { canonical, badness, ..*slot });
+                slots.push(slot.asked_for(canonical));
             } else {
                 slots.push(*slot);
             }
@@ -205,12 +230,14 @@ mod tests {
             delete: 0.2,
             follow: 0.5,
             insert: 0.3,
+            words: 0.5,
         };
+        let near = NearWords::default();
         let original = Labels::of(&utterance(json!({"perceived_phones": ["W", "AH", "K", "S"]}))).unwrap();
         let (mut changed, mut vowels, mut replaced) = (0, 0, 0);
         for seed in 0..500 {
             let mut labels = original.clone();
-            labels.corrupt(&config, &mut Key::new(seed).stream(Purpose::PromptCorruption));
+            labels.corrupt(&config, &near, &mut Key::new(seed).stream(Purpose::PromptCorruption));
             assert_eq!(labels.perceived, original.perceived);
             assert!(!labels.slots.is_empty());
             for slot in &labels.slots {
@@ -226,7 +253,7 @@ mod tests {
             }
             changed += usize::from(labels.slots != original.slots);
             let mut again = original.clone();
-            again.corrupt(&config, &mut Key::new(seed).stream(Purpose::PromptCorruption));
+            again.corrupt(&config, &near, &mut Key::new(seed).stream(Purpose::PromptCorruption));
             assert_eq!(labels, again);
         }
         assert!(changed > 450, "{changed}");

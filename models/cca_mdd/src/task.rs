@@ -2,7 +2,7 @@
 
 use crate::analysis::{self, QUESTIONS};
 use crate::inventory::{BLANK, CLASSES, DELETED};
-use crate::{CcaMddConfig, CcaMddModel, Labels, MddBatch, MddPrepare, Output, said_for_each};
+use crate::{CcaMddConfig, CcaMddModel, Labels, MddBatch, NearWords, MddPrepare, Output, said_for_each};
 use auricle_augment::Libraries;
 use auricle_decode::greedy;
 use auricle_nn::params::{self, NamedTensors};
@@ -63,6 +63,7 @@ impl CcaMddTask {
         augment: AugmentConfig,
         pretrained: Option<NamedTensors>,
         libraries: Libraries,
+        near: NearWords,
         device: &Device,
     ) -> Result<Self, TrainError> {
         config.validate().map_err(TrainError::Recipe)?;
@@ -77,7 +78,7 @@ impl CcaMddTask {
                 model.encoder = encoder;
             }
         }
-        let prepare = Arc::new(MddPrepare::new(&config, augment, libraries)?);
+        let prepare = Arc::new(MddPrepare::new(&config, augment, libraries, near)?);
         Ok(Self {
             config,
             optimizer: recipe.optimizer.clone(),
