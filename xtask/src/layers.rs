@@ -16,6 +16,7 @@ const ORDER: [&str; 17] = [
     "auricle-train",
     "auricle-spiral",
     "auricle-asr",
+    "auricle-lasyn",
     "auricle-cca-mdd",
     "auricle-cli",
     "auricle-tests",

@@ -15,10 +15,10 @@ const SHIPPED: &str = "g2p-en/model.g2p";
 pub struct LexiconArgs {
     /// Lexicons in the format of the CMU dictionary; later ones go before earlier ones.
     #[arg(long)]
-    lexicon: Vec<PathBuf>,
+    pub lexicon: Vec<PathBuf>,
     /// Letter-to-sound model for words that no lexicon has. Default: the one that comes with the program.
     #[arg(long)]
-    g2p: Option<PathBuf>,
+    pub g2p: Option<PathBuf>,
 }
 
 #[derive(clap::Subcommand)]

@@ -10,6 +10,7 @@ mod eval;
 mod eval_mdd;
 mod import;
 mod interrupt;
+mod lasyn;
 mod lexicon;
 mod mdd;
 mod model;
@@ -57,6 +58,9 @@ enum Command {
     /// Check and convert data.
     #[command(subcommand)]
     Data(data::Command),
+    /// Latents of text: banks of a recogniser's latents.
+    #[command(subcommand)]
+    Lasyn(lasyn::Command),
     /// Pronunciations: letter-to-sound models, phones of texts.
     #[command(subcommand)]
     Lexicon(lexicon::Command),
@@ -83,6 +87,7 @@ fn main() -> std::process::ExitCode {
         Command::Decode(args) => decode::run(&args),
         Command::Encode(args) => encode::run(&args),
         Command::Mdd(command) => mdd::run(&command),
+        Command::Lasyn(command) => lasyn::run(&command),
         Command::Lexicon(command) => lexicon::run(&command),
         Command::Eval(command) => eval::run(&command),
         Command::Prepare(args) => prepare::run(&args),

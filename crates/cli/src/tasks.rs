@@ -1,11 +1,13 @@
 //! From a recipe to a trainer of its task.
 
+use crate::lasyn::Latents;
 use anyhow::{Context as _, Result, bail};
 use auricle_asr::{CtcConfig, CtcTask};
 use auricle_audio::MelConfig;
 use auricle_augment::{Libraries, NoiseSource};
 use auricle_cca_mdd::{CcaMddConfig, CcaMddTask, NearWords};
 use auricle_data::Utterance;
+use auricle_lasyn::{LasynConfig, LasynTask};
 use auricle_nn::params::NamedTensors;
 use auricle_nn::weights::{self, Metadata};
 use auricle_spiral::{SpiralAugment, SpiralConfig, SpiralTask};
@@ -24,6 +26,8 @@ pub enum AnyTrainer {
     Ctc(Box<Trainer<CtcTask>>),
     /// Mispronunciation detection and diagnosis.
     CcaMdd(Box<Trainer<CcaMddTask>>),
+    /// Speech and text as latents.
+    Lasyn(Box<Trainer<LasynTask>>),
 }
 
 /// Calls the same method on whichever trainer it is.
@@ -33,6 +37,7 @@ macro_rules! each {
             AnyTrainer::Spiral($trainer) => $body,
             AnyTrainer::Ctc($trainer) => $body,
             AnyTrainer::CcaMdd($trainer) => $body,
+            AnyTrainer::Lasyn($trainer) => $body,
         }
     };
 }
@@ -77,7 +82,15 @@ impl AnyTrainer {
                     CcaMddTask::new(recipe, config, augment, pretrained, libraries, near, &device)?;
                 Ok(Self::CcaMdd(Box::new(Trainer::new(task, recipe.clone(), run, train, validation, log)?)))
             }
-            other => bail!("recipe: unknown task `{other}`; known are `spiral`, `ctc` and `cca_mdd`"),
+            "lasyn" => {
+                let config: LasynConfig = recipe::parse(&recipe.model, "model")?;
+                let augment: AugmentConfig = recipe::parse(&recipe.augment, "augment")?;
+                let Latents { base, synthesizer, train } = crate::lasyn::prepare(&config, train, &device)?;
+                let task =
+                    LasynTask::new(recipe, config, augment, base, synthesizer, libraries, &device)?;
+                Ok(Self::Lasyn(Box::new(Trainer::new(task, recipe.clone(), run, train, validation, log)?)))
+            }
+            other => bail!("recipe: unknown task `{other}`; known are `spiral`, `ctc`, `cca_mdd` and `lasyn`"),
         }
     }
 

@@ -184,6 +184,40 @@ impl ConvTransformerEncoder {
         (x, lengths)
     }
 
+    /// What [`Self::forward_until`] leaves to do: from the residual stream after `layer` Transformer layers
+    /// (counted over all stages) to the output.
+    ///
+    /// # Shapes
+    /// `[B, T, D]` at that layer's rate and valid lengths → `[B, T', D']` and valid lengths
+    pub fn forward_from(
+        &self,
+        x: Tensor<3>,
+        lengths: &[usize],
+        layer: usize,
+        context: &mut Context,
+    ) -> (Tensor<3>, Vec<usize>) {
+        let (mut x, mut lengths) = (x, lengths.to_vec());
+        let mut done = layer;
+        let mut begun = false;
+        for stage in &self.stages {
+            let own = stage.transformer.layers.len();
+            if !begun && done > own {
+                done -= own;
+                continue;
+            }
+            if begun {
+                for conv in &stage.convs {
+                    (x, lengths) = conv.forward(x, &lengths, context);
+                }
+                x = stage.transformer.forward(x, &lengths, context);
+            } else {
+                x = stage.transformer.forward_rest(x, &lengths, done, context);
+                begun = true;
+            }
+        }
+        (x, lengths)
+    }
+
     /// Number of Transformer layers in all stages.
     pub fn layers(&self) -> usize {
         self.stages.iter().map(|stage| stage.transformer.layers.len()).sum()

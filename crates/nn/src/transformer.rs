@@ -243,8 +243,33 @@ impl TransformerBlock {
             Some(positional) => x.clone() + positional.forward(x),
             None => x,
         };
-        let mut x = context.dropout(positioned, self.dropout);
-        for layer in self.layers.iter().take(count) {
+        let x = context.dropout(positioned, self.dropout);
+        self.through(0..count.min(self.layers.len()), x, lengths, context)
+    }
+
+    /// What [`Self::forward_layers`] leaves to do after `done` layers: the others and the final LN.
+    ///
+    /// # Shapes
+    /// As [`Self::forward`].
+    pub fn forward_rest(
+        &self,
+        x: Tensor<3>,
+        lengths: &[usize],
+        done: usize,
+        context: &mut Context,
+    ) -> Tensor<3> {
+        let x = self.through(done.min(self.layers.len())..self.layers.len(), x, lengths, context);
+        self.norm.forward(x)
+    }
+
+    fn through(
+        &self,
+        layers: std::ops::Range<usize>,
+        mut x: Tensor<3>,
+        lengths: &[usize],
+        context: &mut Context,
+    ) -> Tensor<3> {
+        for layer in &self.layers[layers] {
             if !context.drops_layer(self.layer_drop) {
                 x = layer.forward(x, lengths, context);
             }

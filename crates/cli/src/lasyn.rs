@@ -1,0 +1,226 @@
+//! `auricle lasyn`: what latent synthesis needs from files.
+
+use crate::lexicon::{LexiconArgs, pronouncer};
+use crate::tasks::{find_model, load_model, manifests};
+use anyhow::{Context as _, Result, bail};
+use auricle_asr::Recogniser;
+use auricle_audio::MelFrontEnd;
+use auricle_data::Utterance;
+use auricle_lasyn::align::{Paired, train};
+use auricle_lasyn::{
+    Bank, BankInfo, FixedProjection, LasynConfig, Sentence, SplitRecogniser, Synthesizer, TextPool, units,
+};
+use auricle_nn::Context;
+use auricle_nn::weights::Metadata;
+use auricle_text::{Pronouncer, normalise};
+use burn::tensor::{Device, Tensor, TensorData};
+use indicatif::ProgressBar;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+/// A bank beside a model's weights.
+pub const BANK: &str = "bank.safetensors";
+
+#[derive(clap::Subcommand)]
+pub enum Command {
+    /// Learn from transcribed speech what text becomes inside a recogniser.
+    #[command(after_help = "Example:
+  auricle lasyn fit --model runs/ctc data/mini_librispeech/train.jsonl --lexicon cmudict.dict
+
+The transcripts are aligned with the recogniser's latents (from a flat start, nothing is trained by
+gradients); means, variances, lengths and examples of every phone are written as a bank beside the model.")]
+    Fit(Fit),
+}
+
+#[derive(clap::Args)]
+pub struct Fit {
+    /// Transcribed speech: a manifest, or anything that can be read as one.
+    #[arg(required = true)]
+    inputs: Vec<PathBuf>,
+    /// Recogniser of kind `ctc`: a folder, a file, a run directory, or the name of a shipped model.
+    #[arg(long, default_value = "asr-en-small")]
+    model: PathBuf,
+    /// Transformer layers below the cut, over all stages. Default: those of the first stage.
+    #[arg(long)]
+    split: Option<usize>,
+    #[command(flatten)]
+    lexicon: LexiconArgs,
+    /// Seconds of speech that are kept as examples.
+    #[arg(long, default_value_t = 1200.0)]
+    exemplar_secs: f64,
+    /// Rounds of alignment.
+    #[arg(long, default_value_t = 12)]
+    rounds: usize,
+    /// File to write. Default: `bank.safetensors` beside the model's weights.
+    #[arg(long)]
+    out: Option<PathBuf>,
+    /// Device.
+    #[arg(long, default_value = "cpu")]
+    device: String,
+}
+
+pub fn run(command: &Command) -> Result<ExitCode> {
+    match command {
+        Command::Fit(args) => fit(args),
+    }
+}
+
+fn fit(args: &Fit) -> Result<ExitCode> {
+    let device = auricle_tensor::device(&args.device)?;
+    let (tensors, metadata) = load_model(&args.model)?;
+    let base = SplitRecogniser::from_weights(tensors, &metadata, args.split, &device)?;
+    let pronouncer = pronouncer(&args.lexicon)?;
+    let utterances = manifests(&args.inputs)?;
+    let (paired, left_out) = paired(&base, &utterances, &pronouncer, &device)?;
+    if paired.is_empty() {
+        bail!("no utterance has a transcript that can be pronounced");
+    }
+    let (gaussians, paths) = train(base.width(), &paired, args.rounds);
+    let info = BankInfo {
+        split: base.split,
+        width: base.width(),
+        frame_secs: base.frame_secs(),
+        base: base.lower_hash(),
+        pause: 0.0,
+        utterances: 0,
+        secs: 0.0,
+    };
+    let bank = Bank::new(info, gaussians, &paired, &paths, args.exemplar_secs);
+    let out = match &args.out {
+        Some(out) => out.clone(),
+        None => find_model(&args.model)?.with_file_name(BANK),
+    };
+    auricle_train::files::atomic_write(&out, &bank.to_bytes(&Metadata::new())?)
+        .with_context(|| out.display().to_string())?;
+    println!(
+        "{}: {} utterances, {:.1} min; {} examples of phones, a pause after {:.0} % of the words; {left_out} utterances left out",
+        out.display(),
+        bank.info.utterances,
+        bank.info.secs / 60.0,
+        bank.exemplars.len(),
+        100.0 * bank.info.pause
+    );
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Latents and phones of utterances, and how many of them have none.
+fn paired(
+    base: &SplitRecogniser,
+    utterances: &[Utterance],
+    pronouncer: &Pronouncer,
+    device: &Device,
+) -> Result<(Vec<Paired>, usize)> {
+    let front_end = MelFrontEnd::new(base.config.front_end.clone())?;
+    let bins = base.config.encoder.bins;
+    let mut speakers: HashMap<String, u32> = HashMap::new();
+    let mut paired = Vec::with_capacity(utterances.len());
+    let bar = ProgressBar::new(utterances.len() as u64);
+    for utterance in utterances {
+        bar.inc(1);
+        let Some(words) = utterance.text.as_deref().and_then(|text| units::words(pronouncer, text).ok()) else {
+            continue;
+        };
+        let samples = utterance
+            .samples(base.config.front_end.sample_rate)
+            .with_context(|| format!("utterance {}", utterance.id))?;
+        let features = Recogniser::features(&front_end, &samples)?;
+        if features.num_frames == 0 {
+            continue;
+        }
+        let frames = features.num_frames.next_multiple_of(16);
+        let mut values = features.data;
+        values.resize(frames * bins, 0.0);
+        let mel = Tensor::<3>::from_data(TensorData::new(values, [1, frames, bins]), device);
+        let (z, lengths) = auricle_lasyn::lower(
+            &base.model,
+            base.split,
+            mel,
+            &[features.num_frames],
+            &mut Context::eval(),
+        );
+        let mut latents = z.into_data().try_to_vec::<f32>().map_err(|e| anyhow::anyhow!("{e:?}"))?;
+        latents.truncate(lengths[0] * base.width());
+        let next = speakers.len() as u32;
+        let speaker = utterance.speaker.clone().unwrap_or_default();
+        let speaker = *speakers.entry(speaker).or_insert(next);
+        paired.push(Paired { id: utterance.id.clone(), speaker, latents, words });
+    }
+    bar.finish_and_clear();
+    let left_out = utterances.len() - paired.len();
+    Ok((paired, left_out))
+}
+
+/// What a LaSyn recipe trains with.
+pub struct Latents {
+    /// The recogniser.
+    pub base: SplitRecogniser,
+    /// What makes latents of texts, and the texts.
+    pub synthesizer: Option<(Arc<dyn Synthesizer>, TextPool)>,
+    /// Real utterances, and those that stand for texts.
+    pub train: Vec<Utterance>,
+}
+
+/// Reads what a recipe names.
+pub fn prepare(config: &LasynConfig, mut train: Vec<Utterance>, device: &Device) -> Result<Latents> {
+    let (tensors, metadata) = load_model(&config.base).context("model.base")?;
+    let Some(path) = &config.bank else {
+        let base = SplitRecogniser::from_weights(tensors, &metadata, config.split, device)?;
+        return Ok(Latents { base, synthesizer: None, train });
+    };
+    let bank = read_bank(path)?;
+    let split = config.split.unwrap_or(bank.info.split);
+    let base = SplitRecogniser::from_weights(tensors, &metadata, Some(split), device)?;
+    check_bank(&bank, &base, path)?;
+    let args = LexiconArgs { lexicon: config.lexicon.clone(), g2p: config.g2p.clone() };
+    let sentences = sentences(&config.text, &pronouncer(&args)?)?;
+    let synthesizer: Arc<dyn Synthesizer> = Arc::new(FixedProjection::new(bank, config.projection));
+    let real_secs = train.iter().map(|u| u.duration_secs).sum();
+    let pool = TextPool::new(sentences, synthesizer.as_ref(), config.pseudo_share, real_secs)?;
+    train.extend(pool.utterances());
+    Ok(Latents { base, synthesizer: Some((synthesizer, pool)), train })
+}
+
+/// A bank from a file.
+pub fn read_bank(path: &Path) -> Result<Bank> {
+    let bytes = std::fs::read(path).with_context(|| path.display().to_string())?;
+    Bank::from_bytes(&bytes).with_context(|| path.display().to_string())
+}
+
+/// A bank belongs to the lower part it was made with.
+fn check_bank(bank: &Bank, base: &SplitRecogniser, path: &Path) -> Result<()> {
+    if bank.info.split != base.split || bank.info.width != base.width() || bank.info.base != base.lower_hash() {
+        bail!(
+            "{}: these latents are of another model or another cut; make a bank for this one with `auricle lasyn fit`",
+            path.display()
+        );
+    }
+    Ok(())
+}
+
+/// Sentences of text files (one per line) and manifests; those that can't be pronounced are counted and left out.
+pub fn sentences(paths: &[PathBuf], pronouncer: &Pronouncer) -> Result<Vec<Sentence>> {
+    let mut sentences = Vec::new();
+    let mut failures = 0usize;
+    for path in paths {
+        let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
+        for line in text.lines().filter(|line| !line.trim().is_empty()) {
+            let spoken = if line.trim_start().starts_with('{') {
+                let value: serde_json::Value =
+                    serde_json::from_str(line).with_context(|| path.display().to_string())?;
+                value.get("text").and_then(|text| text.as_str()).unwrap_or_default().to_string()
+            } else {
+                line.to_string()
+            };
+            match units::words(pronouncer, &spoken) {
+                Ok(words) => sentences.push(Sentence { target: normalise(&spoken), words }),
+                Err(_) => failures += 1,
+            }
+        }
+    }
+    if failures > 0 {
+        eprintln!("warning: {failures} lines of text have no words that can be pronounced; they are left out");
+    }
+    Ok(sentences)
+}

@@ -1,0 +1,122 @@
+//! From waveforms and sentences to a batch.
+
+use crate::{LasynConfig, SplitRecogniser, Synthesizer, TextPool};
+use auricle_augment::Libraries;
+use auricle_data::Utterance;
+use auricle_rng::Purpose;
+use auricle_text::{Tokenizer, normalise};
+use auricle_train::{Acoustics, AugmentConfig, Draw, FeatureBatch, Prepare, TrainError, Wave};
+use std::sync::Arc;
+
+/// Real rows first, then pseudo-acoustic ones.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LasynBatch {
+    /// Utterance ids.
+    pub ids: Vec<String>,
+    /// Features of the real rows.
+    pub features: FeatureBatch,
+    /// Latents of the other rows, `[T, D]` each.
+    pub pseudo: Vec<Vec<f32>>,
+    /// Token ids per row.
+    pub targets: Vec<Vec<u32>>,
+    /// What should be written, per row.
+    pub texts: Vec<String>,
+}
+
+/// The loader side.
+#[derive(Clone)]
+pub struct LasynPrepare {
+    acoustics: Acoustics,
+    bins: usize,
+    multiple: usize,
+    tokenizer: Arc<Tokenizer>,
+    synthesizer: Option<Arc<dyn Synthesizer>>,
+    pool: Arc<TextPool>,
+}
+
+impl LasynPrepare {
+    /// # Errors
+    /// A setting out of its domain.
+    pub fn new(
+        base: &SplitRecogniser,
+        config: &LasynConfig,
+        augment: AugmentConfig,
+        synthesizer: Option<Arc<dyn Synthesizer>>,
+        pool: TextPool,
+        libraries: Libraries,
+    ) -> Result<Self, TrainError> {
+        config.validate().map_err(TrainError::Recipe)?;
+        let acoustics = Acoustics::new(base.config.front_end.clone(), augment, libraries)?;
+        Ok(Self {
+            acoustics,
+            bins: base.config.encoder.bins,
+            multiple: 16usize.max(base.config.encoder.downsampling()),
+            tokenizer: Arc::new(base.tokenizer.clone()),
+            synthesizer,
+            pool: Arc::new(pool),
+        })
+    }
+
+    fn encode(&self, id: &str, text: &str) -> Result<Vec<u32>, TrainError> {
+        self.tokenizer.encode(text).map_err(|e| TrainError::Data(format!("utterance {id}: {e}")))
+    }
+}
+
+/// What a model should write for an utterance.
+fn target(utterance: &Utterance) -> Option<String> {
+    utterance.text.as_deref().map(normalise)
+}
+
+impl Prepare for LasynPrepare {
+    type Batch = LasynBatch;
+
+    fn sample_rate(&self) -> u32 {
+        self.acoustics.sample_rate()
+    }
+
+    fn check(&self, utterance: &Utterance) -> Result<(), String> {
+        if utterance.is_text() {
+            return Ok(());
+        }
+        let text = target(utterance).ok_or("it has no transcript")?;
+        self.tokenizer.encode(&text).map_err(|e| e.to_string())?;
+        self.acoustics.check_length(utterance.duration_secs)
+    }
+
+    fn prepare(&self, waves: &[Wave], padded_secs: f64, draw: Draw) -> Result<LasynBatch, TrainError> {
+        let (texts_only, real): (Vec<&Wave>, Vec<&Wave>) =
+            waves.iter().partition(|wave| wave.utterance.is_text());
+        let real: Vec<Wave> = real.into_iter().cloned().collect();
+        let features = if real.is_empty() {
+            FeatureBatch { values: Vec::new(), lengths: Vec::new(), frames: 0 }
+        } else {
+            let zeros = vec![0.0; self.bins];
+            self.acoustics.batch(&real, padded_secs, self.multiple, &zeros, draw)?
+        };
+        let (mut ids, mut targets, mut texts, mut pseudo) = (vec![], vec![], vec![], vec![]);
+        for wave in &real {
+            let id = &wave.utterance.id;
+            let text = target(&wave.utterance).ok_or_else(|| {
+                TrainError::Data(format!(
+                    "utterance {id} has no transcript; drop it with `auricle data check --fix`"
+                ))
+            })?;
+            targets.push(self.encode(id, &text)?);
+            ids.push(id.clone());
+            texts.push(text);
+        }
+        for wave in texts_only {
+            let id = &wave.utterance.id;
+            let key = draw.utterance(id);
+            let drawn = self.synthesizer.as_ref().zip(self.pool.draw(id, key));
+            let (synthesizer, sentence) = drawn.ok_or_else(|| {
+                TrainError::Data(format!("utterance {id} has no audio, and no text stands for it"))
+            })?;
+            pseudo.push(synthesizer.synthesize(&sentence.words, &mut key.stream(Purpose::Synthesis)));
+            targets.push(self.encode(id, &sentence.target)?);
+            ids.push(id.clone());
+            texts.push(sentence.target.clone());
+        }
+        Ok(LasynBatch { ids, features, pseudo, targets, texts })
+    }
+}

@@ -1,0 +1,89 @@
+//! The `[model]` table of a LaSyn recipe.
+
+use crate::Projection;
+use auricle_augment::{SpanMask, SpecAugmentConfig};
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// Training of a recogniser's upper part on real and pseudo-acoustic latents.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LasynConfig {
+    /// The recogniser (kind `ctc`) that is cut in two; its upper part is trained further.
+    pub base: PathBuf,
+    /// A bank of the recogniser's latents, of `auricle lasyn fit`. Without it no text is used: the control.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bank: Option<PathBuf>,
+    /// Transformer layers below the cut. Default: the bank's, else those of the first stage.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub split: Option<usize>,
+    /// How latents are made of text. Default: exemplars.
+    #[serde(default = "exemplars")]
+    pub projection: Projection,
+    /// Texts: files with a sentence per line, or text manifests.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub text: Vec<PathBuf>,
+    /// Share of pseudo-acoustic speech in an epoch, in expected seconds, of 0 to 1. Default: 0.5.
+    #[serde(default = "half")]
+    pub pseudo_share: f64,
+    /// The last steps are on real speech only. Default: 0.
+    #[serde(default)]
+    pub anneal_steps: u64,
+    /// Lexicons in the format of the CMU dictionary, later ones first, then the letter-to-sound model.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lexicon: Vec<PathBuf>,
+    /// Letter-to-sound model. Default: the one that comes with the program.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub g2p: Option<PathBuf>,
+    /// Masks on latents, real and pseudo alike.
+    #[serde(default = "masks")]
+    pub masks: SpecAugmentConfig,
+    /// Standard deviation of noise on latents, as a share of theirs. Default: 0.1.
+    #[serde(default = "tenth")]
+    pub noise: f64,
+    /// Whether the lower part is trained on real speech, too. Default: false.
+    #[serde(default)]
+    pub train_lower: bool,
+}
+
+fn exemplars() -> Projection {
+    Projection::Exemplars
+}
+
+fn half() -> f64 {
+    0.5
+}
+
+fn tenth() -> f64 {
+    0.1
+}
+
+/// Time p 0.05 × 10 frames, channels p 0.1 × 16.
+fn masks() -> SpecAugmentConfig {
+    SpecAugmentConfig {
+        time: SpanMask { prob: 0.05, length: 10, min_spans: 0 },
+        frequency: SpanMask { prob: 0.1, length: 16, min_spans: 0 },
+    }
+}
+
+impl LasynConfig {
+    /// What is wrong with this configuration, in words, or `Ok`.
+    ///
+    /// # Errors
+    /// The reason.
+    pub fn validate(&self) -> Result<(), String> {
+        if !(0.0..1.0).contains(&self.pseudo_share) {
+            return Err(format!("model.pseudo_share: {} is not in 0..1", self.pseudo_share));
+        }
+        if !(0.0..=10.0).contains(&self.noise) {
+            return Err(format!("model.noise: {} is not between 0 and 10", self.noise));
+        }
+        if self.bank.is_none() && !self.text.is_empty() {
+            return Err("model.text needs model.bank, which says what text becomes: make one with `auricle lasyn fit`".into());
+        }
+        if self.bank.is_some() && self.text.is_empty() {
+            return Err("model.bank is of no use without model.text".into());
+        }
+        Ok(())
+    }
+}

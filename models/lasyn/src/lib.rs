@@ -1,0 +1,33 @@
+//! Latent synthesis (LaSyn, arXiv 2310.05374): text becomes pseudo-acoustic latents of a trained speech
+//! model, on which the upper part of the model is trained as on real speech.
+//!
+//! A trained recogniser is cut at a layer: the lower part turns speech into latents and stays as it is. Where
+//! the phones of a transcript stand in the latents is found by [alignment](align); from that comes a
+//! [bank](Bank) of real latents. A [`Synthesizer`] turns a text into latents that look like those of speech;
+//! the [task](LasynTask) trains the upper part on both.
+//!
+//! # What is the paper's
+//! Of the paper only the abstract's claims were known to us: that latents of a pre-trained model are
+//! synthesised from text by a fixed projection or a diffusion model, and are added to real speech when an
+//! end-to-end model is trained. How this is done here (alignment, bank, durations, mixing, masks) is our own
+//! proposal, and no number of ours is the paper's.
+
+pub mod align;
+mod bank;
+mod batch;
+mod config;
+mod error;
+mod pool;
+mod split;
+mod synthesizer;
+mod task;
+pub mod units;
+
+pub use bank::{Bank, BankInfo, Exemplar};
+pub use batch::{LasynBatch, LasynPrepare};
+pub use config::LasynConfig;
+pub use error::LasynError;
+pub use pool::{Sentence, TextPool};
+pub use split::{SplitRecogniser, lower, upper};
+pub use synthesizer::{Durations, FixedProjection, Projection, Synthesizer};
+pub use task::LasynTask;

@@ -1,0 +1,141 @@
+//! The texts of a run, and which of them are used in an epoch.
+
+use crate::{LasynError, Synthesizer};
+use auricle_data::Utterance;
+use auricle_rng::{Key, Purpose};
+
+/// Prefix of the ids of utterances that stand for a text.
+const PREFIX: &str = "text:";
+
+/// A text that becomes latents.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sentence {
+    /// What a model should write.
+    pub target: String,
+    /// Its words as phones.
+    pub words: Vec<Vec<u32>>,
+}
+
+/// Sentences by length, and the places of an epoch that draw from them.
+///
+/// A place draws from sentences of about its length, another one in every epoch, so the plan of an epoch
+/// knows how long its batches are before anything is drawn.
+#[derive(Debug, Clone, Default)]
+pub struct TextPool {
+    sentences: Vec<Sentence>,
+    secs: Vec<f64>,
+    places: usize,
+}
+
+impl TextPool {
+    /// As many places as fill `share` of an epoch with `real_secs` of real speech; one per sentence where
+    /// there is no real speech.
+    ///
+    /// # Errors
+    /// No sentences.
+    pub fn new(
+        sentences: Vec<Sentence>,
+        synthesizer: &dyn Synthesizer,
+        share: f64,
+        real_secs: f64,
+    ) -> Result<Self, LasynError> {
+        if sentences.is_empty() {
+            return Err(LasynError::Text("there is no sentence in model.text".into()));
+        }
+        let mut timed: Vec<(f64, Sentence)> =
+            sentences.into_iter().map(|s| (synthesizer.expected_secs(&s.words), s)).collect();
+        timed.sort_by(|a, b| a.0.total_cmp(&b.0).then_with(|| a.1.target.cmp(&b.1.target)));
+        let (secs, sentences): (Vec<f64>, Vec<Sentence>) = timed.into_iter().unzip();
+        let mean = secs.iter().sum::<f64>() / secs.len() as f64;
+        let places = if real_secs > 0.0 {
+            (real_secs * share / (1.0 - share) / mean.max(0.1)).round().max(1.0) as usize
+        } else {
+            secs.len()
+        };
+        Ok(Self { sentences, secs, places })
+    }
+
+    /// Utterances that stand for the places.
+    pub fn utterances(&self) -> Vec<Utterance> {
+        let place = |place: usize| {
+            let longest = self.range(place).map(|i| self.secs[i]).fold(0.0, f64::max);
+            Utterance::of_text(format!("{PREFIX}{place}"), String::new(), longest)
+        };
+        (0..self.places).map(place).collect()
+    }
+
+    /// The sentence that a place draws.
+    pub fn draw(&self, id: &str, key: Key) -> Option<&Sentence> {
+        let place: usize = id.strip_prefix(PREFIX)?.parse().ok().filter(|&place| place < self.places)?;
+        let range = self.range(place);
+        self.sentences.get(range.start + key.stream(Purpose::Subset).below(range.len()))
+    }
+
+    /// The sentences of a place; at least one.
+    fn range(&self, place: usize) -> std::ops::Range<usize> {
+        let at = |place: usize| place * self.sentences.len() / self.places;
+        let start = at(place).min(self.sentences.len() - 1);
+        start..at(place + 1).max(start + 1)
+    }
+
+    /// Number of sentences.
+    pub fn len(&self) -> usize {
+        self.sentences.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.sentences.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{FixedProjection, Projection, bank::tests::bank};
+    use std::collections::BTreeSet;
+
+    fn sentences(count: usize) -> Vec<Sentence> {
+        let sentence = |i: usize| Sentence {
+            target: format!("s{i}"),
+            words: vec![vec![1, 2, 3]; 1 + i % 7],
+        };
+        (0..count).map(sentence).collect()
+    }
+
+    #[test]
+    fn places_draw_every_sentence_of_their_length_in_the_end() {
+        let synthesizer = FixedProjection::new(bank(), Projection::Exemplars);
+        let pool = TextPool::new(sentences(500), &synthesizer, 0.5, 30.0).unwrap();
+        let places = pool.utterances();
+        let secs: f64 = places.iter().map(|u| u.duration_secs).sum();
+        assert!((20.0..45.0).contains(&secs), "{secs}");
+        assert!(places.iter().all(Utterance::is_text));
+        let mut seen = BTreeSet::new();
+        for epoch in 0..400 {
+            for place in &places {
+                let key = Key::new(1).epoch(epoch).utterance(&place.id);
+                let sentence = pool.draw(&place.id, key).unwrap();
+                assert!(synthesizer.expected_secs(&sentence.words) <= place.duration_secs);
+                seen.insert(sentence.target.clone());
+            }
+        }
+        assert!(seen.len() > 490, "{}", seen.len());
+        assert_eq!(pool.draw("text:99999", Key::new(1)), None);
+        assert_eq!(pool.draw("1089-0001", Key::new(1)), None);
+    }
+
+    #[test]
+    fn few_sentences_are_repeated_and_none_is_an_error() {
+        let synthesizer = FixedProjection::new(bank(), Projection::Exemplars);
+        let pool = TextPool::new(sentences(2), &synthesizer, 0.5, 600.0).unwrap();
+        let draws: BTreeSet<&str> = pool
+            .utterances()
+            .iter()
+            .map(|u| pool.draw(&u.id, Key::new(0)).unwrap().target.as_str())
+            .collect();
+        assert_eq!(draws.into_iter().collect::<Vec<_>>(), ["s0", "s1"]);
+        assert!(TextPool::new(Vec::new(), &synthesizer, 0.5, 1.0).is_err());
+        assert_eq!(TextPool::new(sentences(9), &synthesizer, 0.5, 0.0).unwrap().utterances().len(), 9);
+    }
+}

@@ -1,0 +1,279 @@
+//! Training of the upper part as a task.
+
+use crate::split::{lower, upper};
+use crate::{LasynBatch, LasynConfig, LasynPrepare, SplitRecogniser, Synthesizer, TextPool};
+use auricle_asr::CtcModel;
+use auricle_augment::{Libraries, SpecAugmentConfig, frequency_band_count, frequency_bands, time_spans};
+use auricle_decode::greedy;
+use auricle_nn::params::{self, NamedTensors};
+use auricle_nn::weights::Metadata;
+use auricle_nn::Context;
+use auricle_rng::{Key, Purpose};
+use auricle_tensor::ops;
+use auricle_text::{ErrorCounts, cer, wer};
+use auricle_train::{
+    AdamWConfig, AugmentConfig, Draw, Group, Held, Metric, Recipe, StepOutput, Task, TrainError,
+};
+use burn::module::Module;
+use burn::tensor::{Device, Tensor, TensorData};
+use std::sync::Arc;
+
+/// Training of a recogniser's upper part on latents of speech and of text.
+pub struct LasynTask {
+    config: LasynConfig,
+    optimizer: AdamWConfig,
+    steps: u64,
+    base: SplitRecogniser,
+    model: Held<CtcModel>,
+    prepare: Arc<LasynPrepare>,
+    device: Device,
+    tally: Tally,
+}
+
+#[derive(Default)]
+struct Tally {
+    loss: f64,
+    utterances: f64,
+    words: ErrorCounts,
+    characters: ErrorCounts,
+}
+
+impl LasynTask {
+    /// The task of a recipe on a device.
+    ///
+    /// # Errors
+    /// Settings that do not fit each other.
+    pub fn new(
+        recipe: &Recipe,
+        config: LasynConfig,
+        augment: AugmentConfig,
+        base: SplitRecogniser,
+        synthesizer: Option<(Arc<dyn Synthesizer>, TextPool)>,
+        libraries: Libraries,
+        device: &Device,
+    ) -> Result<Self, TrainError> {
+        let (synthesizer, pool) = synthesizer.unzip();
+        if let Some(synthesizer) = &synthesizer
+            && synthesizer.width() != base.width()
+        {
+            return Err(TrainError::Recipe(format!(
+                "the synthesizer makes latents of width {}, the model's have {}",
+                synthesizer.width(),
+                base.width()
+            )));
+        }
+        let prepare = LasynPrepare::new(
+            &base,
+            &config,
+            augment,
+            synthesizer,
+            pool.unwrap_or_default(),
+            libraries,
+        )?;
+        Ok(Self {
+            config,
+            optimizer: recipe.optimizer.clone(),
+            steps: recipe.train.steps,
+            model: Held::new(base.model.clone()),
+            base,
+            prepare: Arc::new(prepare),
+            device: device.clone(),
+            tally: Tally::default(),
+        })
+    }
+
+    /// Latents of all rows, real rows first, and their valid frames; without the real ones where
+    /// `real` is false, without the others where `pseudo` is false.
+    fn latents(
+        &self,
+        model: &CtcModel,
+        batch: &LasynBatch,
+        rows: Rows,
+        device: &Device,
+        context: &mut Context,
+    ) -> (Tensor<3>, Vec<usize>) {
+        let width = self.base.width();
+        let mut parts: Vec<(Tensor<3>, Vec<usize>)> = Vec::new();
+        let features = &batch.features;
+        if !features.lengths.is_empty() {
+            let shape = [features.lengths.len(), features.frames, self.base.config.encoder.bins];
+            let mel = Tensor::from_data(TensorData::new(features.values.clone(), shape), device);
+            let (z, lengths) = lower(model, self.base.split, mel, &features.lengths, context);
+            let [count, frames, _] = z.dims();
+            let longest = lengths.iter().copied().max().unwrap_or(frames).min(frames);
+            let z = z.slice([0..count, 0..longest, 0..width]);
+            parts.push((if self.config.train_lower { z } else { z.detach() }, lengths));
+        }
+        if rows == Rows::All && !batch.pseudo.is_empty() {
+            let lengths: Vec<usize> = batch.pseudo.iter().map(|z| z.len() / width).collect();
+            let longest = lengths.iter().copied().max().unwrap_or(0).max(1);
+            let mut values = Vec::with_capacity(lengths.len() * longest * width);
+            for z in &batch.pseudo {
+                values.extend_from_slice(z);
+                values.resize(values.len() + longest * width - z.len(), 0.0);
+            }
+            let data = TensorData::new(values, [lengths.len(), longest, width]);
+            parts.push((Tensor::from_data(data, device), lengths));
+        }
+        // The next convolution halves the rate: an even number of frames for every batch.
+        let longest = parts.iter().map(|(z, _)| z.dims()[1]).max().unwrap_or(0).next_multiple_of(4);
+        let lengths = parts.iter().flat_map(|(_, lengths)| lengths.clone()).collect();
+        let padded = parts.into_iter().map(|(z, _)| {
+            let [count, frames, _] = z.dims();
+            if frames == longest {
+                return z;
+            }
+            Tensor::cat(vec![z, Tensor::zeros([count, longest - frames, width], device)], 1)
+        });
+        (Tensor::cat(padded.collect(), 0), lengths)
+    }
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Rows {
+    Real,
+    All,
+}
+
+/// The same masks and noise on latents of speech and of text: what marks a row as made of text must not
+/// be the absence of perturbation.
+fn perturb(
+    latents: Tensor<3>,
+    lengths: &[usize],
+    masks: &SpecAugmentConfig,
+    noise: f64,
+    key: Key,
+) -> Tensor<3> {
+    let [batch, frames, width] = latents.dims();
+    let device = latents.device();
+    let (mut times, mut bands) = (key.stream(Purpose::TimeMask), key.stream(Purpose::FrequencyMask));
+    let count = frequency_band_count(width, &masks.frequency, &mut bands);
+    let mut keep = vec![1f32; batch * frames];
+    let mut channels = vec![1f32; batch * width];
+    for (row, &length) in lengths.iter().enumerate() {
+        for span in time_spans(length, &masks.time, &mut times) {
+            keep[row * frames..][span].fill(0.0);
+        }
+        for band in frequency_bands(width, count, masks.frequency.length.min(width), &mut bands) {
+            channels[row * width..][band].fill(0.0);
+        }
+    }
+    let keep = Tensor::<3>::from_data(TensorData::new(keep, [batch, frames, 1]), &device);
+    let channels = Tensor::<3>::from_data(TensorData::new(channels, [batch, 1, width]), &device);
+    let mut latents = latents;
+    if noise > 0.0 {
+        let spread = latents.clone().reshape([batch * frames, width]).var(0).sqrt().detach();
+        let mut stream = key.stream(Purpose::Noise);
+        let values: Vec<f32> =
+            (0..batch * frames * width).map(|_| (noise * stream.normal()) as f32).collect();
+        let values = Tensor::from_data(TensorData::new(values, [batch, frames, width]), &device);
+        latents = latents + values * spread.reshape([1, 1, width]);
+    }
+    latents * keep * channels
+}
+
+impl Task for LasynTask {
+    type Model = CtcModel;
+    type Prepare = LasynPrepare;
+
+    fn preparer(&self) -> Arc<LasynPrepare> {
+        self.prepare.clone()
+    }
+
+    fn model(&self) -> &CtcModel {
+        self.model.get()
+    }
+
+    fn map_model(&mut self, update: &mut dyn FnMut(CtcModel) -> CtcModel) {
+        self.model.map(update);
+    }
+
+    fn forward_backward(
+        &mut self,
+        batch: &LasynBatch,
+        step: u64,
+        draw: Draw,
+    ) -> Result<StepOutput, TrainError> {
+        let key = draw.batch();
+        let mut context = Context::train(key.stream(Purpose::Dropout), key.stream(Purpose::LayerDrop));
+        let real = batch.features.lengths.len();
+        let late = step + self.config.anneal_steps >= self.steps && real > 0;
+        let rows = if late { Rows::Real } else { Rows::All };
+        let lower = &mut if self.config.train_lower { context.clone() } else { Context::eval() };
+        let (z, lengths) = self.latents(self.model(), batch, rows, &self.device, lower);
+        let z = perturb(z, &lengths, &self.config.masks, self.config.noise, key);
+        let (logits, frames) = upper(self.model(), self.base.split, z, &lengths, &mut context);
+        let targets = &batch.targets[..lengths.len()];
+        let losses = ops::ctc_loss(logits, targets, &frames, self.base.tokenizer.blank_id());
+        let loss = losses.clone().mean();
+        let value = f64::from(loss.clone().into_scalar::<f32>());
+        let losses =
+            losses.into_data().try_to_vec::<f32>().map_err(|e| TrainError::Task(format!("{e:?}")))?;
+        let mut metrics = Vec::new();
+        for (name, range) in [("train/real", 0..real), ("train/pseudo", real..lengths.len())] {
+            let tokens: usize = targets[range.clone()].iter().map(Vec::len).sum();
+            if tokens > 0 {
+                let sum: f32 = losses[range].iter().sum();
+                metrics.push(Metric { name, value: f64::from(sum) / tokens as f64 });
+            }
+        }
+        Ok(StepOutput { loss: value, metrics, gradients: loss.backward() })
+    }
+
+    fn group(&self, name: &str, _step: u64) -> Group {
+        let AdamWConfig { weight_decay, encoder_weight_decay, .. } = self.optimizer;
+        let encoder = name.starts_with("encoder.");
+        Group {
+            lr_scale: 1.0,
+            weight_decay: if encoder { encoder_weight_decay.unwrap_or(weight_decay) } else { weight_decay },
+            frozen: !self.config.train_lower && self.base.is_lower(name),
+        }
+    }
+
+    fn validate(&mut self, batch: &LasynBatch) -> Result<(), TrainError> {
+        let device = self.device.clone().without_autodiff();
+        let model = self.model().valid();
+        let context = &mut Context::eval();
+        let (z, lengths) = self.latents(&model, batch, Rows::All, &device, context);
+        let (logits, frames) = upper(&model, self.base.split, z, &lengths, context);
+        let blank = self.base.tokenizer.blank_id();
+        let losses = ops::ctc_loss(logits.clone(), &batch.targets, &frames, blank);
+        self.tally.loss += f64::from(losses.sum().into_scalar::<f32>());
+        self.tally.utterances += batch.ids.len() as f64;
+        let [_, padded, classes] = logits.dims();
+        let values =
+            logits.into_data().try_to_vec::<f32>().map_err(|e| TrainError::Task(format!("{e:?}")))?;
+        for ((row, length), text) in values.chunks(padded * classes).zip(frames).zip(&batch.texts) {
+            let tokens = greedy(row.get(..length * classes).unwrap_or(row), classes, blank);
+            let written = self.base.tokenizer.decode(&tokens.iter().map(|t| t.id).collect::<Vec<_>>());
+            self.tally.words += wer(text, &written);
+            self.tally.characters += cer(text, &written);
+        }
+        Ok(())
+    }
+
+    fn finish_validation(&mut self) -> Vec<Metric> {
+        let Tally { loss, utterances, words, characters } = std::mem::take(&mut self.tally);
+        vec![
+            Metric { name: "validation/wer", value: words.rate() },
+            Metric { name: "validation/cer", value: characters.rate() },
+            Metric { name: "validation/loss", value: loss / utterances.max(1.0) },
+        ]
+    }
+
+    fn selection(&self) -> &'static [&'static str] {
+        &["validation/wer", "validation/cer", "validation/loss"]
+    }
+
+    fn export(&self) -> Result<(NamedTensors, Metadata), TrainError> {
+        let config =
+            serde_json::to_string(&self.base.config).map_err(|e| TrainError::Task(e.to_string()))?;
+        let metadata = Metadata::from([
+            ("format".to_string(), "auricle-model-1".to_string()),
+            ("kind".to_string(), "ctc".to_string()),
+            ("config".to_string(), config),
+            ("tokenizer".to_string(), self.base.tokenizer.to_json()),
+        ]);
+        Ok((params::collect(self.model()), metadata))
+    }
+}
