@@ -310,7 +310,10 @@ fn hear(utterances: &[Utterance]) -> Vec<Result<Heard, String>> {
 fn listen(utterance: &Utterance, audio: &Audio) -> Heard {
     let rate = f64::from(audio.sample_rate);
     let start = ((utterance.start_secs * rate) as usize).min(audio.samples.len());
-    let length = ((utterance.duration_secs * rate).round() as usize).min(audio.samples.len() - start);
+    // Where the manifest doesn't know the length, what is heard is the rest of the file.
+    let known = utterance.duration_secs > 0.0;
+    let length = if known { (utterance.duration_secs * rate).round() as usize } else { usize::MAX };
+    let length = length.min(audio.samples.len() - start);
     let samples = audio.samples.get(start..start + length).unwrap_or_default();
     let mut hasher = blake3::Hasher::new();
     for sample in samples {

@@ -84,6 +84,16 @@ fn a_duration_that_cuts_the_file_is_a_warning() {
 }
 
 #[test]
+fn a_duration_that_is_not_known_is_mended() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = wav(&folder, "a.wav", 2.0, 0.1);
+    let sets = [set(vec![Utterance::new("a", &path, 0.0)])];
+    let report = look(&sets);
+    assert_eq!(kinds(&report), [("a", "duration")]);
+    assert_eq!(fix(&sets, &report)[0].utterances, [Utterance::new("a", &path, 2.0)]);
+}
+
+#[test]
 fn broken_lines_are_findings_and_left_out() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("train.jsonl");

@@ -3,15 +3,18 @@
 //! | Module | What |
 //! |---|---|
 //! | [`greedy`] | the best path of CTC, with frames and confidences |
+//! | [`beam_search`] | the best sequences of an attention decoder, with CTC prefix scores |
 //! | [`words()`] | tokens to words with times |
 //! | [`write`](mod@write) | plain text, JSON, CTM and SRT |
 //! | [`Chunker`] | hours of audio in bounded memory, cut where nobody speaks |
 
+mod attention;
 mod ctc;
 mod long_form;
 mod words;
 pub mod write;
 
+pub use attention::{BeamConfig, Hypothesis, beam_search};
 pub use ctc::{TimedToken, greedy};
 pub use long_form::{Chunk, Chunker};
 pub use words::{Word, words};

@@ -11,6 +11,7 @@
 
 mod context;
 mod conv;
+mod decoder;
 mod ema;
 mod encoder;
 mod heads;
@@ -27,6 +28,7 @@ pub mod weights;
 
 pub use context::Context;
 pub use conv::{Conv1d, Conv1dConfig, ConvModule, ConvModuleConfig};
+pub use decoder::{AttentionDecoder, DecoderConfig, smoothed_cross_entropy};
 pub use ema::ema_update;
 pub use encoder::{ConvTransformerEncoder, EncoderConfig, StageConfig};
 pub use heads::{CharacterHead, CtcHead, CtcHeadConfig, SubwordHead};

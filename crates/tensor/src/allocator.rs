@@ -17,13 +17,18 @@ pub use mimalloc::MiMalloc as Allocator;
 /// `mi_option_purge_delay`, the same number in every release of mimalloc 2 and 3.
 const PURGE_DELAY: libmimalloc_sys::mi_option_t = 15;
 
-/// Keeps freed pages for later allocations; `MIMALLOC_PURGE_DELAY`, where it is set, decides instead.
+/// How long a freed page waits for its next use, in milliseconds: longer than a training step, so that
+/// no step pays for the pages of the one before, and short enough that the pages of a batch shape that is
+/// not used again go back. Kept for ever, they make a run of many shapes five times as large.
+const DELAY_MS: std::ffi::c_long = 500;
+
+/// Keeps freed pages for a while; `MIMALLOC_PURGE_DELAY`, where it is set, decides instead.
 pub fn keep_pages() {
     if std::env::var_os("MIMALLOC_PURGE_DELAY").is_none() {
         #[allow(unsafe_code)]
         // SAFETY: sets one entry of the allocator's table of options, by an index within it.
         unsafe {
-            libmimalloc_sys::mi_option_set(PURGE_DELAY, -1);
+            libmimalloc_sys::mi_option_set(PURGE_DELAY, DELAY_MS);
         }
     }
 }

@@ -1,0 +1,311 @@
+//! Beam search for attention decoders, with the CTC scores of the same frames.
+
+use std::cmp::Ordering;
+
+/// How to search.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BeamConfig {
+    /// Hypotheses kept at every length. Default: 8.
+    pub beam: usize,
+    /// Weight λ of the CTC prefix score; `1 − λ` weighs the decoder. Default: 0.3.
+    pub ctc_weight: f64,
+    /// Added per token: attention decoders like short outputs. Default: 0.
+    pub length_bonus: f64,
+    /// Longest output. Default: 200.
+    pub max_tokens: usize,
+}
+
+impl Default for BeamConfig {
+    fn default() -> Self {
+        Self { beam: 8, ctc_weight: 0.3, length_bonus: 0.0, max_tokens: 200 }
+    }
+}
+
+/// A token sequence and its score.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Hypothesis {
+    /// Tokens, without begin and end.
+    pub tokens: Vec<u32>,
+    /// Weighted log-probability with the length bonus.
+    pub score: f64,
+}
+
+#[derive(Clone)]
+struct Partial {
+    tokens: Vec<u32>,
+    decoder: f64,
+    ctc: Option<Prefix>,
+    score: f64,
+}
+
+/// Searches for the best sequences, best first.
+///
+/// `ctc` are log-probabilities `[T, classes]` of the frames (empty: no CTC score); `next` gets the
+/// sequences so far and gives log-probabilities `[classes]` of the next token of each. `blank` ends a
+/// sequence. The search ends when no unfinished sequence can overtake the best finished one (its score
+/// only falls, but for the bonus), or at the longest output; equal scores go to the smaller tokens.
+///
+/// # Errors
+/// Those of `next`.
+pub fn beam_search<E>(
+    config: &BeamConfig,
+    classes: usize,
+    blank: u32,
+    ctc: &[f32],
+    mut next: impl FnMut(&[Vec<u32>]) -> Result<Vec<Vec<f32>>, E>,
+) -> Result<Vec<Hypothesis>, E> {
+    let beam = config.beam.max(1);
+    let prefixes = (config.ctc_weight > 0.0 && !ctc.is_empty()).then(|| Prefixes { ctc, classes, blank });
+    let lambda = if prefixes.is_some() { config.ctc_weight } else { 0.0 };
+    let start = prefixes.as_ref().map(Prefixes::start);
+    let mut open = vec![Partial { tokens: Vec::new(), decoder: 0.0, ctc: start, score: 0.0 }];
+    let mut done: Vec<Hypothesis> = Vec::new();
+    for _ in 0..=config.max_tokens {
+        let sequences: Vec<Vec<u32>> = open.iter().map(|partial| partial.tokens.clone()).collect();
+        let scores = next(&sequences)?;
+        let mut grown: Vec<Partial> = Vec::new();
+        for (partial, row) in open.iter().zip(&scores) {
+            let ended = partial.decoder + f64::from(row[blank as usize]);
+            let aligned = partial.ctc.as_ref().map_or(0.0, Prefix::whole);
+            let bonus = config.length_bonus * partial.tokens.len() as f64;
+            let score = (1.0 - lambda) * ended + weighted(lambda, aligned) + bonus;
+            if score > f64::NEG_INFINITY {
+                done.push(Hypothesis { tokens: partial.tokens.clone(), score });
+            }
+            // The CTC prefix score is dear: only the decoder's best candidates get one.
+            for token in best_tokens(row, blank, 2 * beam) {
+                let decoder = partial.decoder + f64::from(row[token as usize]);
+                let ctc = match (&prefixes, &partial.ctc) {
+                    (Some(prefixes), Some(prefix)) => Some(prefixes.extend(prefix, &partial.tokens, token)),
+                    _ => None,
+                };
+                let aligned = ctc.as_ref().map_or(0.0, |prefix| prefix.score);
+                let mut tokens = partial.tokens.clone();
+                tokens.push(token);
+                let bonus = config.length_bonus * tokens.len() as f64;
+                let score = (1.0 - lambda) * decoder + weighted(lambda, aligned) + bonus;
+                if score > f64::NEG_INFINITY {
+                    grown.push(Partial { tokens, decoder, ctc, score });
+                }
+            }
+        }
+        let order = |a: f64, at: &[u32], b: f64, bt: &[u32]| -> Ordering {
+            b.total_cmp(&a).then_with(|| at.cmp(bt))
+        };
+        grown.sort_by(|a, b| order(a.score, &a.tokens, b.score, &b.tokens));
+        grown.truncate(beam);
+        done.sort_by(|a, b| order(a.score, &a.tokens, b.score, &b.tokens));
+        done.truncate(beam);
+        open = grown;
+        let best_open = open.first().map_or(f64::NEG_INFINITY, |partial| partial.score);
+        let left = (config.max_tokens.saturating_sub(open.first().map_or(0, |p| p.tokens.len()))) as f64;
+        let reach = best_open + config.length_bonus.max(0.0) * left;
+        if open.is_empty() || done.first().is_some_and(|best| best.score >= reach) {
+            break;
+        }
+    }
+    if done.is_empty() {
+        done.extend(open.into_iter().map(|Partial { tokens, score, .. }| Hypothesis { tokens, score }));
+    }
+    Ok(done)
+}
+
+/// `λ·x`, and 0 for λ = 0 even where x is −∞.
+fn weighted(lambda: f64, x: f64) -> f64 {
+    if lambda == 0.0 { 0.0 } else { lambda * x }
+}
+
+fn best_tokens(row: &[f32], blank: u32, count: usize) -> Vec<u32> {
+    let mut tokens: Vec<u32> =
+        (0..row.len() as u32).filter(|&t| t != blank && !row[t as usize].is_nan()).collect();
+    tokens.sort_by(|&a, &b| row[b as usize].total_cmp(&row[a as usize]).then(a.cmp(&b)));
+    tokens.truncate(count);
+    tokens
+}
+
+/// Forward variables of a prefix: log-probability that it was read from the first t frames, ending in
+/// its last token or in a blank.
+#[derive(Clone)]
+struct Prefix {
+    token: Vec<f64>,
+    blank: Vec<f64>,
+    /// `ln P(prefix, …)`: the probability of all outputs that begin with it.
+    score: f64,
+}
+
+impl Prefix {
+    /// `ln P(prefix)` as the whole output.
+    fn whole(&self) -> f64 {
+        match (self.token.last(), self.blank.last()) {
+            (Some(&token), Some(&blank)) => log_add(token, blank),
+            _ => 0.0,
+        }
+    }
+}
+
+/// CTC prefix scores (Watanabe et al. 2017, "Hybrid CTC/Attention", algorithm 2).
+struct Prefixes<'a> {
+    ctc: &'a [f32],
+    classes: usize,
+    blank: u32,
+}
+
+impl Prefixes<'_> {
+    fn row(&self, t: usize, class: u32) -> f64 {
+        f64::from(self.ctc[t * self.classes + class as usize])
+    }
+
+    fn frames(&self) -> usize {
+        self.ctc.len() / self.classes
+    }
+
+    fn start(&self) -> Prefix {
+        let mut sum = 0.0;
+        let blank = (0..self.frames())
+            .map(|t| {
+                sum += self.row(t, self.blank);
+                sum
+            })
+            .collect();
+        Prefix { token: vec![f64::NEG_INFINITY; self.frames()], blank, score: 0.0 }
+    }
+
+    fn extend(&self, prefix: &Prefix, tokens: &[u32], token: u32) -> Prefix {
+        let frames = self.frames();
+        let mut ends = Prefix {
+            token: vec![f64::NEG_INFINITY; frames],
+            blank: vec![f64::NEG_INFINITY; frames],
+            score: f64::NEG_INFINITY,
+        };
+        let repeated = tokens.last() == Some(&token);
+        for t in 0..frames {
+            // What the prefix had reached before frame t, from where the token can begin.
+            let before = match t.checked_sub(1) {
+                Some(t) if repeated => prefix.blank[t],
+                Some(t) => log_add(prefix.blank[t], prefix.token[t]),
+                None if tokens.is_empty() => 0.0,
+                None => f64::NEG_INFINITY,
+            };
+            let (stay, rest) = match t.checked_sub(1) {
+                Some(t) => (ends.token[t], log_add(ends.blank[t], ends.token[t])),
+                None => (f64::NEG_INFINITY, f64::NEG_INFINITY),
+            };
+            ends.token[t] = log_add(stay, before) + self.row(t, token);
+            ends.blank[t] = rest + self.row(t, self.blank);
+            ends.score = log_add(ends.score, before + self.row(t, token));
+        }
+        ends
+    }
+}
+
+fn log_add(a: f64, b: f64) -> f64 {
+    let (high, low) = if a > b { (a, b) } else { (b, a) };
+    if high == f64::NEG_INFINITY { high } else { high + (low - high).exp().ln_1p() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::convert::Infallible;
+
+    const CLASSES: usize = 3;
+    const BLANK: u32 = 2;
+
+    fn frames(seed: u64, count: usize) -> Vec<f32> {
+        let mut state = seed;
+        let mut rows = Vec::new();
+        for _ in 0..count {
+            let mut row: Vec<f64> = (0..CLASSES)
+                .map(|_| {
+                    state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+                    (state >> 40) as f64 / (1u64 << 24) as f64 + 0.05
+                })
+                .collect();
+            let sum: f64 = row.iter().sum();
+            row.iter_mut().for_each(|x| *x = (*x / sum).ln());
+            rows.extend(row.iter().map(|&x| x as f32));
+        }
+        rows
+    }
+
+    /// Probabilities of all outputs, by running through all paths.
+    fn outputs(ctc: &[f32]) -> std::collections::BTreeMap<Vec<u32>, f64> {
+        let count = ctc.len() / CLASSES;
+        let mut all = std::collections::BTreeMap::new();
+        for path in 0..CLASSES.pow(count as u32) {
+            let classes: Vec<u32> = (0..count).map(|t| (path / CLASSES.pow(t as u32) % CLASSES) as u32).collect();
+            let score: f64 =
+                classes.iter().enumerate().map(|(t, &c)| f64::from(ctc[t * CLASSES + c as usize])).sum();
+            let mut output = classes.clone();
+            output.dedup();
+            output.retain(|&c| c != BLANK);
+            *all.entry(output).or_insert(0.0) += score.exp();
+        }
+        all
+    }
+
+    #[test]
+    fn prefix_scores_are_sums_over_all_paths() {
+        let ctc = frames(7, 6);
+        let all = outputs(&ctc);
+        let prefixes = Prefixes { ctc: &ctc, classes: CLASSES, blank: BLANK };
+        for output in [vec![0], vec![1, 1], vec![0, 1, 0], vec![1, 1, 0]] {
+            let (mut prefix, mut tokens) = (prefixes.start(), Vec::new());
+            for &token in &output {
+                prefix = prefixes.extend(&prefix, &tokens, token);
+                tokens.push(token);
+            }
+            let begins: f64 = all.iter().filter(|(o, _)| o.starts_with(&output)).map(|(_, p)| p).sum();
+            assert!((prefix.score.exp() - begins).abs() < 1e-6, "{output:?}");
+            assert!((prefix.whole().exp() - all[&output]).abs() < 1e-6, "{output:?}");
+        }
+        assert!((prefixes.start().whole().exp() - all[&vec![]]).abs() < 1e-6);
+    }
+
+    /// With CTC alone and a wide beam, the search finds the most probable output of all.
+    #[test]
+    fn a_wide_beam_finds_the_best_output() {
+        for seed in 0..20 {
+            let ctc = frames(seed, 5);
+            let best = outputs(&ctc).into_iter().max_by(|a, b| a.1.total_cmp(&b.1)).unwrap();
+            let config = BeamConfig { beam: 50, ctc_weight: 1.0, length_bonus: 0.0, max_tokens: 5 };
+            let even = |sequences: &[Vec<u32>]| -> Result<Vec<Vec<f32>>, Infallible> {
+                Ok(sequences.iter().map(|_| vec![0.0; CLASSES]).collect())
+            };
+            let Ok(found) = beam_search(&config, CLASSES, BLANK, &ctc, even);
+            assert_eq!(found[0].tokens, best.0, "seed {seed}");
+            assert!((found[0].score - best.1.ln()).abs() < 1e-5);
+        }
+    }
+
+    /// A decoder that says 0 1 0 and ends; the bonus decides about a longer one that is less probable.
+    #[test]
+    fn length_is_rewarded_as_asked() {
+        let script = |sequences: &[Vec<u32>]| -> Result<Vec<Vec<f32>>, Infallible> {
+            let row = |tokens: &Vec<u32>| match tokens.as_slice() {
+                [] => vec![-0.1, -9.0, -9.0],
+                [0] => vec![-9.0, -1.5, -0.3],
+                [0, 1] => vec![-9.0, -9.0, -0.1],
+                _ => vec![-9.0, -9.0, -0.1],
+            };
+            Ok(sequences.iter().map(row).collect())
+        };
+        let search = |bonus: f64| {
+            let config = BeamConfig { beam: 4, ctc_weight: 0.3, length_bonus: bonus, max_tokens: 6 };
+            let Ok(found) = beam_search(&config, CLASSES, BLANK, &[], script);
+            found[0].tokens.clone()
+        };
+        assert_eq!(search(0.0), [0]);
+        assert_eq!(search(2.0), [0, 1]);
+    }
+
+    #[test]
+    fn no_output_is_longer_than_allowed() {
+        let never = |sequences: &[Vec<u32>]| -> Result<Vec<Vec<f32>>, Infallible> {
+            Ok(sequences.iter().map(|_| vec![-0.1, -3.0, f32::NEG_INFINITY]).collect())
+        };
+        let config = BeamConfig { max_tokens: 7, ..BeamConfig::default() };
+        let Ok(found) = beam_search(&config, CLASSES, BLANK, &[], never);
+        assert!(found[0].tokens.len() <= 8 && !found.is_empty());
+    }
+}

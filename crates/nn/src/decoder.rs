@@ -1,0 +1,269 @@
+//! An attention decoder: tokens from encoder frames, one after the other.
+
+use crate::encoder::{MAX_WIDTH, validate_probability};
+use crate::{Context, Init, Initializer, LayerNorm, Linear};
+use auricle_tensor::ops::{self, AttentionOptions, Dropout};
+use burn::module::{Module, Param};
+use burn::tensor::{Int, Tensor, TensorData};
+use serde::{Deserialize, Serialize};
+
+/// Sizes of an [`AttentionDecoder`]; its width is the encoder's.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DecoderConfig {
+    /// Layers.
+    pub layers: usize,
+    /// Attention heads.
+    pub heads: usize,
+    /// Width of the feed-forward layers.
+    pub feed_forward: usize,
+    /// Dropout everywhere. Default: 0.1.
+    #[serde(default = "tenth")]
+    pub dropout: f64,
+}
+
+fn tenth() -> f64 {
+    0.1
+}
+
+impl DecoderConfig {
+    /// What is wrong for an encoder of a width, in words, or `Ok`.
+    ///
+    /// # Errors
+    /// The reason.
+    pub fn validate(&self, width: usize) -> Result<(), String> {
+        if !(1..=64).contains(&self.layers) || !(1..=MAX_WIDTH).contains(&self.feed_forward) {
+            return Err(format!(
+                "decoder: layers outside 1..=64, or feed_forward outside 1..={MAX_WIDTH}"
+            ));
+        }
+        if self.heads == 0 || !width.is_multiple_of(self.heads) {
+            return Err(format!("decoder: the width {width} is not divisible by {} heads", self.heads));
+        }
+        validate_probability("decoder.dropout", self.dropout)
+    }
+}
+
+/// Masked self-attention, attention to the encoder, feed-forward: each on a normalised residual branch.
+#[derive(Module, Debug)]
+pub struct DecoderLayer {
+    /// Attention to the tokens before.
+    pub tokens: Attention,
+    /// Attention to the encoder's frames.
+    pub frames: Attention,
+    /// LN before the feed-forward layer.
+    pub feed_forward_norm: LayerNorm,
+    /// First feed-forward map.
+    pub expand: Linear,
+    /// Second feed-forward map.
+    pub contract: Linear,
+    /// Dropout.
+    pub dropout: f64,
+}
+
+/// LN and the four maps of an attention branch.
+#[derive(Module, Debug)]
+pub struct Attention {
+    /// LN of the queries' input.
+    pub norm: LayerNorm,
+    /// Query map.
+    pub query: Linear,
+    /// Key map.
+    pub key: Linear,
+    /// Value map.
+    pub value: Linear,
+    /// Output map.
+    pub output: Linear,
+}
+
+impl Attention {
+    fn new(width: usize, std: f64, init: &mut Initializer<'_>) -> Self {
+        let norm = LayerNorm::new(width, 1.0, init);
+        let mut map = || Linear::normal(width, width, std, init);
+        Self { norm, query: map(), key: map(), value: map(), output: map() }
+    }
+
+    /// `x + Drop(W_o·MHA(LN(x), memory))`, or self-attention without a memory.
+    fn forward(
+        &self,
+        x: Tensor<3>,
+        memory: Option<&Tensor<3>>,
+        options: AttentionOptions,
+        dropout: f64,
+        context: &mut Context,
+    ) -> Tensor<3> {
+        let y = self.norm.forward(x.clone());
+        let source = memory.cloned().unwrap_or_else(|| y.clone());
+        let weights = context.dropout_seed(dropout).map(|seed| Dropout { p: dropout, seed });
+        let y = ops::attention(
+            self.query.forward(y),
+            self.key.forward(source.clone()),
+            self.value.forward(source),
+            AttentionOptions { dropout: weights, ..options },
+        );
+        x + context.dropout(self.output.forward(y), dropout)
+    }
+}
+
+/// A Transformer decoder over tokens. Positions are biases of the self-attention (ALiBi).
+///
+/// The blank of the CTC vocabulary, which a decoder has no use for, begins and ends a sequence.
+#[derive(Module, Debug)]
+pub struct AttentionDecoder {
+    /// Token embedding, `[V, D]`.
+    pub embedding: Param<Tensor<2>>,
+    /// Layers.
+    pub layers: Vec<DecoderLayer>,
+    /// Final LN.
+    pub norm: LayerNorm,
+    /// To tokens.
+    pub output: Linear,
+    /// Heads.
+    pub heads: usize,
+    /// Dropout of embeddings.
+    pub dropout: f64,
+}
+
+impl AttentionDecoder {
+    /// Initial values.
+    pub fn new(width: usize, classes: usize, config: &DecoderConfig, init: &mut Initializer<'_>) -> Self {
+        let std = Init::default().std(width, config.layers);
+        let layer = |init: &mut Initializer<'_>| DecoderLayer {
+            tokens: Attention::new(width, std, init),
+            frames: Attention::new(width, std, init),
+            feed_forward_norm: LayerNorm::new(width, 1.0, init),
+            expand: Linear::normal(width, config.feed_forward, std, init),
+            contract: Linear::normal(config.feed_forward, width, std, init),
+            dropout: config.dropout,
+        };
+        Self {
+            embedding: init.normal([classes, width], 1.0),
+            layers: (0..config.layers).map(|_| layer(init)).collect(),
+            norm: LayerNorm::new(width, 1.0, init),
+            output: Linear::uniform(width, classes, init),
+            heads: config.heads,
+            dropout: config.dropout,
+        }
+    }
+
+    /// Logits of the token after each of `tokens`, which are padded to the longest row.
+    ///
+    /// # Shapes
+    /// token ids per row, encoder output `[B, T', D]` and its valid lengths → `[B, U, V]`
+    pub fn forward(
+        &self,
+        tokens: &[Vec<u32>],
+        memory: &Tensor<3>,
+        lengths: &[usize],
+        context: &mut Context,
+    ) -> Tensor<3> {
+        let longest = tokens.iter().map(Vec::len).max().unwrap_or(0).max(1);
+        let padded =
+            |row: &Vec<u32>| (0..longest).map(|i| row.get(i).map_or(0, |&t| t as i32)).collect::<Vec<_>>();
+        let ids: Vec<i32> = tokens.iter().flat_map(padded).collect();
+        let device = self.embedding.val().device();
+        let ids: Tensor<1, Int> = Tensor::from_data(TensorData::new(ids, [tokens.len() * longest]), &device);
+        let rows = self.embedding.val().select(0, ids);
+        let [_, width] = rows.dims();
+        let x = rows.reshape([tokens.len(), longest, width]);
+        let mut x = context.dropout(x, self.dropout);
+        let own = AttentionOptions {
+            heads: self.heads,
+            key_lengths: Some(tokens.iter().map(Vec::len).collect()),
+            causal: true,
+            alibi: true,
+            ..AttentionOptions::default()
+        };
+        let cross = AttentionOptions {
+            heads: self.heads,
+            key_lengths: Some(lengths.to_vec()),
+            ..AttentionOptions::default()
+        };
+        for layer in &self.layers {
+            x = layer.tokens.forward(x, None, own.clone(), layer.dropout, context);
+            x = layer.frames.forward(x, Some(memory), cross.clone(), layer.dropout, context);
+            let y = ops::gelu(layer.expand.forward(layer.feed_forward_norm.forward(x.clone())));
+            let y = layer.contract.forward(context.dropout(y, layer.dropout));
+            x = x + context.dropout(y, layer.dropout);
+        }
+        self.output.forward(self.norm.forward(x))
+    }
+}
+
+/// Mean over all tokens of the cross-entropy with smoothed labels: `1 − ε` on the token, `ε/V` on every token.
+///
+/// # Shapes
+/// logits `[B, U, V]`, token ids per row (no more than U)
+pub fn smoothed_cross_entropy(logits: Tensor<3>, targets: &[Vec<u32>], smoothing: f64) -> Tensor<1> {
+    let [batch, longest, classes] = logits.dims();
+    let uniform = (smoothing / classes as f64) as f32;
+    let mut wanted = vec![0f32; batch * longest * classes];
+    let mut count = 0usize;
+    for (row, tokens) in targets.iter().enumerate() {
+        for (u, &token) in tokens.iter().take(longest).enumerate() {
+            let at = (row * longest + u) * classes;
+            wanted[at..at + classes].fill(uniform);
+            wanted[at + token as usize] += 1.0 - smoothing as f32;
+            count += 1;
+        }
+    }
+    let wanted = Tensor::<3>::from_data(TensorData::new(wanted, [batch, longest, classes]), &logits.device());
+    (ops::log_softmax(logits, 2) * wanted).sum() / -(count.max(1) as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use auricle_rng::{Key, Purpose};
+    use burn::tensor::Device;
+
+    fn decoder() -> AttentionDecoder {
+        let config = DecoderConfig { layers: 2, heads: 2, feed_forward: 16, dropout: 0.1 };
+        let mut stream = Key::new(1).stream(Purpose::Test);
+        AttentionDecoder::new(8, 5, &config, &mut Initializer::new(&mut stream, &Device::flex()))
+    }
+
+    fn memory(rows: usize, frames: usize, fill_beyond: &[usize]) -> Tensor<3> {
+        let mut stream = Key::new(2).stream(Purpose::Test);
+        let mut values: Vec<f32> = (0..rows * frames * 8).map(|_| stream.normal() as f32).collect();
+        for (row, &valid) in fill_beyond.iter().enumerate() {
+            values[(row * frames + valid) * 8..(row + 1) * frames * 8].fill(1e6);
+        }
+        Tensor::from_data(TensorData::new(values, [rows, frames, 8]), &Device::flex())
+    }
+
+    fn values(x: Tensor<3>) -> Vec<f32> {
+        x.into_data().try_to_vec().unwrap()
+    }
+
+    /// What comes later, in other rows or in the padding has no influence.
+    #[test]
+    fn a_token_depends_on_what_was_before_it_only() {
+        let decoder = decoder();
+        let both = memory(2, 7, &[7, 4]);
+        let batch =
+            values(decoder.forward(&[vec![0, 1, 2, 3], vec![0, 4]], &both, &[7, 4], &mut Context::eval()));
+        let first = both.clone().slice([0..1, 0..7, 0..8]);
+        let second = both.slice([1..2, 0..4, 0..8]);
+        let short = values(decoder.forward(&[vec![0, 1]], &first, &[7], &mut Context::eval()));
+        let single = values(decoder.forward(&[vec![0, 4]], &second, &[4], &mut Context::eval()));
+        let close = |a: &[f32], b: &[f32]| a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-5);
+        assert!(close(&batch[..10], &short));
+        assert!(close(&batch[20..30], &single));
+    }
+
+    #[test]
+    fn smoothing_by_hand() {
+        // Two tokens of two classes; the second row is shorter.
+        let logits = Tensor::<3>::from_data(
+            TensorData::new(vec![0.0f32, 0.0, 3f32.ln(), 0.0, 0.0, 1.0, 9.0, 9.0], [2, 2, 2]),
+            &Device::flex(),
+        );
+        let loss: f32 = smoothed_cross_entropy(logits, &[vec![1, 0], vec![1]], 0.2).into_scalar();
+        let half = 0.5f32.ln();
+        let second = 0.9 * 0.75f32.ln() + 0.1 * 0.25f32.ln();
+        let e = 1f32.exp();
+        let third = 0.9 * (e / (1.0 + e)).ln() + 0.1 * (1.0 / (1.0 + e)).ln();
+        assert!((loss + (half + second + third) / 3.0).abs() < 1e-6, "{loss}");
+    }
+}
