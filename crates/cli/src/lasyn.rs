@@ -8,11 +8,12 @@ use auricle_audio::MelFrontEnd;
 use auricle_data::Utterance;
 use auricle_lasyn::align::{Paired, train};
 use auricle_lasyn::{
-    Bank, BankInfo, FixedProjection, LasynConfig, Sentence, SplitRecogniser, Synthesizer, TextPool, units,
+    Bank, BankInfo, FixedProjection, LasynConfig, Sentence, SplitRecogniser, SynthesisConfig, Synthesizer,
+    TextPool, TrainedSynthesizer, units,
 };
 use auricle_nn::Context;
 use auricle_nn::weights::Metadata;
-use auricle_text::{Pronouncer, normalise};
+use auricle_text::{Pronouncer, Tokenizer, normalise};
 use burn::tensor::{Device, Tensor, TensorData};
 use indicatif::ProgressBar;
 use std::collections::HashMap;
@@ -73,11 +74,47 @@ fn fit(args: &Fit) -> Result<ExitCode> {
     let base = SplitRecogniser::from_weights(tensors, &metadata, args.split, &device)?;
     let pronouncer = pronouncer(&args.lexicon)?;
     let utterances = manifests(&args.inputs)?;
-    let (paired, left_out) = paired(&base, &utterances, &pronouncer, &device)?;
+    let options = BankOptions { exemplar_secs: args.exemplar_secs, rounds: args.rounds };
+    let bank = make_bank(&base, &utterances, &pronouncer, options, &device)?;
+    let out = match &args.out {
+        Some(out) => out.clone(),
+        None => find_model(&args.model)?.with_file_name(BANK),
+    };
+    auricle_train::files::atomic_write(&out, &bank.to_bytes(&Metadata::new())?)
+        .with_context(|| out.display().to_string())?;
+    println!(
+        "{}: {} utterances, {:.1} min; {} examples of phones, a pause after {:.0} % of the words; {} utterances left out",
+        out.display(),
+        bank.info.utterances,
+        bank.info.secs / 60.0,
+        bank.exemplars.len(),
+        100.0 * bank.info.pause,
+        utterances.len() - bank.info.utterances
+    );
+    Ok(ExitCode::SUCCESS)
+}
+
+/// How a bank is made.
+pub struct BankOptions {
+    /// Seconds of speech that are kept as examples.
+    pub exemplar_secs: f64,
+    /// Rounds of alignment.
+    pub rounds: usize,
+}
+
+/// A bank of a recogniser's latents, of transcribed speech.
+pub fn make_bank(
+    base: &SplitRecogniser,
+    utterances: &[Utterance],
+    pronouncer: &Pronouncer,
+    options: BankOptions,
+    device: &Device,
+) -> Result<Bank> {
+    let paired = paired(base, utterances, pronouncer, device)?;
     if paired.is_empty() {
         bail!("no utterance has a transcript that can be pronounced");
     }
-    let (gaussians, paths) = train(base.width(), &paired, args.rounds);
+    let (gaussians, paths) = train(base.width(), &paired, options.rounds);
     let info = BankInfo {
         split: base.split,
         width: base.width(),
@@ -87,31 +124,16 @@ fn fit(args: &Fit) -> Result<ExitCode> {
         utterances: 0,
         secs: 0.0,
     };
-    let bank = Bank::new(info, gaussians, &paired, &paths, args.exemplar_secs);
-    let out = match &args.out {
-        Some(out) => out.clone(),
-        None => find_model(&args.model)?.with_file_name(BANK),
-    };
-    auricle_train::files::atomic_write(&out, &bank.to_bytes(&Metadata::new())?)
-        .with_context(|| out.display().to_string())?;
-    println!(
-        "{}: {} utterances, {:.1} min; {} examples of phones, a pause after {:.0} % of the words; {left_out} utterances left out",
-        out.display(),
-        bank.info.utterances,
-        bank.info.secs / 60.0,
-        bank.exemplars.len(),
-        100.0 * bank.info.pause
-    );
-    Ok(ExitCode::SUCCESS)
+    Ok(Bank::new(info, gaussians, &paired, &paths, options.exemplar_secs))
 }
 
-/// Latents and phones of utterances, and how many of them have none.
+/// Latents and phones of utterances; some have none.
 fn paired(
     base: &SplitRecogniser,
     utterances: &[Utterance],
     pronouncer: &Pronouncer,
     device: &Device,
-) -> Result<(Vec<Paired>, usize)> {
+) -> Result<Vec<Paired>> {
     let front_end = MelFrontEnd::new(base.config.front_end.clone())?;
     let bins = base.config.encoder.bins;
     let mut speakers: HashMap<String, u32> = HashMap::new();
@@ -148,8 +170,7 @@ fn paired(
         paired.push(Paired { id: utterance.id.clone(), speaker, latents, words });
     }
     bar.finish_and_clear();
-    let left_out = utterances.len() - paired.len();
-    Ok((paired, left_out))
+    Ok(paired)
 }
 
 /// What a LaSyn recipe trains with.
@@ -174,12 +195,40 @@ pub fn prepare(config: &LasynConfig, mut train: Vec<Utterance>, device: &Device)
     let base = SplitRecogniser::from_weights(tensors, &metadata, Some(split), device)?;
     check_bank(&bank, &base, path)?;
     let args = LexiconArgs { lexicon: config.lexicon.clone(), g2p: config.g2p.clone() };
-    let sentences = sentences(&config.text, &pronouncer(&args)?)?;
-    let synthesizer: Arc<dyn Synthesizer> = Arc::new(FixedProjection::new(bank, config.projection));
+    let sentences = sentences(&config.text, &pronouncer(&args)?, &base.tokenizer)?;
+    let synthesizer: Arc<dyn Synthesizer> = match &config.synthesizer {
+        Some(name) => {
+            let (tensors, metadata) = load_model(name).context("model.synthesizer")?;
+            let plain = device.clone().without_autodiff();
+            Arc::new(TrainedSynthesizer::from_weights(tensors, &metadata, bank, &plain)?)
+        }
+        None => Arc::new(FixedProjection::new(bank, config.projection)),
+    };
     let real_secs = train.iter().map(|u| u.duration_secs).sum();
     let pool = TextPool::new(sentences, synthesizer.as_ref(), config.pseudo_share, real_secs)?;
     train.extend(pool.utterances());
     Ok(Latents { base, synthesizer: Some((synthesizer, pool)), train })
+}
+
+/// The words of utterances as phones, by utterance id.
+type Words = HashMap<String, Vec<Vec<u32>>>;
+
+/// Reads what a recipe of a synthesizer names.
+pub fn prepare_synthesis(
+    config: &SynthesisConfig,
+    sets: &[&[Utterance]],
+    device: &Device,
+) -> Result<(SplitRecogniser, Bank, Words)> {
+    let bank = read_bank(&config.bank)?;
+    let (tensors, metadata) = load_model(&config.base).context("model.base")?;
+    let base = SplitRecogniser::from_weights(tensors, &metadata, Some(bank.info.split), device)?;
+    check_bank(&bank, &base, &config.bank)?;
+    let pronouncer = pronouncer(&LexiconArgs { lexicon: config.lexicon.clone(), g2p: config.g2p.clone() })?;
+    let words_of = |utterance: &Utterance| {
+        let words = units::words(&pronouncer, utterance.text.as_deref()?).ok()?;
+        Some((utterance.id.clone(), words))
+    };
+    Ok((base, bank, sets.iter().flat_map(|set| set.iter()).filter_map(words_of).collect()))
 }
 
 /// A bank from a file.
@@ -189,7 +238,7 @@ pub fn read_bank(path: &Path) -> Result<Bank> {
 }
 
 /// A bank belongs to the lower part it was made with.
-fn check_bank(bank: &Bank, base: &SplitRecogniser, path: &Path) -> Result<()> {
+pub fn check_bank(bank: &Bank, base: &SplitRecogniser, path: &Path) -> Result<()> {
     if bank.info.split != base.split || bank.info.width != base.width() || bank.info.base != base.lower_hash() {
         bail!(
             "{}: these latents are of another model or another cut; make a bank for this one with `auricle lasyn fit`",
@@ -199,8 +248,9 @@ fn check_bank(bank: &Bank, base: &SplitRecogniser, path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Sentences of text files (one per line) and manifests; those that can't be pronounced are counted and left out.
-pub fn sentences(paths: &[PathBuf], pronouncer: &Pronouncer) -> Result<Vec<Sentence>> {
+/// Sentences of text files (one per line) and manifests; those that can't be pronounced or written are counted
+/// and left out.
+pub fn sentences(paths: &[PathBuf], pronouncer: &Pronouncer, tokenizer: &Tokenizer) -> Result<Vec<Sentence>> {
     let mut sentences = Vec::new();
     let mut failures = 0usize;
     for path in paths {
@@ -213,14 +263,16 @@ pub fn sentences(paths: &[PathBuf], pronouncer: &Pronouncer) -> Result<Vec<Sente
             } else {
                 line.to_string()
             };
-            match units::words(pronouncer, &spoken) {
-                Ok(words) => sentences.push(Sentence { target: normalise(&spoken), words }),
-                Err(_) => failures += 1,
+            match units::spoken(pronouncer, &spoken) {
+                Ok((said, words)) if tokenizer.encode(&normalise(&said)).is_ok() => {
+                    sentences.push(Sentence { target: normalise(&said), words });
+                }
+                _ => failures += 1,
             }
         }
     }
     if failures > 0 {
-        eprintln!("warning: {failures} lines of text have no words that can be pronounced; they are left out");
+        eprintln!("warning: {failures} lines of text have no words, or letters that the recogniser does not write; they are left out");
     }
     Ok(sentences)
 }

@@ -2,6 +2,7 @@
 
 #![allow(rustdoc::invalid_html_tags)] // doc comments are help texts here: `<corpus>` stands for a name
 
+mod adapt;
 mod data;
 mod decode;
 mod device;
@@ -20,6 +21,7 @@ mod quickstart;
 mod replay;
 mod report;
 mod smoke;
+mod synth;
 mod tasks;
 mod tokenizer;
 mod train;
@@ -58,6 +60,10 @@ enum Command {
     /// Check and convert data.
     #[command(subcommand)]
     Data(data::Command),
+    /// Adapt a recogniser to a new domain by text alone.
+    Adapt(adapt::Args),
+    /// Make pseudo-acoustic latents of text.
+    Synth(synth::Args),
     /// Latents of text: banks of a recogniser's latents.
     #[command(subcommand)]
     Lasyn(lasyn::Command),
@@ -87,6 +93,8 @@ fn main() -> std::process::ExitCode {
         Command::Decode(args) => decode::run(&args),
         Command::Encode(args) => encode::run(&args),
         Command::Mdd(command) => mdd::run(&command),
+        Command::Adapt(args) => adapt::run(&args),
+        Command::Synth(args) => synth::run(&args),
         Command::Lasyn(command) => lasyn::run(&command),
         Command::Lexicon(command) => lexicon::run(&command),
         Command::Eval(command) => eval::run(&command),

@@ -1,7 +1,13 @@
 //! `auricle train --smoke`: does a recipe work from end to end?
 
+use crate::lasyn::{BANK, BankOptions, make_bank};
+use crate::lexicon::{LexiconArgs, pronouncer};
+use crate::tasks::{load_model, manifests};
 use anyhow::{Context as _, Result};
+use auricle_lasyn::SplitRecogniser;
+use auricle_nn::weights::Metadata;
 use auricle_train::Recipe;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::atomic::AtomicBool;
 use toml::{Table, Value};
@@ -21,7 +27,7 @@ pub fn run(mut recipe: Recipe, quiet: bool) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn smoke(recipe: &mut Recipe, folder: &std::path::Path, quiet: bool) -> Result<()> {
+fn smoke(recipe: &mut Recipe, folder: &Path, quiet: bool) -> Result<()> {
     let corpus = auricle_data::builtin::extract(&folder.join("corpus"))?;
     recipe.data.train = vec![corpus.dev.clone()];
     recipe.data.validation = vec![corpus.test];
@@ -39,8 +45,48 @@ fn smoke(recipe: &mut Recipe, folder: &std::path::Path, quiet: bool) -> Result<(
     recipe.train.checkpoint_every = 2;
     recipe.train.device = "cpu".into();
     shrink(&mut recipe.model);
+    if recipe.task.starts_with("lasyn") {
+        lasyn(recipe, folder, quiet)?;
+    }
     let run = folder.join("run");
     crate::train::train(recipe, &run, false, quiet, &AtomicBool::new(false))?;
+    Ok(())
+}
+
+/// What a recipe of latent synthesis starts from: a recogniser of two steps, its bank, some texts.
+fn lasyn(recipe: &mut Recipe, folder: &Path, quiet: bool) -> Result<()> {
+    let ctc: Table = toml::from_str(include_str!("../../../recipes/quickstart/ctc_from_scratch.toml"))?;
+    let mut ctc: Recipe = auricle_train::recipe::parse(&ctc, "quickstart")?;
+    ctc.data = recipe.data.clone();
+    ctc.batch.batch_secs = recipe.batch.batch_secs;
+    (ctc.train.steps, ctc.train.validate_every, ctc.train.checkpoint_every) = (2, 2, 2);
+    shrink(&mut ctc.model);
+    let base = folder.join("base");
+    crate::train::train(&ctc, &base, false, quiet, &AtomicBool::new(false))?;
+
+    let device = auricle_tensor::device("cpu")?.without_autodiff();
+    let (tensors, metadata) = load_model(&base)?;
+    let split = SplitRecogniser::from_weights(tensors, &metadata, None, &device)?;
+    let utterances = manifests(&recipe.data.train)?;
+    let pronouncer = pronouncer(&LexiconArgs { lexicon: Vec::new(), g2p: None })?;
+    let options = BankOptions { exemplar_secs: 60.0, rounds: 2 };
+    let bank = make_bank(&split, &utterances, &pronouncer, options, &device)?;
+    let path = base.join(BANK);
+    auricle_train::files::atomic_write(&path, &bank.to_bytes(&Metadata::new())?)?;
+    let text = folder.join("text.txt");
+    let lines: String = utterances.iter().filter_map(|u| u.text.clone()).map(|line| line + "\n").collect();
+    std::fs::write(&text, lines)?;
+
+    let model = &mut recipe.model;
+    let name = |path: &Path| Value::from(path.display().to_string());
+    model.insert("base".into(), name(&base));
+    model.insert("bank".into(), name(&path));
+    if recipe.task == "lasyn" {
+        model.insert("text".into(), Value::Array(vec![name(&text)]));
+    }
+    for absent in ["synthesizer", "lexicon", "g2p", "split"] {
+        model.remove(absent);
+    }
     Ok(())
 }
 

@@ -7,7 +7,7 @@ use auricle_audio::MelConfig;
 use auricle_augment::{Libraries, NoiseSource};
 use auricle_cca_mdd::{CcaMddConfig, CcaMddTask, NearWords};
 use auricle_data::Utterance;
-use auricle_lasyn::{LasynConfig, LasynTask};
+use auricle_lasyn::{LasynConfig, LasynTask, SynthesisConfig, SynthesisTask};
 use auricle_nn::params::NamedTensors;
 use auricle_nn::weights::{self, Metadata};
 use auricle_spiral::{SpiralAugment, SpiralConfig, SpiralTask};
@@ -28,6 +28,8 @@ pub enum AnyTrainer {
     CcaMdd(Box<Trainer<CcaMddTask>>),
     /// Speech and text as latents.
     Lasyn(Box<Trainer<LasynTask>>),
+    /// A synthesizer of latents.
+    Synthesis(Box<Trainer<SynthesisTask>>),
 }
 
 /// Calls the same method on whichever trainer it is.
@@ -38,6 +40,7 @@ macro_rules! each {
             AnyTrainer::Ctc($trainer) => $body,
             AnyTrainer::CcaMdd($trainer) => $body,
             AnyTrainer::Lasyn($trainer) => $body,
+            AnyTrainer::Synthesis($trainer) => $body,
         }
     };
 }
@@ -90,7 +93,23 @@ impl AnyTrainer {
                     LasynTask::new(recipe, config, augment, base, synthesizer, libraries, &device)?;
                 Ok(Self::Lasyn(Box::new(Trainer::new(task, recipe.clone(), run, train, validation, log)?)))
             }
-            other => bail!("recipe: unknown task `{other}`; known are `spiral`, `ctc`, `cca_mdd` and `lasyn`"),
+            "lasyn_synthesizer" => {
+                let config: SynthesisConfig = recipe::parse(&recipe.model, "model")?;
+                let augment: AugmentConfig = recipe::parse(&recipe.augment, "augment")?;
+                let (base, bank, words) =
+                    crate::lasyn::prepare_synthesis(&config, &[&train, &validation], &device)?;
+                let task =
+                    SynthesisTask::new(recipe, config, augment, base, bank, words, libraries, &device)?;
+                Ok(Self::Synthesis(Box::new(Trainer::new(
+                    task,
+                    recipe.clone(),
+                    run,
+                    train,
+                    validation,
+                    log,
+                )?)))
+            }
+            other => bail!("recipe: unknown task `{other}`; known are `spiral`, `ctc`, `cca_mdd`, `lasyn` and `lasyn_synthesizer`"),
         }
     }
 

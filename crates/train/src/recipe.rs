@@ -13,7 +13,7 @@ const MAX_DEPTH: usize = 16;
 pub fn load(path: &Path, overrides: &[String]) -> Result<Table, TrainError> {
     let mut table = read(path, &mut Vec::new())?;
     for text in overrides {
-        apply(&mut table, text)?;
+        set(&mut table, text)?;
     }
     Ok(table)
 }
@@ -69,7 +69,11 @@ fn merge(under: &mut Table, over: Table) {
     }
 }
 
-fn apply(table: &mut Table, text: &str) -> Result<(), TrainError> {
+/// Overrides one value: `key.path=value`.
+///
+/// # Errors
+/// No key, a value of another type than the one it replaces.
+pub fn set(table: &mut Table, text: &str) -> Result<(), TrainError> {
     let fail = |why: String| TrainError::Recipe(format!("--set {text}: {why}"));
     let (path, value) = text.split_once('=').ok_or_else(|| fail("write KEY=VALUE".into()))?;
     let value = parse_value(value.trim());

@@ -36,6 +36,22 @@ pub enum Schedule {
 }
 
 impl Schedule {
+    /// The same shape over another number of steps; a schedule without an end stays as it is.
+    pub fn rescale(&mut self, steps: u64) {
+        match self {
+            Self::Constant | Self::InverseSqrt { .. } => {}
+            Self::Cosine { warmup_steps, total_steps } => {
+                *warmup_steps = scaled(*warmup_steps, *total_steps, steps);
+                *total_steps = steps;
+            }
+            Self::ThreePhase { warmup_steps, hold_until, total_steps, .. } => {
+                *warmup_steps = scaled(*warmup_steps, *total_steps, steps);
+                *hold_until = scaled(*hold_until, *total_steps, steps);
+                *total_steps = steps;
+            }
+        }
+    }
+
     /// The learning rate of step `step`.
     pub fn lr_at(&self, step: u64, peak: f64) -> f64 {
         let s = step as f64;
@@ -59,6 +75,11 @@ impl Schedule {
             Self::InverseSqrt { warmup_steps } => (warmup_steps as f64 / s).sqrt(),
         }
     }
+}
+
+/// A step of a schedule over `old` steps, in one over `new`.
+fn scaled(step: u64, old: u64, new: u64) -> u64 {
+    (step as f64 * new as f64 / old.max(1) as f64).round() as u64
 }
 
 #[cfg(test)]

@@ -20,6 +20,9 @@ pub struct LasynConfig {
     /// How latents are made of text. Default: exemplars.
     #[serde(default = "exemplars")]
     pub projection: Projection,
+    /// A trained synthesizer for that bank, of a recipe of task `lasyn_synthesizer`, instead of `projection`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub synthesizer: Option<PathBuf>,
     /// Texts: files with a sentence per line, or text manifests.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub text: Vec<PathBuf>,

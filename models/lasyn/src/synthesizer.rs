@@ -97,6 +97,12 @@ impl FixedProjection {
         units
     }
 
+    /// Units of a sentence with lengths as in real speech.
+    pub(crate) fn timed_units(&self, words: &[Vec<u32>], stream: &mut Stream) -> Vec<(u32, usize)> {
+        let units = self.units(words, stream);
+        units.into_iter().map(|unit| (unit, draw(&self.bank.durations[unit as usize], stream) + 1)).collect()
+    }
+
     fn statistics(&self, units: &[u32], noise: f64, durations: Durations, stream: &mut Stream) -> Vec<f32> {
         let width = self.bank.info.width;
         let mut latents = Vec::new();

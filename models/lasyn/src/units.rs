@@ -18,7 +18,17 @@ pub fn name(unit: u32) -> &'static str {
 /// # Errors
 /// A text that has no words, or is too long.
 pub fn words(pronouncer: &Pronouncer, text: &str) -> Result<Vec<Vec<u32>>, PromptError> {
+    Ok(spoken(pronouncer, text)?.1)
+}
+
+/// A text as it is said, numbers in words, and its words as phones.
+///
+/// # Errors
+/// As [`words`].
+pub fn spoken(pronouncer: &Pronouncer, text: &str) -> Result<(String, Vec<Vec<u32>>), PromptError> {
     let prompt = pronouncer.prompt(text)?;
+    let said: Vec<&str> = prompt.words.iter().map(|word| word.text.as_str()).collect();
     let phones: Vec<u32> = prompt.phones().iter().map(|phone| phone.index() as u32).collect();
-    Ok(prompt.boundaries(&[]).into_iter().map(|word| phones[word].to_vec()).collect())
+    let words = prompt.boundaries(&[]).into_iter().map(|word| phones[word].to_vec()).collect();
+    Ok((said.join(" "), words))
 }

@@ -1,0 +1,42 @@
+//! How well a recogniser reads pseudo-acoustic latents.
+
+use crate::split::upper;
+use crate::{Sentence, SplitRecogniser, Synthesizer};
+use auricle_asr::CtcModel;
+use auricle_decode::greedy;
+use auricle_nn::Context;
+use auricle_rng::{Key, Purpose};
+use auricle_train::TrainError;
+use burn::tensor::{Device, Tensor, TensorData};
+
+/// What a model reads from the latents of sentences, drawn by (`seed`, place in the list).
+///
+/// # Errors
+/// A device that fails.
+pub fn read_sentences(
+    base: &SplitRecogniser,
+    model: &CtcModel,
+    synthesizer: &dyn Synthesizer,
+    sentences: &[Sentence],
+    seed: u64,
+    device: &Device,
+) -> Result<Vec<String>, TrainError> {
+    let width = base.width();
+    let mut read = Vec::with_capacity(sentences.len());
+    for (i, sentence) in sentences.iter().enumerate() {
+        let mut stream = Key::new(seed).step(i as u64).stream(Purpose::Synthesis);
+        let mut latents = synthesizer.synthesize(&sentence.words, &mut stream);
+        let length = latents.len() / width;
+        let frames = length.next_multiple_of(4).max(4);
+        latents.resize(frames * width, 0.0);
+        let z = Tensor::<3>::from_data(TensorData::new(latents, [1, frames, width]), device);
+        let (logits, lengths) = upper(model, base.split, z, &[length], &mut Context::eval());
+        let [_, _, classes] = logits.dims();
+        let values =
+            logits.into_data().try_to_vec::<f32>().map_err(|e| TrainError::Task(format!("{e:?}")))?;
+        let row = values.get(..lengths[0] * classes).unwrap_or(&values);
+        let tokens = greedy(row, classes, base.tokenizer.blank_id());
+        read.push(base.tokenizer.decode(&tokens.iter().map(|t| t.id).collect::<Vec<_>>()));
+    }
+    Ok(read)
+}
