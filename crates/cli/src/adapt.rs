@@ -7,7 +7,7 @@ use crate::tasks::{find_model, load_model, manifests};
 use anyhow::{Context as _, Result, bail};
 use auricle_asr::{Recogniser, TranscribeConfig, transcribe};
 use auricle_lasyn::{
-    FixedProjection, Projection, Sentence, SplitRecogniser, Synthesizer, read_sentences,
+    FixedProjection, Projection, Sentence, SplitRecogniser, Synthesizer, Target, read_sentences,
 };
 use auricle_rng::{Key, Purpose};
 use auricle_text::{Scored, normalise};
@@ -86,7 +86,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let bank = read_bank(&bank_path)?;
     let base = split(&args.model, bank.info.split, &device)?;
     check_bank(&bank, &base, &bank_path)?;
-    let all = sentences(&args.text, &pronouncer(&args.lexicon)?, &base.tokenizer)?;
+    let all = sentences(&args.text, Target::Text, &pronouncer(&args.lexicon)?, &base.tokenizer)?;
     let (train, held) = hold_out(all);
     if train.is_empty() {
         bail!("there is no sentence to learn from in the texts");
@@ -175,7 +175,7 @@ fn readings(
 ) -> Result<Vec<Reading>> {
     let mut readings = Vec::new();
     if !held.is_empty() {
-        let read = read_sentences(model, &model.model, synthesizer, held, 1, device)?;
+        let read = read_sentences(model, synthesizer, held, 1, device)?;
         let sentences = held
             .iter()
             .zip(read)

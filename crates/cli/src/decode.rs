@@ -1,10 +1,11 @@
 //! `auricle decode`.
 
 use crate::tasks::load_model;
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use auricle_asr::{Recogniser, TranscribeConfig, transcribe};
 use auricle_data::{Utterance, read_any};
 use auricle_decode::write::{Format, write};
+use auricle_lasyn::SequenceRecogniser;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::fs::File;
 use std::io::{BufWriter, IsTerminal as _, Write};
@@ -72,6 +73,9 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     }
     let device = auricle_tensor::device(&args.device)?;
     let (tensors, metadata) = load_model(&args.model)?;
+    if metadata.get("kind").is_some_and(|kind| kind == "lasyn") {
+        return sequences(args, format, SequenceRecogniser::from_weights(tensors, &metadata, &device)?);
+    }
     let recogniser = Recogniser::from_weights(tensors, &metadata, &device)
         .with_context(|| format!("model {}", args.model.display()))?;
     let mut out: Box<dyn Write> = match &args.out {
@@ -112,6 +116,28 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             "{count} recordings, {secs:.1} s of audio in {took:.1} s: real-time factor {:.4}",
             took / secs.max(1e-9)
         );
+    }
+    Ok(if failures == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Transcripts of a model with an attention decoder, which knows no times.
+fn sequences(args: &Args, format: Format, model: SequenceRecogniser) -> Result<ExitCode> {
+    if !matches!(format, Format::Json | Format::Text) {
+        bail!("{} has an attention decoder, which knows no times of words: use --json or plain text", args.model.display());
+    }
+    let mut lines: Vec<u8> = Vec::new();
+    let failures = crate::slu::read_all(&model, &args.inputs, args.quiet, |utterance, text| {
+        match format {
+            Format::Json => writeln!(lines, "{}", serde_json::json!({ "id": utterance.id, "text": text }))?,
+            _ => writeln!(lines, "{} {text}", utterance.id)?,
+        }
+        Ok(())
+    })?;
+    match &args.out {
+        Some(path) => {
+            auricle_train::files::atomic_write(path, &lines).with_context(|| path.display().to_string())?;
+        }
+        None => std::io::stdout().write_all(&lines)?,
     }
     Ok(if failures == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -9,7 +9,7 @@ use auricle_data::Utterance;
 use auricle_lasyn::align::{Paired, train};
 use auricle_lasyn::{
     Bank, BankInfo, FixedProjection, LasynConfig, Sentence, SplitRecogniser, SynthesisConfig, Synthesizer,
-    TextPool, TrainedSynthesizer, units,
+    Target, TextPool, TrainedSynthesizer, units,
 };
 use auricle_nn::Context;
 use auricle_nn::weights::Metadata;
@@ -155,13 +155,8 @@ fn paired(
         let mut values = features.data;
         values.resize(frames * bins, 0.0);
         let mel = Tensor::<3>::from_data(TensorData::new(values, [1, frames, bins]), device);
-        let (z, lengths) = auricle_lasyn::lower(
-            &base.model,
-            base.split,
-            mel,
-            &[features.num_frames],
-            &mut Context::eval(),
-        );
+        let (z, lengths) =
+            base.model.lower(base.split, mel, &[features.num_frames], &mut Context::eval());
         let mut latents = z.into_data().try_to_vec::<f32>().map_err(|e| anyhow::anyhow!("{e:?}"))?;
         latents.truncate(lengths[0] * base.width());
         let next = speakers.len() as u32;
@@ -177,6 +172,8 @@ fn paired(
 pub struct Latents {
     /// The recogniser.
     pub base: SplitRecogniser,
+    /// Another vocabulary than the recogniser's.
+    pub tokenizer: Option<Tokenizer>,
     /// What makes latents of texts, and the texts.
     pub synthesizer: Option<(Arc<dyn Synthesizer>, TextPool)>,
     /// Real utterances, and those that stand for texts.
@@ -186,16 +183,18 @@ pub struct Latents {
 /// Reads what a recipe names.
 pub fn prepare(config: &LasynConfig, mut train: Vec<Utterance>, device: &Device) -> Result<Latents> {
     let (tensors, metadata) = load_model(&config.base).context("model.base")?;
+    let tokenizer = config.tokenizer.as_deref().map(Tokenizer::load).transpose()?;
     let Some(path) = &config.bank else {
         let base = SplitRecogniser::from_weights(tensors, &metadata, config.split, device)?;
-        return Ok(Latents { base, synthesizer: None, train });
+        return Ok(Latents { base, tokenizer, synthesizer: None, train });
     };
     let bank = read_bank(path)?;
     let split = config.split.unwrap_or(bank.info.split);
     let base = SplitRecogniser::from_weights(tensors, &metadata, Some(split), device)?;
     check_bank(&bank, &base, path)?;
     let args = LexiconArgs { lexicon: config.lexicon.clone(), g2p: config.g2p.clone() };
-    let sentences = sentences(&config.text, &pronouncer(&args)?, &base.tokenizer)?;
+    let writes = tokenizer.as_ref().unwrap_or(&base.tokenizer);
+    let sentences = sentences(&config.text, config.target, &pronouncer(&args)?, writes)?;
     let synthesizer: Arc<dyn Synthesizer> = match &config.synthesizer {
         Some(name) => {
             let (tensors, metadata) = load_model(name).context("model.synthesizer")?;
@@ -207,7 +206,7 @@ pub fn prepare(config: &LasynConfig, mut train: Vec<Utterance>, device: &Device)
     let real_secs = train.iter().map(|u| u.duration_secs).sum();
     let pool = TextPool::new(sentences, synthesizer.as_ref(), config.pseudo_share, real_secs)?;
     train.extend(pool.utterances());
-    Ok(Latents { base, synthesizer: Some((synthesizer, pool)), train })
+    Ok(Latents { base, tokenizer, synthesizer: Some((synthesizer, pool)), train })
 }
 
 /// The words of utterances as phones, by utterance id.
@@ -248,31 +247,36 @@ pub fn check_bank(bank: &Bank, base: &SplitRecogniser, path: &Path) -> Result<()
     Ok(())
 }
 
-/// Sentences of text files (one per line) and manifests; those that can't be pronounced or written are counted
-/// and left out.
-pub fn sentences(paths: &[PathBuf], pronouncer: &Pronouncer, tokenizer: &Tokenizer) -> Result<Vec<Sentence>> {
+/// Sentences of text files (one per line) and text manifests; those that can't be pronounced or written are
+/// counted and left out.
+pub fn sentences(
+    paths: &[PathBuf],
+    target: Target,
+    pronouncer: &Pronouncer,
+    tokenizer: &Tokenizer,
+) -> Result<Vec<Sentence>> {
     let mut sentences = Vec::new();
     let mut failures = 0usize;
     for path in paths {
-        let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
-        for line in text.lines().filter(|line| !line.trim().is_empty()) {
-            let spoken = if line.trim_start().starts_with('{') {
-                let value: serde_json::Value =
-                    serde_json::from_str(line).with_context(|| path.display().to_string())?;
-                value.get("text").and_then(|text| text.as_str()).unwrap_or_default().to_string()
-            } else {
-                line.to_string()
+        for line in auricle_data::Sentence::read(path)? {
+            let Ok((said, words)) = units::spoken(pronouncer, &line.text) else {
+                failures += 1;
+                continue;
             };
-            match units::spoken(pronouncer, &spoken) {
-                Ok((said, words)) if tokenizer.encode(&normalise(&said)).is_ok() => {
-                    sentences.push(Sentence { target: normalise(&said), words });
-                }
-                _ => failures += 1,
+            let target = match target {
+                Target::Text => Some(normalise(&said)),
+                Target::Meaning => line.meaning,
+            };
+            match target.filter(|target| tokenizer.encode(target).is_ok()) {
+                Some(target) => sentences.push(Sentence { target, words }),
+                None => failures += 1,
             }
         }
     }
     if failures > 0 {
-        eprintln!("warning: {failures} lines of text have no words, or letters that the recogniser does not write; they are left out");
+        eprintln!(
+            "warning: {failures} lines of text cannot be pronounced, or not be written by the recogniser, or have no meaning; they are left out"
+        );
     }
     Ok(sentences)
 }

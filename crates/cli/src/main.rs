@@ -20,6 +20,7 @@ mod prepare;
 mod quickstart;
 mod replay;
 mod report;
+mod slu;
 mod smoke;
 mod synth;
 mod tasks;
@@ -60,6 +61,8 @@ enum Command {
     /// Check and convert data.
     #[command(subcommand)]
     Data(data::Command),
+    /// Understand recordings: intents and slots.
+    Slu(slu::Args),
     /// Adapt a recogniser to a new domain by text alone.
     Adapt(adapt::Args),
     /// Make pseudo-acoustic latents of text.
@@ -93,6 +96,7 @@ fn main() -> std::process::ExitCode {
         Command::Decode(args) => decode::run(&args),
         Command::Encode(args) => encode::run(&args),
         Command::Mdd(command) => mdd::run(&command),
+        Command::Slu(args) => slu::run(&args),
         Command::Adapt(args) => adapt::run(&args),
         Command::Synth(args) => synth::run(&args),
         Command::Lasyn(command) => lasyn::run(&command),

@@ -1,6 +1,6 @@
 //! From waveforms and sentences to a batch.
 
-use crate::{LasynConfig, SplitRecogniser, Synthesizer, TextPool};
+use crate::{LasynConfig, SplitRecogniser, Synthesizer, Target, TextPool};
 use auricle_augment::Libraries;
 use auricle_data::Utterance;
 use auricle_rng::Purpose;
@@ -30,6 +30,7 @@ pub struct LasynPrepare {
     bins: usize,
     multiple: usize,
     tokenizer: Arc<Tokenizer>,
+    target: Target,
     synthesizer: Option<Arc<dyn Synthesizer>>,
     pool: Arc<TextPool>,
 }
@@ -40,6 +41,7 @@ impl LasynPrepare {
     pub fn new(
         base: &SplitRecogniser,
         config: &LasynConfig,
+        tokenizer: Arc<Tokenizer>,
         augment: AugmentConfig,
         synthesizer: Option<Arc<dyn Synthesizer>>,
         pool: TextPool,
@@ -51,7 +53,8 @@ impl LasynPrepare {
             acoustics,
             bins: base.config.encoder.bins,
             multiple: 16usize.max(base.config.encoder.downsampling()),
-            tokenizer: Arc::new(base.tokenizer.clone()),
+            tokenizer,
+            target: config.target,
             synthesizer,
             pool: Arc::new(pool),
         })
@@ -63,8 +66,11 @@ impl LasynPrepare {
 }
 
 /// What a model should write for an utterance.
-fn target(utterance: &Utterance) -> Option<String> {
-    utterance.text.as_deref().map(normalise)
+fn target(utterance: &Utterance, target: Target) -> Result<String, &'static str> {
+    match target {
+        Target::Text => utterance.text.as_deref().map(normalise).ok_or("it has no transcript"),
+        Target::Meaning => utterance.meaning.clone().ok_or("it has no meaning"),
+    }
 }
 
 impl Prepare for LasynPrepare {
@@ -78,7 +84,7 @@ impl Prepare for LasynPrepare {
         if utterance.is_text() {
             return Ok(());
         }
-        let text = target(utterance).ok_or("it has no transcript")?;
+        let text = target(utterance, self.target)?;
         self.tokenizer.encode(&text).map_err(|e| e.to_string())?;
         self.acoustics.check_length(utterance.duration_secs)
     }
@@ -96,9 +102,9 @@ impl Prepare for LasynPrepare {
         let (mut ids, mut targets, mut texts, mut pseudo) = (vec![], vec![], vec![], vec![]);
         for wave in &real {
             let id = &wave.utterance.id;
-            let text = target(&wave.utterance).ok_or_else(|| {
+            let text = target(&wave.utterance, self.target).map_err(|reason| {
                 TrainError::Data(format!(
-                    "utterance {id} has no transcript; drop it with `auricle data check --fix`"
+                    "utterance {id}: {reason}; drop it with `auricle data check --fix`"
                 ))
             })?;
             targets.push(self.encode(id, &text)?);

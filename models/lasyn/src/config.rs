@@ -1,9 +1,21 @@
 //! The `[model]` table of a LaSyn recipe.
 
 use crate::Projection;
+use auricle_nn::{CtcHeadConfig, DecoderConfig};
 use auricle_augment::{SpanMask, SpecAugmentConfig};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
+
+/// What a model writes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Target {
+    /// What was said.
+    #[default]
+    Text,
+    /// What was meant.
+    Meaning,
+}
 
 /// Training of a recogniser's upper part on real and pseudo-acoustic latents.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -44,6 +56,27 @@ pub struct LasynConfig {
     /// Standard deviation of noise on latents, as a share of theirs. Default: 0.1.
     #[serde(default = "tenth")]
     pub noise: f64,
+    /// What is written: transcripts, or meanings (`auricle_text::slu`). Default: transcripts.
+    #[serde(default)]
+    pub target: Target,
+    /// Another vocabulary than the recogniser's, with a new CTC head. Default: the recogniser's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokenizer: Option<PathBuf>,
+    /// The new head. Default: as the recogniser's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub head: Option<CtcHeadConfig>,
+    /// An attention decoder beside the CTC head. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decoder: Option<DecoderConfig>,
+    /// Weight of CTC beside the decoder, in training and search. Default: 0.3.
+    #[serde(default = "third")]
+    pub ctc_weight: f64,
+    /// Label smoothing of the decoder. Default: 0.1.
+    #[serde(default = "tenth")]
+    pub smoothing: f64,
+    /// Hypotheses of the search in validation. Default: 4.
+    #[serde(default = "beam")]
+    pub beam: usize,
     /// Whether the lower part is trained on real speech, too. Default: false.
     #[serde(default)]
     pub train_lower: bool,
@@ -51,6 +84,14 @@ pub struct LasynConfig {
 
 fn exemplars() -> Projection {
     Projection::Exemplars
+}
+
+fn third() -> f64 {
+    0.3
+}
+
+fn beam() -> usize {
+    4
 }
 
 fn half() -> f64 {
@@ -80,6 +121,17 @@ impl LasynConfig {
         }
         if !(0.0..=10.0).contains(&self.noise) {
             return Err(format!("model.noise: {} is not between 0 and 10", self.noise));
+        }
+        for (name, share) in [("ctc_weight", self.ctc_weight), ("smoothing", self.smoothing)] {
+            if !(0.0..=1.0).contains(&share) {
+                return Err(format!("model.{name}: {share} is not in 0..1"));
+            }
+        }
+        if !(1..=256).contains(&self.beam) {
+            return Err(format!("model.beam: {} is not between 1 and 256", self.beam));
+        }
+        if self.target == Target::Meaning && self.tokenizer.is_none() {
+            return Err("model.target = \"meaning\" needs model.tokenizer: `auricle tokenizer train --meanings`".into());
         }
         if self.bank.is_none() && !self.text.is_empty() {
             return Err("model.text needs model.bank, which says what text becomes: make one with `auricle lasyn fit`".into());

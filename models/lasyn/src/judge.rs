@@ -1,8 +1,6 @@
 //! How well a recogniser reads pseudo-acoustic latents.
 
-use crate::split::upper;
-use crate::{Sentence, SplitRecogniser, Synthesizer};
-use auricle_asr::CtcModel;
+use crate::{Sentence, SplitRecogniser, Synthesizer, Upper};
 use auricle_decode::greedy;
 use auricle_nn::Context;
 use auricle_rng::{Key, Purpose};
@@ -15,7 +13,6 @@ use burn::tensor::{Device, Tensor, TensorData};
 /// A device that fails.
 pub fn read_sentences(
     base: &SplitRecogniser,
-    model: &CtcModel,
     synthesizer: &dyn Synthesizer,
     sentences: &[Sentence],
     seed: u64,
@@ -30,7 +27,7 @@ pub fn read_sentences(
         let frames = length.next_multiple_of(4).max(4);
         latents.resize(frames * width, 0.0);
         let z = Tensor::<3>::from_data(TensorData::new(latents, [1, frames, width]), device);
-        let (logits, lengths) = upper(model, base.split, z, &[length], &mut Context::eval());
+        let Upper { logits, lengths, .. } = base.model.upper(base.split, z, &[length], &mut Context::eval());
         let [_, _, classes] = logits.dims();
         let values =
             logits.into_data().try_to_vec::<f32>().map_err(|e| TrainError::Task(format!("{e:?}")))?;

@@ -1,13 +1,14 @@
 //! A recogniser cut in two.
 
 use crate::LasynError;
+use crate::LasynModel;
 use auricle_asr::{CtcConfig, CtcModel};
 use auricle_nn::params::{self, NamedTensors};
 use auricle_nn::weights::Metadata;
-use auricle_nn::{Context, Initializer};
+use auricle_nn::Initializer;
 use auricle_rng::{Key, Purpose};
 use auricle_text::Tokenizer;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Device;
 
 /// A CTC recogniser with a cut above one of its Transformer layers.
 #[derive(Debug, Clone)]
@@ -15,7 +16,7 @@ pub struct SplitRecogniser {
     /// Its settings.
     pub config: CtcConfig,
     /// Its weights.
-    pub model: CtcModel,
+    pub model: LasynModel,
     /// What it writes.
     pub tokenizer: Tokenizer,
     /// Transformer layers below the cut, over all stages.
@@ -48,6 +49,7 @@ impl SplitRecogniser {
         let mut stream = Key::new(0).stream(Purpose::Init);
         let model = CtcModel::new(&config, tokenizer.vocab_size(), &mut Initializer::new(&mut stream, device));
         let model = params::load(model, "", &mut tensors).map_err(|e| fail(e.to_string()))?;
+        let model = LasynModel::of(model);
         let layers = model.encoder.layers();
         let split = split.unwrap_or(config.encoder.stages[0].transformer.layers);
         if split > layers {
@@ -113,33 +115,3 @@ impl SplitRecogniser {
     }
 }
 
-/// The lower part: features to latents.
-///
-/// # Shapes
-/// `[B, T, F]` and valid lengths → `[B, T', D]` and valid lengths
-pub fn lower(
-    model: &CtcModel,
-    split: usize,
-    mel: Tensor<3>,
-    lengths: &[usize],
-    context: &mut Context,
-) -> (Tensor<3>, Vec<usize>) {
-    model.encoder.forward_until(mel, lengths, split, context)
-}
-
-/// The upper part, the paper's guiding net: latents to token logits.
-///
-/// # Shapes
-/// `[B, T, D]` and valid lengths → `[B, T', V]` and valid lengths
-pub fn upper(
-    model: &CtcModel,
-    split: usize,
-    latents: Tensor<3>,
-    lengths: &[usize],
-    context: &mut Context,
-) -> (Tensor<3>, Vec<usize>) {
-    let (x, lengths) = model.encoder.forward_from(latents, lengths, split, context);
-    let [batch, frames, width] = x.dims();
-    let longest = lengths.iter().copied().max().unwrap_or(frames).min(frames);
-    model.head.forward(x.slice([0..batch, 0..longest, 0..width]), &lengths, context)
-}

@@ -3,9 +3,8 @@
 use crate::align::align;
 use crate::network::{Frame, Method, NetworkConfig, SynthesizerNetwork, frames, schedule};
 use crate::prototypes::kmeans;
-use crate::split::{lower, upper};
 use crate::trained::{Scale, mix};
-use crate::{Bank, SplitRecogniser};
+use crate::{Bank, SplitRecogniser, Upper};
 use auricle_augment::Libraries;
 use auricle_data::Utterance;
 use auricle_nn::params::{self, NamedTensors};
@@ -202,7 +201,7 @@ impl SynthesisTask {
         let shape = [features.lengths.len(), features.frames, self.base.config.encoder.bins];
         let mel = Tensor::from_data(TensorData::new(features.values.clone(), shape), device);
         let (z, lengths) =
-            lower(&self.base.model, self.base.split, mel, &features.lengths, &mut Context::eval());
+            self.base.model.lower(self.base.split, mel, &features.lengths, &mut Context::eval());
         let [rows, padded, width] = z.dims();
         let longest = lengths.iter().copied().max().unwrap_or(padded).min(padded).next_multiple_of(4).min(padded);
         let z = z.slice([0..rows, 0..longest, 0..width]).detach();
@@ -290,7 +289,8 @@ impl SynthesisTask {
             return Ok(Losses { total: loss, metrics });
         }
         let made = made * valid;
-        let (logits, frames) = upper(&self.base.model, self.base.split, made, &lengths, &mut Context::eval());
+        let Upper { logits, lengths: frames, .. } =
+            self.base.model.upper(self.base.split, made, &lengths, &mut Context::eval());
         let losses = ops::ctc_loss(logits, &batch.targets, &frames, self.base.tokenizer.blank_id());
         let shown: Vec<f32> = guided.iter().map(|&guided| f32::from(u8::from(guided))).collect();
         let shown = Tensor::<1>::from_data(TensorData::new(shown, [rows]), device);

@@ -1,16 +1,18 @@
 //! Training of the upper part as a task.
 
-use crate::split::{lower, upper};
-use crate::{LasynBatch, LasynConfig, LasynPrepare, SplitRecogniser, Synthesizer, TextPool};
-use auricle_asr::CtcModel;
+use crate::recogniser::{KIND, search};
+use crate::{
+    LasynBatch, LasynConfig, LasynModel, LasynPrepare, SplitRecogniser, Synthesizer, Target, TextPool, Upper,
+};
 use auricle_augment::{Libraries, SpecAugmentConfig, frequency_band_count, frequency_bands, time_spans};
-use auricle_decode::greedy;
+use auricle_decode::BeamConfig;
 use auricle_nn::params::{self, NamedTensors};
 use auricle_nn::weights::Metadata;
-use auricle_nn::Context;
+use auricle_nn::{AttentionDecoder, Context, Initializer, smoothed_cross_entropy};
 use auricle_rng::{Key, Purpose};
 use auricle_tensor::ops;
-use auricle_text::{ErrorCounts, cer, wer};
+use auricle_text::slu::{self, SluReport, Understood};
+use auricle_text::{ErrorCounts, Tokenizer, cer, wer};
 use auricle_train::{
     AdamWConfig, AugmentConfig, Draw, Group, Held, Metric, Recipe, StepOutput, Task, TrainError,
 };
@@ -24,7 +26,8 @@ pub struct LasynTask {
     optimizer: AdamWConfig,
     steps: u64,
     base: SplitRecogniser,
-    model: Held<CtcModel>,
+    model: Held<LasynModel>,
+    tokenizer: Arc<Tokenizer>,
     prepare: Arc<LasynPrepare>,
     device: Device,
     tally: Tally,
@@ -36,6 +39,7 @@ struct Tally {
     utterances: f64,
     words: ErrorCounts,
     characters: ErrorCounts,
+    understood: Vec<Understood>,
 }
 
 impl LasynTask {
@@ -48,6 +52,7 @@ impl LasynTask {
         config: LasynConfig,
         augment: AugmentConfig,
         base: SplitRecogniser,
+        tokenizer: Option<Tokenizer>,
         synthesizer: Option<(Arc<dyn Synthesizer>, TextPool)>,
         libraries: Libraries,
         device: &Device,
@@ -62,9 +67,31 @@ impl LasynTask {
                 base.width()
             )));
         }
+        let width = base.config.encoder.output_width();
+        if let Some(decoder) = &config.decoder {
+            decoder.validate(width).map_err(TrainError::Recipe)?;
+        }
+        let mut base = base;
+        let mut stream = Key::new(recipe.seed).stream(Purpose::Init);
+        let mut init = Initializer::new(&mut stream, device);
+        if let Some(head) = &config.head {
+            head.validate().map_err(TrainError::Recipe)?;
+            base.config.head = head.clone();
+        }
+        let tokenizer = match tokenizer {
+            Some(tokenizer) => {
+                base.model.head = base.config.head.init(width, tokenizer.vocab_size(), &mut init);
+                Arc::new(tokenizer)
+            }
+            None => Arc::new(base.tokenizer.clone()),
+        };
+        let classes = tokenizer.vocab_size();
+        base.model.decoder =
+            config.decoder.as_ref().map(|d| AttentionDecoder::new(width, classes, d, &mut init));
         let prepare = LasynPrepare::new(
             &base,
             &config,
+            tokenizer.clone(),
             augment,
             synthesizer,
             pool.unwrap_or_default(),
@@ -75,6 +102,7 @@ impl LasynTask {
             optimizer: recipe.optimizer.clone(),
             steps: recipe.train.steps,
             model: Held::new(base.model.clone()),
+            tokenizer,
             base,
             prepare: Arc::new(prepare),
             device: device.clone(),
@@ -82,11 +110,34 @@ impl LasynTask {
         })
     }
 
+    /// The loss, and the CTC losses of the rows.
+    ///
+    /// Without a decoder the mean of the rows' CTC losses (as fine-tuning of recognisers does); with one
+    /// `λ·CTC + (1 − λ)·CE`, both per token.
+    fn loss(
+        &self,
+        model: &LasynModel,
+        upper: &Upper,
+        targets: &[Vec<u32>],
+        context: &mut Context,
+    ) -> (Tensor<1>, Tensor<1>) {
+        let blank = self.tokenizer.blank_id();
+        let losses = ops::ctc_loss(upper.logits.clone(), targets, &upper.lengths, blank);
+        let Some(decoder) = &model.decoder else { return (losses.clone().mean(), losses) };
+        let given: Vec<Vec<u32>> = targets.iter().map(|row| [&[blank], row.as_slice()].concat()).collect();
+        let wanted: Vec<Vec<u32>> = targets.iter().map(|row| [row.as_slice(), &[blank]].concat()).collect();
+        let logits = decoder.forward(&given, &upper.memory, &upper.memory_lengths, context);
+        let entropy = smoothed_cross_entropy(logits, &wanted, self.config.smoothing);
+        let tokens = targets.iter().map(Vec::len).sum::<usize>().max(1) as f64;
+        let lambda = self.config.ctc_weight;
+        (losses.clone().sum() * (lambda / tokens) + entropy * (1.0 - lambda), losses)
+    }
+
     /// Latents of all rows, real rows first, and their valid frames; without the real ones where
     /// `real` is false, without the others where `pseudo` is false.
     fn latents(
         &self,
-        model: &CtcModel,
+        model: &LasynModel,
         batch: &LasynBatch,
         rows: Rows,
         device: &Device,
@@ -98,7 +149,7 @@ impl LasynTask {
         if !features.lengths.is_empty() {
             let shape = [features.lengths.len(), features.frames, self.base.config.encoder.bins];
             let mel = Tensor::from_data(TensorData::new(features.values.clone(), shape), device);
-            let (z, lengths) = lower(model, self.base.split, mel, &features.lengths, context);
+            let (z, lengths) = model.lower(self.base.split, mel, &features.lengths, context);
             let [count, frames, _] = z.dims();
             let longest = lengths.iter().copied().max().unwrap_or(frames).min(frames);
             let z = z.slice([0..count, 0..longest, 0..width]);
@@ -173,18 +224,18 @@ fn perturb(
 }
 
 impl Task for LasynTask {
-    type Model = CtcModel;
+    type Model = LasynModel;
     type Prepare = LasynPrepare;
 
     fn preparer(&self) -> Arc<LasynPrepare> {
         self.prepare.clone()
     }
 
-    fn model(&self) -> &CtcModel {
+    fn model(&self) -> &LasynModel {
         self.model.get()
     }
 
-    fn map_model(&mut self, update: &mut dyn FnMut(CtcModel) -> CtcModel) {
+    fn map_model(&mut self, update: &mut dyn FnMut(LasynModel) -> LasynModel) {
         self.model.map(update);
     }
 
@@ -202,10 +253,9 @@ impl Task for LasynTask {
         let lower = &mut if self.config.train_lower { context.clone() } else { Context::eval() };
         let (z, lengths) = self.latents(self.model(), batch, rows, &self.device, lower);
         let z = perturb(z, &lengths, &self.config.masks, self.config.noise, key);
-        let (logits, frames) = upper(self.model(), self.base.split, z, &lengths, &mut context);
+        let upper = self.model().upper(self.base.split, z, &lengths, &mut context);
         let targets = &batch.targets[..lengths.len()];
-        let losses = ops::ctc_loss(logits, targets, &frames, self.base.tokenizer.blank_id());
-        let loss = losses.clone().mean();
+        let (loss, losses) = self.loss(self.model(), &upper, targets, &mut context);
         let value = f64::from(loss.clone().into_scalar::<f32>());
         let losses =
             losses.into_data().try_to_vec::<f32>().map_err(|e| TrainError::Task(format!("{e:?}")))?;
@@ -235,45 +285,77 @@ impl Task for LasynTask {
         let model = self.model().valid();
         let context = &mut Context::eval();
         let (z, lengths) = self.latents(&model, batch, Rows::All, &device, context);
-        let (logits, frames) = upper(&model, self.base.split, z, &lengths, context);
-        let blank = self.base.tokenizer.blank_id();
-        let losses = ops::ctc_loss(logits.clone(), &batch.targets, &frames, blank);
-        self.tally.loss += f64::from(losses.sum().into_scalar::<f32>());
+        let upper = model.upper(self.base.split, z, &lengths, context);
+        let (loss, _) = self.loss(&model, &upper, &batch.targets, context);
+        self.tally.loss += scalar(&loss) * batch.ids.len() as f64;
         self.tally.utterances += batch.ids.len() as f64;
-        let [_, padded, classes] = logits.dims();
-        let values =
-            logits.into_data().try_to_vec::<f32>().map_err(|e| TrainError::Task(format!("{e:?}")))?;
-        for ((row, length), text) in values.chunks(padded * classes).zip(frames).zip(&batch.texts) {
-            let tokens = greedy(row.get(..length * classes).unwrap_or(row), classes, blank);
-            let written = self.base.tokenizer.decode(&tokens.iter().map(|t| t.id).collect::<Vec<_>>());
+        let beam = BeamConfig {
+            beam: self.config.beam,
+            ctc_weight: self.config.ctc_weight,
+            ..BeamConfig::default()
+        };
+        let found = search(&model, &upper, self.tokenizer.blank_id(), &beam)?;
+        for ((tokens, text), id) in found.into_iter().zip(&batch.texts).zip(&batch.ids) {
+            let written = self.tokenizer.decode(&tokens);
             self.tally.words += wer(text, &written);
             self.tally.characters += cer(text, &written);
+            if self.config.target == Target::Meaning {
+                let (id, reference) = (id.clone(), text.clone());
+                self.tally.understood.push(Understood { id, reference, hypothesis: Some(written) });
+            }
         }
         Ok(())
     }
 
     fn finish_validation(&mut self) -> Vec<Metric> {
-        let Tally { loss, utterances, words, characters } = std::mem::take(&mut self.tally);
-        vec![
+        let Tally { loss, utterances, words, characters, understood } = std::mem::take(&mut self.tally);
+        let mut metrics = vec![
             Metric { name: "validation/wer", value: words.rate() },
             Metric { name: "validation/cer", value: characters.rate() },
             Metric { name: "validation/loss", value: loss / utterances.max(1.0) },
-        ]
+        ];
+        let kind = understood.first().map(|first| slu::Kind::of(&first.reference));
+        let report = kind.and_then(|kind| slu::evaluate(kind, &understood, 2, Key::new(0)).ok());
+        match report {
+            Some(SluReport::Frames(report)) => metrics.extend([
+                Metric { name: "validation/meaning_error", value: 1.0 - report.frame_accuracy.value },
+                Metric { name: "validation/slot_f1", value: report.span_f1.value },
+            ]),
+            Some(SluReport::Trees(report)) => metrics.extend([
+                Metric { name: "validation/meaning_error", value: 1.0 - report.exact_match.value },
+                Metric { name: "validation/tree_match", value: report.tree_match.value },
+            ]),
+            None => {}
+        }
+        metrics
     }
 
     fn selection(&self) -> &'static [&'static str] {
-        &["validation/wer", "validation/cer", "validation/loss"]
+        match self.config.target {
+            Target::Text => &["validation/wer", "validation/cer", "validation/loss"],
+            Target::Meaning => &["validation/meaning_error", "validation/wer", "validation/loss"],
+        }
     }
 
     fn export(&self) -> Result<(NamedTensors, Metadata), TrainError> {
-        let config =
-            serde_json::to_string(&self.base.config).map_err(|e| TrainError::Task(e.to_string()))?;
-        let metadata = Metadata::from([
+        let json = |value: Result<String, serde_json::Error>| value.map_err(|e| TrainError::Task(e.to_string()));
+        let plain = self.config.decoder.is_none() && self.config.target == Target::Text;
+        let mut metadata = Metadata::from([
             ("format".to_string(), "auricle-model-1".to_string()),
-            ("kind".to_string(), "ctc".to_string()),
-            ("config".to_string(), config),
-            ("tokenizer".to_string(), self.base.tokenizer.to_json()),
+            ("kind".to_string(), if plain { "ctc" } else { KIND }.to_string()),
+            ("config".to_string(), json(serde_json::to_string(&self.base.config))?),
+            ("tokenizer".to_string(), self.tokenizer.to_json()),
         ]);
+        if let Some(decoder) = &self.config.decoder {
+            metadata.insert("decoder".into(), json(serde_json::to_string(decoder))?);
+        }
+        if self.config.target == Target::Meaning {
+            metadata.insert("target".into(), "meaning".into());
+        }
         Ok((params::collect(self.model()), metadata))
     }
+}
+
+fn scalar(x: &Tensor<1>) -> f64 {
+    f64::from(x.clone().into_scalar::<f32>())
 }

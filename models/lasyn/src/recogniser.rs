@@ -1,0 +1,167 @@
+//! A trained sequence model: samples in, a transcript or a meaning out.
+
+use crate::{LasynError, LasynModel, Target, Upper};
+use auricle_asr::{CtcConfig, Recogniser};
+use auricle_audio::{Features, MelFrontEnd};
+use auricle_decode::{BeamConfig, beam_search, greedy};
+use auricle_nn::params::{self, NamedTensors};
+use auricle_nn::weights::Metadata;
+use auricle_nn::{AttentionDecoder, Context, DecoderConfig, Initializer};
+use auricle_rng::{Key, Purpose};
+use auricle_tensor::ops;
+use auricle_text::Tokenizer;
+use auricle_train::TrainError;
+use burn::tensor::{Device, Tensor, TensorData};
+
+/// The kind of such weights.
+pub(crate) const KIND: &str = "lasyn";
+
+/// A model of kind `lasyn` (or a plain recogniser of kind `ctc`).
+pub struct SequenceRecogniser {
+    config: CtcConfig,
+    model: LasynModel,
+    tokenizer: Tokenizer,
+    target: Target,
+    front_end: MelFrontEnd,
+    search: BeamConfig,
+    device: Device,
+}
+
+impl SequenceRecogniser {
+    /// A model from exported weights.
+    ///
+    /// # Errors
+    /// Weights of another kind, or damaged ones.
+    pub fn from_weights(
+        mut tensors: NamedTensors,
+        metadata: &Metadata,
+        device: &Device,
+    ) -> Result<Self, LasynError> {
+        let fail = LasynError::Model;
+        let field = |name: &str| {
+            metadata.get(name).ok_or_else(|| {
+                fail(format!("these weights carry no `{name}`; give a run's folder or its model.safetensors"))
+            })
+        };
+        let kind = field("kind")?;
+        if kind != KIND && kind != "ctc" {
+            return Err(fail(format!("these weights are a `{kind}` model, not one of kind `{KIND}` or `ctc`")));
+        }
+        let config: CtcConfig =
+            serde_json::from_str(field("config")?).map_err(|e| fail(format!("config: {e}")))?;
+        config.validate().map_err(fail)?;
+        let tokenizer =
+            Tokenizer::from_json(field("tokenizer")?).map_err(|e| fail(format!("tokenizer: {e}")))?;
+        let parse = |name: &str| metadata.get(name).map(|text| serde_json::from_str::<serde_json::Value>(text));
+        let decoder: Option<DecoderConfig> = match parse("decoder") {
+            None => None,
+            Some(value) => value
+                .and_then(serde_json::from_value)
+                .map_err(|e| fail(format!("decoder: {e}")))?,
+        };
+        let target = match metadata.get("target").map(String::as_str) {
+            Some("meaning") => Target::Meaning,
+            _ => Target::Text,
+        };
+        let width = config.encoder.output_width();
+        if let Some(decoder) = &decoder {
+            decoder.validate(width).map_err(fail)?;
+        }
+        let mut stream = Key::new(0).stream(Purpose::Init);
+        let mut init = Initializer::new(&mut stream, device);
+        let classes = tokenizer.vocab_size();
+        let model = LasynModel {
+            encoder: config.encoder.init(&mut init),
+            head: config.head.init(width, classes, &mut init),
+            decoder: decoder.as_ref().map(|d| AttentionDecoder::new(width, classes, d, &mut init)),
+        };
+        let model = params::load(model, "", &mut tensors).map_err(|e| fail(e.to_string()))?;
+        let front_end = MelFrontEnd::new(config.front_end.clone()).map_err(|e| fail(e.to_string()))?;
+        let search = BeamConfig::default();
+        Ok(Self { config, model, tokenizer, target, front_end, search, device: device.clone() })
+    }
+
+    /// The same with another search.
+    #[must_use]
+    pub fn with_search(self, search: BeamConfig) -> Self {
+        Self { search, ..self }
+    }
+
+    /// Samples per second of the input.
+    pub fn sample_rate(&self) -> u32 {
+        self.config.front_end.sample_rate
+    }
+
+    /// What the model writes.
+    pub fn target(&self) -> Target {
+        self.target
+    }
+
+    /// Reads an utterance.
+    ///
+    /// # Errors
+    /// Samples that are not finite, a device that fails.
+    pub fn read(&self, samples: &[f32]) -> Result<String, TrainError> {
+        let Features { data: mut values, num_frames, num_bins } =
+            Recogniser::features(&self.front_end, samples)?;
+        if num_frames == 0 {
+            return Ok(String::new());
+        }
+        let frames = num_frames.next_multiple_of(16usize.max(self.config.encoder.downsampling()));
+        values.resize(frames * num_bins, 0.0);
+        let mel = Tensor::<3>::from_data(TensorData::new(values, [1, frames, num_bins]), &self.device);
+        let mut context = Context::eval();
+        let (z, lengths) = self.model.lower(0, mel, &[num_frames], &mut context);
+        let upper = self.model.upper(0, z, &lengths, &mut context);
+        let tokens = search(&self.model, &upper, self.tokenizer.blank_id(), &self.search)?;
+        Ok(self.tokenizer.decode(&tokens[0]))
+    }
+}
+
+/// The best tokens of every row: joint search where there is a decoder, else the best path of CTC.
+///
+/// # Errors
+/// A device that fails.
+pub(crate) fn search(
+    model: &LasynModel,
+    upper: &Upper,
+    blank: u32,
+    config: &BeamConfig,
+) -> Result<Vec<Vec<u32>>, TrainError> {
+    let [batch, frames, classes] = upper.logits.dims();
+    let scores = match model.decoder {
+        Some(_) => ops::log_softmax(upper.logits.clone(), 2),
+        None => upper.logits.clone(),
+    };
+    let host = |x: Tensor<3>| {
+        x.into_data().try_to_vec::<f32>().map_err(|e| TrainError::Task(format!("{e:?}")))
+    };
+    let scores = host(scores)?;
+    let [_, padded, width] = upper.memory.dims();
+    let mut found = Vec::with_capacity(batch);
+    for row in 0..batch {
+        let ctc = &scores[row * frames * classes..][..upper.lengths[row].min(frames) * classes];
+        let Some(decoder) = &model.decoder else {
+            found.push(greedy(ctc, classes, blank).iter().map(|token| token.id).collect());
+            continue;
+        };
+        let length = upper.memory_lengths[row].min(padded);
+        let memory = upper.memory.clone().slice([row..row + 1, 0..length.max(1), 0..width]);
+        // A sequence has no more tokens than CTC could read from the frames.
+        let config = BeamConfig { max_tokens: config.max_tokens.min(upper.lengths[row].max(1)), ..config.clone() };
+        let hypotheses = beam_search(&config, classes, blank, ctc, |sequences| {
+            let rows: Vec<Vec<u32>> =
+                sequences.iter().map(|tokens| [&[blank], tokens.as_slice()].concat()).collect();
+            let memory = memory.clone().repeat_dim(0, rows.len());
+            let lengths = vec![length; rows.len()];
+            let logits = decoder.forward(&rows, &memory, &lengths, &mut Context::eval());
+            let [count, longest, _] = logits.dims();
+            // All sequences of the search have the same length.
+            let last = logits.slice([0..count, longest - 1..longest, 0..classes]);
+            let values = host(ops::log_softmax(last, 2))?;
+            Ok::<_, TrainError>(values.chunks_exact(classes).map(<[f32]>::to_vec).collect())
+        })?;
+        found.push(hypotheses.into_iter().next().map(|best| best.tokens).unwrap_or_default());
+    }
+    Ok(found)
+}
