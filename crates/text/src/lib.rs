@@ -13,6 +13,7 @@ pub mod phones;
 mod prompt;
 mod report;
 mod score;
+pub mod slu;
 mod tokenizer;
 
 pub use align::{Alignment, Edit, align};
