@@ -1,4 +1,5 @@
-//! Transcripts: normalisation, tokenizers, edit alignment, error rates; phones and what learners make of them.
+//! Transcripts: normalisation, tokenizers, language models, edit alignment, error rates; phones and what
+//! learners make of them; meanings and how well they are understood.
 //!
 //! # Nomenclature
 //! A *piece* is a string of the vocabulary, a *token* its number. The *reference* is what should
@@ -6,7 +7,9 @@
 
 mod align;
 mod g2p;
+mod kneser_ney;
 mod lexicon;
+pub mod lm;
 pub mod mdd;
 mod normalise;
 mod numbers;

@@ -62,7 +62,7 @@ fn lower_unaccented(c: char) -> char {
     }
 }
 
-/// A token without the punctuation around it, and whether there was some behind it that ends a phrase.
+/// A token without the punctuation around it; signs that are said and periods stay.
 fn bare(token: &str) -> &str {
     token.trim_matches(|c: char| {
         c.is_ascii_punctuation() && !"$%#&+-.@°".contains(c) || "“”„…¿¡«»".contains(c)
