@@ -16,7 +16,7 @@
 
 use crate::listing::{audio_by_stem, read_text, walk};
 use crate::set::{Draft, Item, counted};
-use crate::{About, Definition, PrepError};
+use crate::{About, Definition, Options, PrepError};
 use auricle_text::{Oddity, normalise, oddities};
 use flate2::read::MultiGzDecoder;
 use std::collections::BTreeMap;
@@ -45,7 +45,7 @@ const KEYS: [&str; 10] = ["zero", "one", "two", "three", "four", "five", "six", 
 /// A longer list is not this one.
 const MAX_LIST_BYTES: u64 = 16 << 20;
 
-fn layout(source: &Path) -> Result<Vec<Draft>, PrepError> {
+fn layout(source: &Path, _: &Options) -> Result<Vec<Draft>, PrepError> {
     let files = walk(source)?;
     let is_list = |path: &Path| {
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();

@@ -27,7 +27,7 @@ use crate::annotation::{self, Slot};
 use crate::listing::{SourceFile, audio_by_stem, folder_names, read_text, root_of, walk};
 use crate::set::{Draft, Item, Labels, counted};
 use crate::textgrid::{Interval, TextGrid};
-use crate::{About, Definition, PrepError};
+use crate::{About, Definition, Options, PrepError};
 use auricle_text::{Perceived, normalise};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -86,7 +86,7 @@ struct Sets {
     broken: BTreeMap<&'static str, Vec<String>>,
 }
 
-fn layout(source: &Path) -> Result<Vec<Draft>, PrepError> {
+fn layout(source: &Path, _: &Options) -> Result<Vec<Draft>, PrepError> {
     let root = root_of(source, CORPUS.top);
     let mut sets = Sets::default();
     for name in folder_names(&root)? {

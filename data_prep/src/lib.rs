@@ -13,8 +13,17 @@
 //! | [`speechocean762`] | `train.jsonl`, `dev.jsonl`, `test.jsonl` |
 //! | [`l2arctic`] | `train.jsonl`, `dev.jsonl`, `test.jsonl`, `train-unannotated.jsonl` |
 //! | [`timit`] | `train.jsonl`, `dev.jsonl`, `test.jsonl` |
+//! | [`slurp`] | `train.jsonl`, `devel.jsonl`, `test.jsonl`, `train-synthetic.jsonl`, each with `…-text.jsonl`; `lm-text.jsonl` |
+//! | [`stop`] | `train.jsonl`, `eval.jsonl`, `test.jsonl`, each with `…-text.jsonl` |
+//! | [`fsc`] | `train.jsonl`, `valid.jsonl`, `test.jsonl`, each with `…-text.jsonl` |
+//! | [`snips`] | `train-text.jsonl`, `valid-text.jsonl`, `test-text.jsonl` |
+//! | [`hwu64`] | `train-text.jsonl`, `test-text.jsonl` |
+//! | [`picovoice_coffee`] | `train.jsonl`, `dev.jsonl`, `heldout.jsonl`, `grammar-text.jsonl` |
 //!
-//! The last three say which phones should be said and which were, in the 39 phones of the CMU
+//! Those from `slurp` on say what is meant, in the field `meaning` ([`auricle_text::slu`]). What ends in
+//! `-text.jsonl` is a [text manifest](auricle_data::Sentence), without audio.
+//!
+//! `speechocean762`, `l2arctic` and `timit` say which phones should be said and which were, in the 39 phones of the CMU
 //! dictionary, upper case and without stress, as the built-in corpus has them; a sound that is no phone
 //! is `err`.
 //!
@@ -24,7 +33,7 @@
 //! let options = Options {
 //!     source: "corpora/LibriSpeech".into(),
 //!     out: "data/mini_librispeech".into(),
-//!     download: false,
+//!     ..Options::default()
 //! };
 //! for set in Corpus::from_name("mini-librispeech")?.prepare(&options, &mut |line| eprintln!("{line}"))? {
 //!     println!("{}: {} utterances", set.manifest.display(), set.utterances);
@@ -48,21 +57,29 @@
 
 mod annotation;
 pub mod asterisk;
+mod delimited;
 mod download;
 mod durations;
 mod error;
+pub mod fsc;
+pub mod hwu64;
 mod kaldi;
 pub mod l2arctic;
 pub mod librispeech;
 mod listing;
+mod meant;
 pub mod mini_librispeech;
 pub mod musan;
+pub mod picovoice_coffee;
 mod prepare;
 mod record;
 pub mod rirs;
 mod set;
+pub mod slurp;
+pub mod snips;
 pub mod speechocean762;
 mod sphere;
+pub mod stop;
 mod textgrid;
 pub mod timit;
 pub mod tree;
@@ -83,10 +100,10 @@ struct Definition {
     /// The folder that the archives hold everything in.
     top: &'static str,
     /// Lists the sets of a corpus folder, without looking into the audio.
-    layout: fn(&Path) -> Result<Vec<set::Draft>, PrepError>,
+    layout: fn(&Path, &Options) -> Result<Vec<set::Draft>, PrepError>,
 }
 
-static ALL: [Corpus; 9] = [
+static ALL: [Corpus; 15] = [
     Corpus(&librispeech::CORPUS),
     Corpus(&mini_librispeech::CORPUS),
     Corpus(&musan::CORPUS),
@@ -96,6 +113,12 @@ static ALL: [Corpus; 9] = [
     Corpus(&speechocean762::CORPUS),
     Corpus(&l2arctic::CORPUS),
     Corpus(&timit::CORPUS),
+    Corpus(&slurp::CORPUS),
+    Corpus(&stop::CORPUS),
+    Corpus(&fsc::CORPUS),
+    Corpus(&snips::CORPUS),
+    Corpus(&hwu64::CORPUS),
+    Corpus(&picovoice_coffee::CORPUS),
 ];
 
 /// A corpus that can be prepared.
@@ -114,7 +137,7 @@ pub struct About {
 }
 
 /// What to prepare, and where to.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Options {
     /// The corpus folder in its official layout, or the folder that it was unpacked in.
     pub source: PathBuf,
@@ -122,6 +145,12 @@ pub struct Options {
     pub out: PathBuf,
     /// Fetch what `source` does not hold yet.
     pub download: bool,
+    /// Slots and values, such as `coffeeDrink` and `mocha`: utterances with one of them go into a set of
+    /// their own. Only [`picovoice_coffee`] takes them.
+    pub hold_out: Vec<(String, String)>,
+    /// How many sentences are made of a grammar; `None` takes the corpus' default. Only
+    /// [`picovoice_coffee`] has one.
+    pub sentences: Option<usize>,
 }
 
 /// A manifest that is there now.
@@ -129,10 +158,12 @@ pub struct Options {
 pub struct PreparedSet {
     /// The manifest, below [`Options::out`].
     pub manifest: PathBuf,
-    /// Its number of utterances.
+    /// Its number of utterances, or of sentences without audio.
     pub utterances: usize,
-    /// Their duration in all.
+    /// Their duration in all; 0 without audio.
     pub hours: f64,
+    /// Whether it is a manifest of audio, not of text.
+    pub has_audio: bool,
 }
 
 impl Corpus {

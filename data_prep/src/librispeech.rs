@@ -25,7 +25,7 @@
 use crate::download::Archive;
 use crate::listing::{audio_by_stem, first_folder, folder_names, read_text, root_of, walk};
 use crate::set::{Draft, Item, counted};
-use crate::{About, Definition, PrepError};
+use crate::{About, Definition, Options, PrepError};
 use auricle_text::normalise;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -65,7 +65,7 @@ const EXPECTED: [(&str, usize); 7] = [
     ("test-other", 2_939),
 ];
 
-fn layout(source: &Path) -> Result<Vec<Draft>, PrepError> {
+fn layout(source: &Path, _: &Options) -> Result<Vec<Draft>, PrepError> {
     let root = root_of(source, TOP);
     let mut drafts = Vec::new();
     for name in folder_names(&root)? {

@@ -4,6 +4,7 @@ use crate::PrepError;
 use auricle_data::readers::AUDIO_EXTENSIONS;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 
 /// Deeper folders are not a corpus.
@@ -122,6 +123,48 @@ pub(crate) fn first_folder(root: &Path, file: &Path) -> Option<String> {
     let mut below = file.strip_prefix(root).ok()?.components();
     let first = below.next()?.as_os_str().to_str()?.to_owned();
     below.next().map(|_| first)
+}
+
+/// The file at a path, or the same with another extension for audio; `None` where there is neither.
+pub(crate) fn audio_at(listed: &Path) -> Option<SourceFile> {
+    let other = |extension: &&str| {
+        let upper = extension.to_ascii_uppercase();
+        [listed.with_extension(extension), listed.with_extension(upper)]
+    };
+    let candidates = std::iter::once(listed.to_owned()).chain(AUDIO_EXTENSIONS.iter().flat_map(other));
+    let found = |path: PathBuf| {
+        let about = fs::metadata(&path).ok().filter(fs::Metadata::is_file)?;
+        Some(SourceFile { path, bytes: about.len() })
+    };
+    candidates.filter_map(found).next()
+}
+
+/// Calls `each` with the number and the text of every line that is not empty, of a file of any size.
+pub(crate) fn each_line(
+    path: &Path,
+    mut each: impl FnMut(usize, &str) -> Result<(), PrepError>,
+) -> Result<(), PrepError> {
+    let mut reader = BufReader::new(fs::File::open(path).map_err(PrepError::io(path))?);
+    let mut line = Vec::new();
+    for number in 1.. {
+        line.clear();
+        let limit = MAX_TEXT_BYTES + 1;
+        let read = (&mut reader).take(limit).read_until(b'\n', &mut line).map_err(PrepError::io(path))?;
+        if read == 0 {
+            break;
+        }
+        if read as u64 == limit {
+            let reason = format!("line {number} has more than {MAX_TEXT_BYTES} bytes; get the file again");
+            return Err(PrepError::layout(path, reason));
+        }
+        let text = std::str::from_utf8(&line)
+            .map_err(|_| PrepError::layout(path, format!("line {number} is not UTF-8 text; convert it")))?;
+        let text = text.trim_end_matches(['\r', '\n']);
+        if !text.trim().is_empty() {
+            each(number, text)?;
+        }
+    }
+    Ok(())
 }
 
 /// A small text file.

@@ -14,7 +14,7 @@ use crate::download::Archive;
 use crate::librispeech::{TOP, read_subset};
 use crate::listing::root_of;
 use crate::set::Draft;
-use crate::{About, Definition, PrepError};
+use crate::{About, Definition, Options, PrepError};
 use std::path::Path;
 
 pub(crate) static CORPUS: Definition = Definition {
@@ -37,7 +37,7 @@ pub(crate) static CORPUS: Definition = Definition {
 const SETS: [(&str, &[&str], usize); 2] =
     [("train", &["train-clean-5"], 1_519), ("dev", &["dev-clean-2", "dev-clean-5"], 1_089)];
 
-fn layout(source: &Path) -> Result<Vec<Draft>, PrepError> {
+fn layout(source: &Path, _: &Options) -> Result<Vec<Draft>, PrepError> {
     let root = root_of(source, TOP);
     SETS.iter()
         .map(|&(set, folders, expected)| {

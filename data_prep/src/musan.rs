@@ -15,7 +15,7 @@
 use crate::download::Archive;
 use crate::listing::{audio_by_stem, ids, root_of, walk};
 use crate::set::{Draft, Item};
-use crate::{About, Definition, PrepError};
+use crate::{About, Definition, Options, PrepError};
 use std::path::Path;
 
 const TOP: &str = "musan";
@@ -35,7 +35,7 @@ pub(crate) static CORPUS: Definition = Definition {
 
 const SETS: [(&str, usize); 3] = [("noise", 930), ("music", 660), ("speech", 426)];
 
-fn layout(source: &Path) -> Result<Vec<Draft>, PrepError> {
+fn layout(source: &Path, _: &Options) -> Result<Vec<Draft>, PrepError> {
     let root = root_of(source, TOP);
     let mut drafts = Vec::new();
     for (set, expected) in SETS {

@@ -3,8 +3,8 @@
 use crate::durations::Durations;
 use crate::record::{Record, SetRecord, file_digest};
 use crate::set::Draft;
-use crate::{Definition, Options, PrepError, PreparedSet, download, sphere};
-use auricle_data::{Manifest, Utterance};
+use crate::{Definition, Options, PrepError, PreparedSet, download, picovoice_coffee, sphere};
+use auricle_data::{Manifest, Sentence, Utterance};
 use std::fs;
 use std::path::Path;
 
@@ -13,6 +13,12 @@ pub(crate) fn prepare(
     options: &Options,
     report: &mut dyn FnMut(&str),
 ) -> Result<Vec<PreparedSet>, PrepError> {
+    let takes_more = corpus.name == picovoice_coffee::CORPUS.name;
+    if !takes_more && !(options.hold_out.is_empty() && options.sentences.is_none()) {
+        let reason =
+            format!("{} has no grammar and holds out no values; leave these options out", corpus.name);
+        return Err(PrepError::layout(&options.source, reason));
+    }
     if options.download {
         let mirror = download::Mirror::openslr();
         fetch(corpus, options, &mirror, report)?;
@@ -35,9 +41,15 @@ pub(crate) fn prepare(
     let out = fs::canonicalize(&options.out).map_err(PrepError::io(&options.out))?;
     let mut record = Record::open(&out, corpus.name, corpus.version)?;
 
+    let drafts = (corpus.layout)(&source, options)?;
+    for name in record.sets.keys().filter(|name| drafts.iter().all(|draft| draft.name != **name)) {
+        report(&format!(
+            "note: {name}: not among the sets of this preparation; remove {name}.jsonl if it is out of date"
+        ));
+    }
     let mut durations = None;
     let mut prepared = Vec::new();
-    for mut draft in (corpus.layout)(&source)? {
+    for mut draft in drafts {
         draft.sort()?;
         sphere::convert(&mut draft, &out, report)?;
         draft.all_notes().for_each(|note| report(&note));
@@ -45,6 +57,12 @@ pub(crate) fn prepare(
         let digest = draft.digest(&out)?;
         let set = match record.current(&draft.name, &digest, &out.join(&name)) {
             Some(set) => set.clone(),
+            None if draft.items.is_empty() && !draft.sentences.is_empty() => {
+                let set = write_text(&draft, digest, &out.join(&name))?;
+                record.sets.insert(draft.name.clone(), set.clone());
+                record.save(&out)?;
+                set
+            }
             None => {
                 let durations = match &mut durations {
                     Some(durations) => durations,
@@ -60,6 +78,7 @@ pub(crate) fn prepare(
             manifest: options.out.join(name),
             utterances: set.utterances,
             hours: set.hours,
+            has_audio: !draft.items.is_empty(),
         });
     }
     drop(durations);
@@ -101,6 +120,7 @@ fn write(
             speaker: item.speaker.clone(),
             phones: item.labels.phones.clone(),
             perceived_phones: item.labels.perceived_phones.clone(),
+            meaning: item.labels.meaning.clone(),
             extra: item.labels.extra.clone(),
             ..Utterance::new(&item.id, &item.audio.path, duration_secs)
         })
@@ -110,6 +130,17 @@ fn write(
         utterances: utterances.len(),
         // Few enough digits to be the same number when read back.
         hours: (secs.iter().sum::<f64>() / 3600.0 * 1e6).round() / 1e6,
+        manifest_blake3: file_digest(manifest).map_err(PrepError::io(manifest))?,
+        source_blake3,
+    })
+}
+
+/// Writes a text manifest.
+fn write_text(draft: &Draft, source_blake3: String, manifest: &Path) -> Result<SetRecord, PrepError> {
+    Sentence::write(manifest, &draft.sentences)?;
+    Ok(SetRecord {
+        utterances: draft.sentences.len(),
+        hours: 0.0,
         manifest_blake3: file_digest(manifest).map_err(PrepError::io(manifest))?,
         source_blake3,
     })

@@ -11,7 +11,7 @@
 use crate::download::Archive;
 use crate::listing::{audio_by_stem, path_id, root_of, walk};
 use crate::set::{Draft, Item, counted};
-use crate::{About, Definition, PrepError};
+use crate::{About, Definition, Options, PrepError};
 use std::path::Path;
 
 const TOP: &str = "RIRS_NOISES";
@@ -34,7 +34,7 @@ pub(crate) static CORPUS: Definition = Definition {
 /// Responses in the whole of the official corpus.
 const EXPECTED: usize = 60_325;
 
-fn layout(source: &Path) -> Result<Vec<Draft>, PrepError> {
+fn layout(source: &Path, _: &Options) -> Result<Vec<Draft>, PrepError> {
     let root = root_of(source, TOP);
     let official: Vec<_> =
         [SIMULATED, REAL].iter().map(|name| root.join(name)).filter(|folder| folder.is_dir()).collect();

@@ -3,6 +3,7 @@
 use crate::PrepError;
 use crate::listing::SourceFile;
 use crate::sphere::Sphere;
+use auricle_data::Sentence;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use std::path::Path;
@@ -13,6 +14,8 @@ pub(crate) struct Draft {
     /// Name of the manifest, without `.jsonl`.
     pub name: String,
     pub items: Vec<Item>,
+    /// Of a text manifest, which has no audio: then there are no `items`.
+    pub sentences: Vec<Sentence>,
     /// Utterances of the official set, where that is certain.
     pub expected: Option<usize>,
     /// What is unusual.
@@ -36,6 +39,9 @@ pub(crate) struct Item {
 pub(crate) struct Labels {
     pub phones: Option<Vec<String>>,
     pub perceived_phones: Option<Vec<String>>,
+    /// Left out where there is none, as before there were any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub meaning: Option<String>,
     pub extra: Map<String, Value>,
 }
 
@@ -59,7 +65,23 @@ impl Labels {
 
 impl Draft {
     pub fn new(name: impl Into<String>) -> Self {
-        Self { name: name.into(), items: Vec::new(), expected: None, notes: Vec::new() }
+        Self {
+            name: name.into(),
+            items: Vec::new(),
+            sentences: Vec::new(),
+            expected: None,
+            notes: Vec::new(),
+        }
+    }
+
+    /// A text manifest.
+    pub fn of_text(name: impl Into<String>, sentences: Vec<Sentence>) -> Self {
+        Self { sentences, ..Self::new(name) }
+    }
+
+    /// Number of utterances or sentences.
+    pub fn len(&self) -> usize {
+        self.items.len() + self.sentences.len()
     }
 
     /// Sorts by id.
@@ -94,14 +116,19 @@ impl Draft {
                     .map_err(|e| PrepError::layout(&item.audio.path, e.to_string()))?;
             }
         }
+        for sentence in &self.sentences {
+            serde_json::to_writer(&mut hasher, sentence)
+                .map_err(|e| PrepError::layout(out, format!("sentence {}: {e}", sentence.id)))?;
+        }
         Ok(hasher.finalize().to_hex().to_string())
     }
 
     /// What a user should know of this set.
     pub fn all_notes(&self) -> impl Iterator<Item = String> {
-        let found = self.items.len();
+        let found = self.len();
+        let what = if self.items.is_empty() { "sentences" } else { "utterances" };
         let count = self.expected.filter(|&expected| expected != found).map(|expected| {
-            format!("{found} utterances, the official set has {expected}: fine for a part of the corpus")
+            format!("{found} {what}, the official set has {expected}: fine for a part of the corpus")
         });
         let notes = count.into_iter().chain(self.notes.iter().cloned());
         notes.map(|note| format!("note: {}: {note}", self.name))

@@ -24,7 +24,7 @@ use crate::annotation::{self, Slot};
 use crate::listing::{SourceFile, first_folder, folder_names, read_text, walk};
 use crate::set::{Draft, Item, Labels, counted};
 use crate::sphere::Sphere;
-use crate::{About, Definition, PrepError};
+use crate::{About, Definition, Options, PrepError};
 use auricle_data::readers::AUDIO_EXTENSIONS;
 use auricle_text::{Perceived, normalise};
 use std::collections::BTreeMap;
@@ -61,7 +61,7 @@ fn is_among(speakers: &str, speaker: &str) -> bool {
     speakers.split_whitespace().any(|known| known == speaker)
 }
 
-fn layout(source: &Path) -> Result<Vec<Draft>, PrepError> {
+fn layout(source: &Path, _: &Options) -> Result<Vec<Draft>, PrepError> {
     let root = find_root(source)?;
     let mut drafts: Vec<Draft> = [("train", 3_696), ("dev", 400), ("test", 192)]
         .map(|(name, expected)| Draft { expected: Some(expected), ..Draft::new(name) })

@@ -9,7 +9,7 @@
 
 use crate::listing::{audio_by_stem, first_folder, ids, read_text, walk};
 use crate::set::{Draft, Item, counted};
-use crate::{About, Definition, PrepError};
+use crate::{About, Definition, Options, PrepError};
 use auricle_text::normalise;
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -27,7 +27,7 @@ pub(crate) static CORPUS: Definition = Definition {
     layout,
 };
 
-fn layout(source: &Path) -> Result<Vec<Draft>, PrepError> {
+fn layout(source: &Path, _: &Options) -> Result<Vec<Draft>, PrepError> {
     let files = walk(source)?;
     let audio = audio_by_stem(&files);
     if audio.is_empty() {

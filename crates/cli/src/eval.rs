@@ -25,6 +25,13 @@ pub enum Command {
   auricle eval mdd data/speechocean762/dev.jsonl
   auricle eval mdd --model runs/mdd data/speechocean762/dev.jsonl --json > dev.json")]
     Mdd(crate::eval_mdd::Mdd),
+    /// Meanings: intents and slots (SLURP's scores, frame accuracy), parse trees (exact match).
+    #[command(after_help = "Examples:
+  auricle eval slu --ref data/picovoice_coffee/dev.jsonl --hyp dev.hyp.jsonl --report dev.html
+  auricle eval slu --ref data/slurp/test.jsonl --hyp test.hyp.jsonl --kind slurp --json > test.json
+
+Hypotheses are lines of {\"id\", \"meaning\"}, or of `<id> <meaning>`.")]
+    Slu(crate::eval_slu::Slu),
 }
 
 #[derive(clap::Args)]
@@ -47,6 +54,7 @@ pub fn run(command: &Command) -> Result<ExitCode> {
     match command {
         Command::Asr(args) => asr(args),
         Command::Mdd(args) => crate::eval_mdd::run(args),
+        Command::Slu(args) => crate::eval_slu::run(args),
     }
 }
 
@@ -82,7 +90,7 @@ pub fn score(scored: &[Scored]) -> AsrScores {
 }
 
 fn asr(args: &Asr) -> Result<ExitCode> {
-    let hypotheses = read_hypotheses(&args.hypothesis)?;
+    let hypotheses = read_hypotheses(&args.hypothesis, "text")?;
     let hypotheses = hypotheses.into_iter().map(|(id, text)| (id, normalise(&text))).collect();
     let mut references = Vec::new();
     for utterance in read_any(&args.reference)? {
@@ -147,13 +155,13 @@ fn asr(args: &Asr) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn first(ids: &[String]) -> String {
+pub(crate) fn first(ids: &[String]) -> String {
     let shown = ids.iter().take(5).cloned().collect::<Vec<_>>().join(", ");
     if ids.len() > 5 { format!("{shown}, …") } else { shown }
 }
 
-/// Texts by id, of JSON lines with `id` and `text`, or of `<id> <text>` lines.
-fn read_hypotheses(path: &Path) -> Result<BTreeMap<String, String>> {
+/// Texts by id, of JSON lines with `id` and a field, or of `<id> <text>` lines.
+pub(crate) fn read_hypotheses(path: &Path, field_name: &str) -> Result<BTreeMap<String, String>> {
     let content = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
     let mut texts = BTreeMap::new();
     for (number, line) in content.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
@@ -161,7 +169,8 @@ fn read_hypotheses(path: &Path) -> Result<BTreeMap<String, String>> {
         let (id, text) = if line.starts_with('{') {
             let object: serde_json::Value = serde_json::from_str(line).with_context(place)?;
             let field = |name: &str| object.get(name).and_then(|v| v.as_str()).map(str::to_string);
-            field("id").zip(field("text")).with_context(|| format!("{}: needs `id` and `text`", place()))?
+            let both = field("id").zip(field(field_name));
+            both.with_context(|| format!("{}: needs `id` and `{field_name}`", place()))?
         } else {
             let (id, text) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
             (id.to_string(), text.to_string())

@@ -9,10 +9,12 @@ mod device;
 mod encode;
 mod eval;
 mod eval_mdd;
+mod eval_slu;
 mod import;
 mod interrupt;
 mod lasyn;
 mod lexicon;
+mod lm;
 mod mdd;
 mod model;
 mod npu;
@@ -73,6 +75,9 @@ enum Command {
     /// Pronunciations: letter-to-sound models, phones of texts.
     #[command(subcommand)]
     Lexicon(lexicon::Command),
+    /// N-gram language models.
+    #[command(subcommand)]
+    Lm(lm::Command),
     /// Train and inspect tokenizers.
     #[command(subcommand)]
     Tokenizer(tokenizer::Command),
@@ -101,6 +106,7 @@ fn main() -> std::process::ExitCode {
         Command::Synth(args) => synth::run(&args),
         Command::Lasyn(command) => lasyn::run(&command),
         Command::Lexicon(command) => lexicon::run(&command),
+        Command::Lm(command) => lm::run(&command),
         Command::Eval(command) => eval::run(&command),
         Command::Prepare(args) => prepare::run(&args),
         Command::Data(command) => data::run(&command),

@@ -14,6 +14,8 @@ use std::process::ExitCode;
   auricle prepare speechocean762 corpora --out data/speechocean762 --download
   auricle prepare l2arctic corpora/l2arctic_release_v5.0 --out data/l2arctic
   auricle prepare timit corpora/TIMIT --out data/timit
+  auricle prepare slurp corpora/slurp --out data/slurp
+  auricle prepare picovoice-coffee corpora/speech-to-intent-benchmark --hold-out-value coffeeDrink=mocha
 
 A set that has not changed since is left alone; a preparation that was stopped goes on where it was.")]
 pub struct Args {
@@ -29,12 +31,24 @@ pub struct Args {
     /// Fetch what the folder does not hold yet.
     #[arg(long)]
     download: bool,
+    /// A slot's value that goes into a set of its own, `heldout.jsonl`; may be given several times. For
+    /// picovoice-coffee.
+    #[arg(long = "hold-out-value", value_name = "SLOT=VALUE", value_parser = slot_value)]
+    hold_out: Vec<(String, String)>,
+    /// Sentences to make of the corpus' grammar. For picovoice-coffee; default: 5000.
+    #[arg(long)]
+    sentences: Option<usize>,
     /// List the corpora with their content, licence and source.
     #[arg(long)]
     list: bool,
     /// Machine-readable output: one JSON object a set.
     #[arg(long)]
     json: bool,
+}
+
+fn slot_value(text: &str) -> Result<(String, String), String> {
+    let (slot, value) = text.split_once('=').ok_or("write it as SLOT=VALUE, such as coffeeDrink=mocha")?;
+    Ok((slot.trim().to_owned(), value.trim().to_owned()))
 }
 
 pub fn run(args: &Args) -> Result<ExitCode> {
@@ -47,15 +61,24 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     };
     let corpus = Corpus::from_name(name)?;
     let out = args.out.clone().unwrap_or_else(|| PathBuf::from("data").join(corpus.name().replace('-', "_")));
-    let options = Options { source: source.clone(), out, download: args.download };
+    let options = Options {
+        source: source.clone(),
+        out,
+        download: args.download,
+        hold_out: args.hold_out.clone(),
+        sentences: args.sentences,
+    };
     let sets = corpus.prepare(&options, &mut |line| eprintln!("{line}"))?;
     for set in sets {
         let manifest = set.manifest.display();
         if args.json {
             let line = serde_json::json!({
                 "manifest": manifest.to_string(), "utterances": set.utterances, "hours": set.hours,
+                "has_audio": set.has_audio,
             });
             println!("{}", serde_json::to_string(&line).context("output")?);
+        } else if !set.has_audio {
+            println!("{manifest}: {} sentences", set.utterances);
         } else {
             println!("{manifest}: {} utterances, {:.2} h", set.utterances, set.hours);
         }

@@ -1,8 +1,8 @@
 //! `auricle tokenizer`.
 
 use anyhow::{Context as _, Result};
-use auricle_data::read_any;
-use auricle_text::{Tokenizer, TokenizerKind, TrainOptions, normalise};
+use auricle_data::{Sentence, read_any};
+use auricle_text::{Tokenizer, TokenizerKind, TrainOptions, normalise, slu};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -11,7 +11,8 @@ pub enum Command {
     /// Learn sub-words from transcripts.
     #[command(after_help = "Examples:
   auricle tokenizer train data/mini/train.jsonl --vocab-size 256 --out data/mini/unigram256.json
-  auricle tokenizer train corpus.txt --kind bpe --vocab-size 1000 --out bpe1000.json")]
+  auricle tokenizer train corpus.txt --kind bpe --vocab-size 1000 --out bpe1000.json
+  auricle tokenizer train data/slurp/train-text.jsonl --meanings --vocab-size 700 --out meanings700.json")]
     Train(Train),
     /// Show how texts are split.
     #[command(after_help = "Example:\n  auricle tokenizer encode data/mini/unigram256.json \"good morning\"")]
@@ -29,6 +30,9 @@ pub struct Train {
     /// Size of the vocabulary, blank included.
     #[arg(long, default_value_t = 256)]
     vocab_size: usize,
+    /// Learn from texts and meanings; names of intents and slots are one token each.
+    #[arg(long)]
+    meanings: bool,
     /// File to write.
     #[arg(long)]
     out: PathBuf,
@@ -54,15 +58,25 @@ pub struct Encode {
 pub fn run(command: &Command) -> Result<ExitCode> {
     match command {
         Command::Train(args) => {
-            let mut texts = Vec::new();
+            let (mut texts, mut marks) = (Vec::new(), Vec::new());
             for input in &args.inputs {
-                texts.extend(read_texts(input)?);
+                if args.meanings {
+                    let sentences = Sentence::read(input)?;
+                    texts.extend(sentences.iter().map(|sentence| normalise(&sentence.text)));
+                    let meanings: Vec<String> = sentences.into_iter().filter_map(|s| s.meaning).collect();
+                    marks.extend(slu::marks(meanings.iter().map(String::as_str)));
+                    texts.extend(meanings);
+                } else {
+                    texts.extend(read_texts(input)?);
+                }
             }
+            marks.sort();
+            marks.dedup();
             let kind = match args.kind {
                 Kind::Unigram => TokenizerKind::Unigram,
                 Kind::Bpe => TokenizerKind::Bpe,
             };
-            let options = TrainOptions { kind, vocab_size: args.vocab_size };
+            let options = TrainOptions { kind, vocab_size: args.vocab_size, marks };
             let tokenizer = Tokenizer::train(texts.iter().map(String::as_str), &options)?;
             auricle_train::files::atomic_write(&args.out, tokenizer.to_json().as_bytes())
                 .with_context(|| args.out.display().to_string())?;

@@ -3,6 +3,7 @@
 //! | Module | What |
 //! |---|---|
 //! | [`Utterance`], [`Manifest`] | one JSONL file per set, sorted by id, with a byte-offset index |
+//! | [`Sentence`] | text without audio, for language models and synthesis |
 //! | [`readers`] | NeMo, Kaldi, lhotse, CSV/TSV and plain folders, all to utterances |
 //! | [`doctor`] | what is wrong with a corpus, and how to mend it |
 //! | [`plan()`] | which utterances share a batch |
@@ -16,6 +17,7 @@ mod loader;
 mod manifest;
 mod plan;
 pub mod readers;
+mod sentence;
 mod utterance;
 
 pub use error::DataError;
@@ -23,4 +25,5 @@ pub use loader::{LoaderError, load_ordered};
 pub use manifest::Manifest;
 pub use plan::{Batch, BatchConfig, BatchPlan, plan};
 pub use readers::{BrokenLine, read_all, read_any, read_leniently};
+pub use sentence::Sentence;
 pub use utterance::Utterance;

@@ -260,7 +260,7 @@ fn write_index(index: &Path, bytes: u64, offsets: &[u64]) -> std::io::Result<()>
 }
 
 /// Writes through a temporary file in the same folder.
-fn write_through(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+pub(crate) fn write_through(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let temporary = path.with_file_name(format!(".{name}.{}.part", std::process::id()));
     let result = File::create(&temporary).and_then(|mut file| {

@@ -30,6 +30,9 @@ pub struct Utterance {
     /// Perceived phones: what an annotator heard.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub perceived_phones: Option<Vec<String>>,
+    /// What is meant, serialised as a sequence model writes it (`auricle_text::slu`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub meaning: Option<String>,
     /// Everything else a line says, kept as it is.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
@@ -47,6 +50,7 @@ impl Utterance {
             speaker: None,
             phones: None,
             perceived_phones: None,
+            meaning: None,
             extra: Map::new(),
         }
     }
@@ -97,6 +101,13 @@ impl Utterance {
     #[must_use]
     pub fn with_text(mut self, text: impl Into<String>) -> Self {
         self.text = Some(text.into());
+        self
+    }
+
+    /// The same with a meaning.
+    #[must_use]
+    pub fn with_meaning(mut self, meaning: impl Into<String>) -> Self {
+        self.meaning = Some(meaning.into());
         self
     }
 

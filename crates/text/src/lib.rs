@@ -1,4 +1,5 @@
-//! Transcripts: normalisation, tokenizers, edit alignment, error rates; phones and what learners make of them.
+//! Transcripts: normalisation, tokenizers, language models, edit alignment, error rates; phones and what
+//! learners make of them; meanings and how well they are understood.
 //!
 //! # Nomenclature
 //! A *piece* is a string of the vocabulary, a *token* its number. The *reference* is what should
@@ -6,13 +7,18 @@
 
 mod align;
 mod g2p;
+mod kneser_ney;
 mod lexicon;
+pub mod lm;
 pub mod mdd;
 mod normalise;
+mod numbers;
 pub mod phones;
 mod prompt;
 mod report;
 mod score;
+pub mod slu;
+mod spoken;
 mod tokenizer;
 
 pub use align::{Alignment, Edit, align};
@@ -23,4 +29,5 @@ pub use phones::{Perceived, Phone, Slot};
 pub use prompt::{Prompt, PromptError, PromptWord, Pronouncer, Source};
 pub use report::{Breakdown, Confusion, SpeakerErrors, WordCount, breakdown, report};
 pub use score::{ErrorCounts, Paired, Scored, bootstrap_interval, cer, pair, wer};
+pub use spoken::spoken;
 pub use tokenizer::{Tokenizer, TokenizerError, TokenizerKind, TrainOptions};

@@ -1,7 +1,7 @@
 //! Where the errors are: speakers, words, alignments.
 
 use crate::{Edit, ErrorCounts, Scored, align};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
@@ -35,7 +35,7 @@ pub struct SpeakerErrors {
 }
 
 /// A word taken for another.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Confusion {
     /// What was said.
     pub reference: String,

@@ -99,3 +99,41 @@ fn held_out_words_of_the_cmu_dictionary_are_pronounced() {
     assert!(errors.rate() < 0.07 && bytes.len() < 2_000_000);
     assert_eq!(G2p::from_bytes(&bytes).unwrap(), model);
 }
+
+#[test]
+fn a_language_model_of_home_assistants_foretells_their_requests() {
+    use auricle_text::lm::{LmConfig, NgramLm, Perplexity, Unit};
+    let Some(data) = data() else { return };
+    let folder = data.join("text/slurp");
+    let content = std::fs::read_to_string(folder.join("lm.txt")).unwrap();
+    let sentences = || content.lines().map(|line| Unit::Word.split(&auricle_text::spoken(line)));
+    let devel = std::fs::read_to_string(folder.join("devel.jsonl")).unwrap();
+    let devel: Vec<Vec<String>> = devel
+        .lines()
+        .map(|line| {
+            let entry: serde_json::Value = serde_json::from_str(line).unwrap();
+            Unit::Word.split(&auricle_text::spoken(entry["sentence"].as_str().unwrap()))
+        })
+        .collect();
+    let measure = |lm: &NgramLm| {
+        let mut sums = Perplexity::default();
+        devel.iter().for_each(|units| sums += lm.sentence(units));
+        println!(
+            "{} n-grams: {:.2}, {:.2} without {} of {} words",
+            lm.ngram_count(),
+            sums.perplexity(),
+            sums.known_perplexity(),
+            sums.unknown,
+            sums.units
+        );
+        sums.perplexity()
+    };
+    let of = |order, prune_nats| {
+        measure(&NgramLm::train(sentences(), &LmConfig { order, prune_nats, ..LmConfig::default() }).unwrap())
+    };
+    let (unigram, bigram, trigram, pruned) = (of(1, 0.0), of(2, 0.0), of(3, 0.0), of(3, 1.0));
+    assert!(
+        bigram < unigram / 2.0 && trigram < bigram && pruned < 1.3 * trigram,
+        "{unigram} {bigram} {trigram} {pruned}"
+    );
+}

@@ -20,7 +20,11 @@ fn corpus() -> Vec<String> {
 
 fn trained(kind: TokenizerKind, vocab_size: usize) -> Tokenizer {
     let texts = corpus();
-    Tokenizer::train(texts.iter().map(String::as_str), &TrainOptions { kind, vocab_size }).unwrap()
+    Tokenizer::train(
+        texts.iter().map(String::as_str),
+        &TrainOptions { kind, vocab_size, ..TrainOptions::default() },
+    )
+    .unwrap()
 }
 
 #[test]
@@ -45,13 +49,47 @@ fn models_of_sentencepiece_give_its_own_segmentations() {
 }
 
 #[test]
+fn marks_are_one_token_each() {
+    let meanings: Vec<String> = corpus()
+        .iter()
+        .take(60)
+        .map(|line| format!("<int:read> <slot:line> {line} p.m. </slot>"))
+        .chain(["[IN:STOP [SL:WHEN now ] ]".to_owned()])
+        .collect();
+    let marks = auricle_text::slu::marks(meanings.iter().map(String::as_str));
+    assert_eq!(marks.len(), 6);
+    for kind in [TokenizerKind::Unigram, TokenizerKind::Bpe] {
+        let options = TrainOptions { kind, vocab_size: 120, marks: marks.clone() };
+        let tokenizer = Tokenizer::train(meanings.iter().map(String::as_str), &options).unwrap();
+        assert_eq!(tokenizer.vocab_size(), 120);
+        for (i, mark) in marks.iter().enumerate() {
+            assert_eq!(tokenizer.encode(mark).unwrap(), [i as u32 + 2], "{kind:?}: {mark}");
+        }
+        for meaning in &meanings {
+            let ids = tokenizer.encode(meaning).unwrap();
+            assert_eq!(&tokenizer.decode(&ids), meaning, "{kind:?}");
+            let words = meaning.split(' ').filter(|word| marks.iter().any(|mark| mark == word)).count();
+            assert_eq!(ids.iter().filter(|id| (2..8).contains(*id)).count(), words, "{kind:?}: {meaning}");
+        }
+        assert_eq!(Tokenizer::from_json(&tokenizer.to_json()).unwrap(), tokenizer);
+        let twice = TrainOptions { marks: vec!["<x>".into(), "<x>".into()], ..options };
+        assert!(
+            Tokenizer::train(["a b"].into_iter(), &twice)
+                .unwrap_err()
+                .to_string()
+                .contains("different words")
+        );
+    }
+}
+
+#[test]
 fn training_does_not_depend_on_the_order_of_texts_and_fills_the_vocabulary() {
     for kind in [TokenizerKind::Unigram, TokenizerKind::Bpe] {
         let tokenizer = trained(kind, 200);
         assert_eq!(tokenizer.vocab_size(), 200, "{kind:?}");
         let mut texts = corpus();
         texts.reverse();
-        let options = TrainOptions { kind, vocab_size: 200 };
+        let options = TrainOptions { kind, vocab_size: 200, ..TrainOptions::default() };
         assert_eq!(Tokenizer::train(texts.iter().map(String::as_str), &options).unwrap(), tokenizer);
         for text in &texts {
             let ids = tokenizer.encode(text).unwrap();
@@ -97,7 +135,8 @@ fn an_unknown_character_is_a_token_or_an_error_that_names_it() {
 
 #[test]
 fn impossible_vocabularies_say_why() {
-    let options = |vocab_size| TrainOptions { kind: TokenizerKind::Bpe, vocab_size };
+    let options =
+        |vocab_size| TrainOptions { kind: TokenizerKind::Bpe, vocab_size, ..TrainOptions::default() };
     let error = |texts: &[&str], size| {
         Tokenizer::train(texts.iter().copied(), &options(size)).unwrap_err().to_string()
     };

@@ -32,15 +32,13 @@
 mod scores;
 
 use crate::kaldi::{read_list, read_list_if_there};
-use crate::listing::{SourceFile, read_text, root_of};
+use crate::listing::{SourceFile, audio_at, read_text, root_of};
 use crate::set::{Draft, Item, counted};
-use crate::{About, Definition, PrepError, download::Archive};
-use auricle_data::readers::AUDIO_EXTENSIONS;
+use crate::{About, Definition, Options, PrepError, download::Archive};
 use auricle_text::normalise;
 use scores::Scores;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 const TOP: &str = "speechocean762";
 
@@ -57,7 +55,7 @@ pub(crate) static CORPUS: Definition = Definition {
     layout,
 };
 
-fn layout(source: &Path) -> Result<Vec<Draft>, PrepError> {
+fn layout(source: &Path, _: &Options) -> Result<Vec<Draft>, PrepError> {
     let root = root_of(source, TOP);
     let scores = Scores::read(&root)?;
     let mut drafts = Vec::new();
@@ -191,15 +189,5 @@ fn find_audio(root: &Path, id: &str, place: &str, list: &Path) -> Result<Option<
         let reason = format!("{id} is no file but `{place}`; write a path below the corpus folder");
         return Err(PrepError::layout(list, reason));
     }
-    let listed = root.join(place);
-    let other = |extension: &&str| {
-        let upper = extension.to_ascii_uppercase();
-        [listed.with_extension(extension), listed.with_extension(upper)]
-    };
-    let candidates = std::iter::once(listed.clone()).chain(AUDIO_EXTENSIONS.iter().flat_map(other));
-    let found = |path: PathBuf| {
-        let about = fs::metadata(&path).ok().filter(fs::Metadata::is_file)?;
-        Some(SourceFile { path, bytes: about.len() })
-    };
-    Ok(candidates.filter_map(found).next())
+    Ok(audio_at(&root.join(place)))
 }

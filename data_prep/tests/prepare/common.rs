@@ -1,7 +1,7 @@
 //! Small corpora in temporary folders.
 
 use auricle_audio::{Audio, write_wav};
-use auricle_data::{Manifest, Utterance};
+use auricle_data::{Manifest, Sentence, Utterance};
 use auricle_data_prep::{Corpus, Options, PrepError, PreparedSet};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -56,7 +56,7 @@ impl Workbench {
 
     /// The sets and the lines reported.
     pub fn prepare(&self) -> Result<(Vec<PreparedSet>, Vec<String>), PrepError> {
-        let options = Options { source: self.source(), out: self.out(), download: false };
+        let options = Options { source: self.source(), out: self.out(), ..Options::default() };
         let mut lines = Vec::new();
         let sets = self.corpus.prepare(&options, &mut |line| lines.push(line.to_owned()))?;
         Ok((sets, lines))
@@ -69,6 +69,12 @@ impl Workbench {
 
     pub fn manifest(&self, set: &str) -> Vec<Utterance> {
         Manifest::read(&self.out().join(set)).unwrap()
+    }
+
+    /// A text manifest: ids, texts and meanings.
+    pub fn sentences(&self, set: &str) -> Vec<(String, String, String)> {
+        let sentences = Sentence::read(&self.out().join(set)).unwrap();
+        sentences.into_iter().map(|s| (s.id, s.text, s.meaning.unwrap_or_default())).collect()
     }
 
     /// What is in the folder of the manifests, with the times of change.

@@ -173,12 +173,12 @@ fn a_source_without_the_corpus_says_what_is_missing() {
         let message = Workbench::new(corpus.name()).failure();
         assert!(message.contains("corpus") && message.len() > 40, "{}: {message}", corpus.name());
         let nowhere =
-            Options { source: "/nowhere/at/all".into(), out: "/nowhere/out".into(), download: false };
+            Options { source: "/nowhere/at/all".into(), out: "/nowhere/out".into(), ..Options::default() };
         let message = corpus.prepare(&nowhere, &mut |_| ()).unwrap_err().to_string();
         assert!(message.contains("/nowhere/at/all") && message.contains(corpus.about().source), "{message}");
     }
     let bench = Workbench::new("tree");
-    let options = Options { source: bench.source(), out: bench.out(), download: true };
+    let options = Options { source: bench.source(), out: bench.out(), download: true, ..Options::default() };
     let message = bench.corpus.prepare(&options, &mut |_| ()).unwrap_err().to_string();
     assert!(message.contains("without --download"), "{message}");
 }
@@ -194,7 +194,7 @@ fn the_real_corpus_where_it_is_at_hand() {
         return;
     }
     let out = tempfile::tempdir().unwrap();
-    let options = Options { source, out: out.path().to_owned(), download: false };
+    let options = Options { source, out: out.path().to_owned(), ..Options::default() };
     let corpus = Corpus::from_name("mini-librispeech").unwrap();
     let sets = corpus.prepare(&options, &mut |_| ()).unwrap();
     assert_eq!(sets.iter().map(|s| s.utterances).collect::<Vec<_>>(), [1135, 80]);

@@ -6,3 +6,4 @@ mod common;
 mod corpora;
 mod phones;
 mod repeat;
+mod slu;

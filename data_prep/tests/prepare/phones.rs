@@ -183,7 +183,7 @@ fn scores(utterance: &Utterance) -> Vec<f64> {
 fn speechocean_itself() {
     let Some(source) = ocean_at_hand() else { return };
     let folder = tempfile::tempdir().unwrap();
-    let options = Options { source, out: folder.path().join("out"), download: false };
+    let options = Options { source, out: folder.path().join("out"), ..Options::default() };
     let corpus = Corpus::from_name("speechocean762").unwrap();
     let sets = corpus.prepare(&options, &mut |line| println!("{line}")).unwrap();
     let read = |name: &str| auricle_data::Manifest::read(&options.out.join(name)).unwrap();

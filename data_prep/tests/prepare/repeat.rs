@@ -144,8 +144,11 @@ fn sets_of_several_sources_share_a_folder() {
 fn manifests_above_the_audio_can_move_with_it() {
     let bench = Workbench::new("tree");
     bench.audio("a/one.wav", 1600);
-    let options =
-        auricle_data_prep::Options { source: bench.source().join("a"), out: bench.source(), download: false };
+    let options = auricle_data_prep::Options {
+        source: bench.source().join("a"),
+        out: bench.source(),
+        ..auricle_data_prep::Options::default()
+    };
     bench.corpus.prepare(&options, &mut |_| ()).unwrap();
     let moved = bench.source().with_file_name("moved");
     fs::rename(bench.source(), &moved).unwrap();

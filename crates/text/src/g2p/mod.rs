@@ -217,7 +217,7 @@ fn letter(c: char) -> Option<u8> {
 }
 
 /// The letter without its accent, where English reads it so.
-fn unaccented(c: char) -> char {
+pub(crate) fn unaccented(c: char) -> char {
     match c {
         'à'..='å' | 'ā' | 'ă' | 'ą' => 'a',
         'ç' | 'ć' | 'č' => 'c',

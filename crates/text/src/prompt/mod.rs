@@ -1,10 +1,10 @@
 //! What a learner is to say, in phones.
 
 mod nearest;
-mod numbers;
 
 use crate::g2p::{G2p, G2pError};
 use crate::lexicon::{Lexicon, Pronunciation};
+use crate::numbers;
 use crate::phones::Phone;
 use serde::{Deserialize, Serialize};
 use std::ops::Range;

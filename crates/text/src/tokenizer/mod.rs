@@ -7,7 +7,8 @@ mod unigram;
 
 use crate::normalise;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use subwords::{Piece, PieceKind, Subwords};
 
@@ -27,13 +28,17 @@ pub enum TokenizerKind {
 pub struct TrainOptions {
     /// Algorithm. Default: unigram.
     pub kind: TokenizerKind,
-    /// Number of tokens, blank and unknown included. Default: 256.
+    /// Number of tokens, blank, unknown and marks included. Default: 256.
     pub vocab_size: usize,
+    /// Words that are one token each, such as those of [`slu::marks`](crate::slu::marks); they stand right
+    /// behind blank and unknown, in this order. With any, texts are learnt from as they are, not normalised.
+    /// Default: none.
+    pub marks: Vec<String>,
 }
 
 impl Default for TrainOptions {
     fn default() -> Self {
-        Self { kind: TokenizerKind::default(), vocab_size: 256 }
+        Self { kind: TokenizerKind::default(), vocab_size: 256, marks: Vec::new() }
     }
 }
 
@@ -116,7 +121,8 @@ impl Tokenizer {
         Self(Kind::Characters)
     }
 
-    /// Learns sub-words from texts, which are [normalised](crate::normalise()) first.
+    /// Learns sub-words from texts, which are [normalised](crate::normalise()) first, if there are no
+    /// [marks](TrainOptions::marks).
     ///
     /// Deterministic: the same texts in any order give the same tokenizer. Id 0 is the blank, id 1
     /// stands for unknown characters.
@@ -127,13 +133,20 @@ impl Tokenizer {
         texts: impl Iterator<Item = &'a str>,
         options: &TrainOptions,
     ) -> Result<Self, TokenizerError> {
+        let untrainable = |reason: String| TokenizerError::Untrainable { wanted: options.vocab_size, reason };
+        let marks: BTreeSet<&str> = options.marks.iter().map(String::as_str).collect();
+        if marks.len() != options.marks.len()
+            || marks.iter().any(|m| m.is_empty() || m.contains(char::is_whitespace))
+        {
+            return Err(untrainable("marks must be different words, without white space".into()));
+        }
         let mut words = BTreeMap::<String, u64>::new();
         for text in texts {
-            for word in normalise(text).split(' ').filter(|word| !word.is_empty()) {
+            let text = if marks.is_empty() { Cow::Owned(normalise(text)) } else { Cow::Borrowed(text) };
+            for word in text.split_whitespace().filter(|word| !marks.contains(word)) {
                 *words.entry(format!("{}{word}", subwords::SPACE)).or_default() += 1;
             }
         }
-        let untrainable = |reason: String| TokenizerError::Untrainable { wanted: options.vocab_size, reason };
         if words.is_empty() {
             return Err(untrainable("there is no text".into()));
         }
@@ -142,6 +155,8 @@ impl Tokenizer {
             Piece { text: "<blank>".into(), score: 0.0, kind: PieceKind::Control },
             Piece { text: "<unk>".into(), score: 0.0, kind: PieceKind::Unknown },
         ];
+        let specials = specials.into_iter().chain(options.marks.iter().map(|mark| Piece::mark(mark)));
+        let specials: Vec<Piece> = specials.collect();
         let size = options.vocab_size.saturating_sub(specials.len());
         let learnt = match options.kind {
             TokenizerKind::Unigram => unigram::train(&words, size),

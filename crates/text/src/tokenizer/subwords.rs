@@ -50,6 +50,17 @@ pub(super) struct Piece {
     pub kind: PieceKind,
 }
 
+impl Piece {
+    /// A piece that is a whole word, never part of one.
+    pub fn mark(text: &str) -> Self {
+        Self { text: format!("{SPACE}{text}"), score: 0.0, kind: PieceKind::UserDefined }
+    }
+
+    fn is_mark(&self) -> bool {
+        self.kind == PieceKind::UserDefined && self.text.starts_with(SPACE)
+    }
+}
+
 /// A vocabulary with its look-up tables.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Subwords {
@@ -59,6 +70,8 @@ pub(super) struct Subwords {
     index: HashMap<String, u32>,
     /// The token for unknown characters; none where only the blank could stand for them.
     unknown: Option<u32>,
+    /// Whether there are pieces that are whole words, whatever their letters.
+    has_marks: bool,
     /// Bytes of the longest piece.
     longest: usize,
     least_score: f32,
@@ -97,7 +110,8 @@ impl Subwords {
         }
         let unknown = pieces.iter().position(|piece| piece.kind == PieceKind::Unknown);
         let unknown = unknown.map(|id| id as u32).filter(|&id| id != BLANK);
-        Ok(Self { kind, pieces, index, unknown, longest, least_score: least_score.min(0.0) })
+        let has_marks = pieces.iter().any(Piece::is_mark);
+        Ok(Self { kind, pieces, index, unknown, has_marks, longest, least_score: least_score.min(0.0) })
     }
 
     pub fn kind(&self) -> TokenizerKind {
@@ -119,16 +133,34 @@ impl Subwords {
 
     /// Tokens of a text, or the character that has none.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>, char> {
+        let mut ids: Vec<u32> = Vec::new();
         let mut sentence = String::with_capacity(text.len() + 3);
         for word in text.split_whitespace() {
+            let from = sentence.len();
             sentence.push(SPACE);
             sentence.push_str(word);
+            if let Some(mark) = self.mark(&sentence[from..]) {
+                self.add_tokens(&sentence[..from], &mut ids)?;
+                ids.push(mark);
+                sentence.clear();
+            }
         }
+        self.add_tokens(&sentence, &mut ids)?;
+        Ok(ids)
+    }
+
+    /// The token of a word, with the space before it, that is a mark.
+    fn mark(&self, word: &str) -> Option<u32> {
+        let id = *self.index.get(word).filter(|_| self.has_marks)?;
+        self.pieces[id as usize].is_mark().then_some(id)
+    }
+
+    fn add_tokens(&self, sentence: &str, ids: &mut Vec<u32>) -> Result<(), char> {
         let segments = match self.kind {
-            TokenizerKind::Unigram => self.most_probable(&sentence),
-            TokenizerKind::Bpe => self.merged(&sentence),
+            TokenizerKind::Unigram => self.most_probable(sentence),
+            TokenizerKind::Bpe => self.merged(sentence),
         };
-        let mut ids: Vec<u32> = Vec::with_capacity(segments.len());
+        ids.reserve(segments.len());
         for segment in segments {
             match self.index.get(segment) {
                 Some(&id) => ids.push(id),
@@ -141,7 +173,7 @@ impl Subwords {
                 }
             }
         }
-        Ok(ids)
+        Ok(())
     }
 
     /// The segmentation with the greatest sum of scores (Viterbi); of equal ones the first found,
