@@ -16,7 +16,7 @@ use auricle_nn::weights::Metadata;
 use auricle_text::{Pronouncer, Tokenizer, normalise};
 use burn::tensor::{Device, Tensor, TensorData};
 use indicatif::ProgressBar;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -181,7 +181,14 @@ pub struct Latents {
 }
 
 /// Reads what a recipe names.
-pub fn prepare(config: &LasynConfig, mut train: Vec<Utterance>, device: &Device) -> Result<Latents> {
+///
+/// Sentences that `validation` says are left out of the texts: what is measured must not be learnt.
+pub fn prepare(
+    config: &LasynConfig,
+    mut train: Vec<Utterance>,
+    validation: &[Utterance],
+    device: &Device,
+) -> Result<Latents> {
     let (tensors, metadata) = load_model(&config.base).context("model.base")?;
     let tokenizer = config.tokenizer.as_deref().map(Tokenizer::load).transpose()?;
     let Some(path) = &config.bank else {
@@ -194,7 +201,18 @@ pub fn prepare(config: &LasynConfig, mut train: Vec<Utterance>, device: &Device)
     check_bank(&bank, &base, path)?;
     let args = LexiconArgs { lexicon: config.lexicon.clone(), g2p: config.g2p.clone() };
     let writes = tokenizer.as_ref().unwrap_or(&base.tokenizer);
-    let sentences = sentences(&config.text, config.target, &pronouncer(&args)?, writes)?;
+    let pronouncer = pronouncer(&args)?;
+    let measured: HashSet<String> = validation
+        .iter()
+        .filter_map(|utterance| units::spoken(&pronouncer, utterance.text.as_deref()?).ok())
+        .map(|(said, _)| said)
+        .collect();
+    let mut sentences = sentences(&config.text, config.target, &pronouncer, writes)?;
+    let all = sentences.len();
+    sentences.retain(|sentence| !measured.contains(&sentence.said));
+    if sentences.len() < all {
+        eprintln!("{} sentences of model.text are said in data.validation; they are left out", all - sentences.len());
+    }
     let synthesizer: Arc<dyn Synthesizer> = match &config.synthesizer {
         Some(name) => {
             let (tensors, metadata) = load_model(name).context("model.synthesizer")?;
@@ -268,7 +286,7 @@ pub fn sentences(
                 Target::Meaning => line.meaning,
             };
             match target.filter(|target| tokenizer.encode(target).is_ok()) {
-                Some(target) => sentences.push(Sentence { target, words }),
+                Some(target) => sentences.push(Sentence { said, target, words }),
                 None => failures += 1,
             }
         }

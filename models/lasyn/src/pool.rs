@@ -10,6 +10,8 @@ const PREFIX: &str = "text:";
 /// A text that becomes latents.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sentence {
+    /// What is said, numbers in words.
+    pub said: String,
     /// What a model should write.
     pub target: String,
     /// Its words as phones.
@@ -97,6 +99,7 @@ mod tests {
 
     fn sentences(count: usize) -> Vec<Sentence> {
         let sentence = |i: usize| Sentence {
+            said: format!("s{i}"),
             target: format!("s{i}"),
             words: vec![vec![1, 2, 3]; 1 + i % 7],
         };
