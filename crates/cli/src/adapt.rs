@@ -99,7 +99,15 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     auricle_train::files::atomic_write(&text, lines.as_bytes()).with_context(|| text.display().to_string())?;
 
     let before = readings(args, &args.model, &base, &synthesizer, &held, &device)?;
-    let recipe = recipe_of(args, &bank_path, &text)?;
+    let recipe = recipe_of(&Plan {
+        model: &args.model,
+        text: Some((&bank_path, &text)),
+        audio: args.audio.clone(),
+        eval: args.eval.iter().cloned().collect(),
+        lexicon: &args.lexicon,
+        steps: args.steps,
+        set: &args.set,
+    })?;
     let resumes = args.out.join("checkpoints/last.safetensors").exists();
     if crate::train::train(&recipe, &args.out, resumes, args.quiet, &stop)? == Outcome::Interrupted {
         eprintln!("interrupted; the same command goes on");
@@ -139,27 +147,54 @@ fn hold_out(all: Vec<Sentence>) -> (Vec<Sentence>, Vec<Sentence>) {
     (train, held)
 }
 
-fn recipe_of(args: &Args, bank: &Path, text: &Path) -> Result<auricle_train::Recipe> {
+/// What an adaptation trains with.
+pub struct Plan<'a> {
+    /// Recogniser to start from.
+    pub model: &'a Path,
+    /// Its bank, and texts; without them speech alone: the control.
+    pub text: Option<(&'a Path, &'a Path)>,
+    /// Transcribed speech to train on.
+    pub audio: Vec<PathBuf>,
+    /// Transcribed speech to validate on.
+    pub eval: Vec<PathBuf>,
+    /// Pronunciations.
+    pub lexicon: &'a LexiconArgs,
+    /// Training steps.
+    pub steps: u64,
+    /// Overrides.
+    pub set: &'a [String],
+}
+
+/// The recipe of an adaptation.
+pub fn recipe_of(plan: &Plan<'_>) -> Result<auricle_train::Recipe> {
     let mut table: toml::Table = toml::from_str(RECIPE).context("the built-in recipe")?;
-    for set in &args.set {
+    for set in plan.set {
         recipe::set(&mut table, set)?;
     }
     let mut recipe: auricle_train::Recipe = recipe::parse(&table, "adapt")?;
-    recipe.data.train = args.audio.clone();
-    recipe.data.validation = args.eval.iter().cloned().collect();
-    recipe.train.steps = args.steps;
-    let schedule = &mut recipe.schedule;
-    schedule.rescale(args.steps);
+    recipe.data.train = plan.audio.clone();
+    recipe.data.validation = plan.eval.clone();
+    recipe.train.steps = plan.steps;
+    recipe.schedule.rescale(plan.steps);
     let path = |path: &Path| toml::Value::from(path.display().to_string());
     let list = |paths: &[PathBuf]| toml::Value::Array(paths.iter().map(|p| path(p)).collect());
-    recipe.model.insert("base".into(), path(&args.model));
-    recipe.model.insert("bank".into(), path(bank));
-    recipe.model.insert("text".into(), list(&[text.to_path_buf()]));
-    if !args.lexicon.lexicon.is_empty() {
-        recipe.model.insert("lexicon".into(), list(&args.lexicon.lexicon));
+    let model = &mut recipe.model;
+    model.insert("base".into(), path(plan.model));
+    match plan.text {
+        Some((bank, text)) => {
+            model.insert("bank".into(), path(bank));
+            model.insert("text".into(), list(&[text.to_path_buf()]));
+        }
+        None => {
+            model.remove("bank");
+            model.remove("text");
+        }
     }
-    if let Some(g2p) = &args.lexicon.g2p {
-        recipe.model.insert("g2p".into(), path(g2p));
+    if !plan.lexicon.lexicon.is_empty() {
+        model.insert("lexicon".into(), list(&plan.lexicon.lexicon));
+    }
+    if let Some(g2p) = &plan.lexicon.g2p {
+        model.insert("g2p".into(), path(g2p));
     }
     Ok(recipe)
 }

@@ -1,5 +1,7 @@
 //! `auricle quickstart`: every system, trained and evaluated on the built-in corpus.
 
+mod new_words;
+
 use crate::eval::{AsrScores, score};
 use crate::tasks::{load_model, manifests};
 use anyhow::{Context as _, Result, bail};
@@ -9,12 +11,14 @@ use auricle_data::builtin;
 use auricle_text::{Scored, normalise};
 use auricle_train::log::read_series;
 use auricle_train::report::{Axis, Report, Series};
-use auricle_train::{Outcome, files::atomic_write};
+use auricle_train::{Outcome, Recipe, files::atomic_write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
+
+use new_words::NewWords;
 
 /// The recipes, so that the program needs no file beside it.
 const RECIPES: [(&str, &str); 4] = [
@@ -52,7 +56,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let started = Instant::now();
     let stop = crate::interrupt::flag()?;
 
-    println!("1/6  the built-in corpus");
+    println!("1/7  the built-in corpus");
     let corpus = builtin::extract(&args.out.join("corpus"))?;
     for manifest in [&corpus.train, &corpus.dev, &corpus.test] {
         let utterances = manifests(std::slice::from_ref(manifest))?;
@@ -66,26 +70,29 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         atomic_write(&path, text.as_bytes()).with_context(|| path.display().to_string())?;
     }
 
-    println!("2/6  SPIRAL pre-training, without transcripts");
+    println!("2/7  SPIRAL pre-training, without transcripts");
     let pretrain_secs = train(args, "spiral_pretrain", &corpus, &stop)?;
     let mut rows = Vec::new();
     for (number, name, label) in
         [(3, "ctc_from_scratch", "CTC from random weights"), (4, "ctc_from_pretrained", "CTC from SPIRAL")]
     {
-        println!("{number}/6  {label}");
+        println!("{number}/7  {label}");
         let train_secs = train(args, name, &corpus, &stop)?;
         let run = args.out.join(name);
         let examples = decode(&run, &corpus.test)?;
         rows.push(Row { name: label, run, scores: score(&examples), train_secs, examples });
     }
-    println!("5/6  streaming mispronunciation detection");
+    println!("5/7  streaming mispronunciation detection");
     let mdd_secs = train(args, "mdd", &corpus, &stop)?;
     let mdd = Mdd::of(&args.out.join("mdd"), &corpus.test, mdd_secs)?;
-    println!("6/6  results on the test speakers, who are in no other set\n");
+    println!("6/7  new words from text alone");
+    let words = NewWords::of(args, &corpus, &stop)?;
+    println!("7/7  results on the test speakers, who are in no other set\n");
     table(&rows);
     println!("\n{}", mdd.sentence());
+    println!("\n{}", words.sentence());
     let report = args.out.join("report.html");
-    page(&rows, &mdd, &args.out.join("spiral_pretrain"), pretrain_secs)?
+    page(&rows, &mdd, &words, &args.out.join("spiral_pretrain"), pretrain_secs)?
         .write(&report)
         .with_context(|| report.display().to_string())?;
     println!("\nreport: {}", report.display());
@@ -129,7 +136,6 @@ impl Mdd {
 
 /// Trains one recipe anew in `<out>/<name>`; seconds.
 fn train(args: &Args, name: &str, corpus: &builtin::Extracted, stop: &AtomicBool) -> Result<f64> {
-    let started = Instant::now();
     let file = args.out.join("recipes").join(format!("{name}.toml"));
     let mut recipe = crate::train::load(&file, &[])?;
     recipe.data.train = vec![corpus.train.clone()];
@@ -138,11 +144,16 @@ fn train(args: &Args, name: &str, corpus: &builtin::Extracted, stop: &AtomicBool
         let pretrained = args.out.join("spiral_pretrain").display().to_string();
         recipe.model.insert("init_from".into(), pretrained.into());
     }
-    let run = args.out.join(name);
+    run_anew(&recipe, &args.out.join(name), args.quiet, stop)
+}
+
+/// Trains a recipe in a folder, which is emptied; seconds.
+fn run_anew(recipe: &Recipe, run: &Path, quiet: bool, stop: &AtomicBool) -> Result<f64> {
+    let started = Instant::now();
     if run.exists() {
-        std::fs::remove_dir_all(&run).with_context(|| run.display().to_string())?;
+        std::fs::remove_dir_all(run).with_context(|| run.display().to_string())?;
     }
-    match crate::train::train(&recipe, &run, false, args.quiet, stop)? {
+    match crate::train::train(recipe, run, false, quiet, stop)? {
         Outcome::Interrupted => bail!("interrupted; run it again, it takes minutes"),
         Outcome::Finished | Outcome::EarlyStopped => Ok(started.elapsed().as_secs_f64()),
     }
@@ -198,7 +209,7 @@ fn gain(rows: &[Row]) -> Option<String> {
     ))
 }
 
-fn page(rows: &[Row], mdd: &Mdd, pretrain: &Path, pretrain_secs: f64) -> Result<Report> {
+fn page(rows: &[Row], mdd: &Mdd, words: &NewWords, pretrain: &Path, pretrain_secs: f64) -> Result<Report> {
     let cells: Vec<Vec<String>> = rows
         .iter()
         .map(|row| {
@@ -249,6 +260,9 @@ fn page(rows: &[Row], mdd: &Mdd, pretrain: &Path, pretrain_secs: f64) -> Result<
             &Axis::linear("PER"),
             &[curve(&mdd.run, "validation/per", "CCA-MDD")?],
         )
+        .heading("New words from text")
+        .paragraph(&words.sentence())
+        .table(&NewWords::HEAD, &words.cells())
         .heading("Examples");
     for row in rows {
         let lines: Vec<String> = row
