@@ -13,8 +13,8 @@ pub(crate) fn prepare(
     options: &Options,
     report: &mut dyn FnMut(&str),
 ) -> Result<Vec<PreparedSet>, PrepError> {
-    let takes_more = corpus.name == picovoice_coffee::CORPUS.name;
-    if !takes_more && !(options.hold_out.is_empty() && options.sentences.is_none()) {
+    let asks_for_more = !options.hold_out.is_empty() || options.sentences.is_some();
+    if asks_for_more && corpus.name != picovoice_coffee::CORPUS.name {
         let reason =
             format!("{} has no grammar and holds out no values; leave these options out", corpus.name);
         return Err(PrepError::layout(&options.source, reason));

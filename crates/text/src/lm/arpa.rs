@@ -285,7 +285,7 @@ mod tests {
             ("-1 </s>", "-1 a", 9, "twice"),
             ("-0.3 a b", "-0.3 a c", 14, "`c` is not among"),
             ("-0.3 a b", "-0.3 <unk> b", 0, ""),
-            ("\\end\\", "", 17, "ends too early"),
+            ("\\end\\", "", 16, "ends too early"),
             ("\\end\\", "\\3-grams:", 16, "not `\\end\\`"),
         ] {
             let text = SMALL.replace(from, to);

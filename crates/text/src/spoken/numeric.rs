@@ -4,7 +4,9 @@ use super::bare;
 use crate::numbers::{cardinal, one_by_one, ordinal, year};
 
 /// Sign, one of it, many of it, a hundredth, many hundredths.
-const MONEY: [(char, &str, &str, &str, &str); 4] = [
+type Currency = (char, &'static str, &'static str, &'static str, &'static str);
+
+const MONEY: [Currency; 4] = [
     ('$', "dollar", "dollars", "cent", "cents"),
     ('£', "pound", "pounds", "penny", "pence"),
     ('€', "euro", "euros", "cent", "cents"),
@@ -213,9 +215,7 @@ fn time(token: &str) -> Option<(String, bool)> {
     Some((words, false))
 }
 
-fn money(
-    token: &str,
-) -> Option<(&str, &'static (char, &'static str, &'static str, &'static str, &'static str))> {
+fn money(token: &str) -> Option<(&str, &'static Currency)> {
     MONEY
         .iter()
         .find_map(|sign| Some((token.strip_prefix(sign.0).or_else(|| token.strip_suffix(sign.0))?, sign)))
@@ -223,7 +223,7 @@ fn money(
 
 fn say_money(
     amount: &str,
-    (_, single, many, hundredth, hundredths): &(char, &str, &str, &str, &str),
+    (_, single, many, hundredth, hundredths): &Currency,
     next: &str,
 ) -> Option<(String, usize)> {
     let scales = [
@@ -305,7 +305,7 @@ fn place_or_decade(token: &str) -> Option<String> {
     let value: u64 = digits.replace(',', "").parse().ok()?;
     match rest {
         "st" | "nd" | "rd" | "th" => Some(ordinal(value).join(" ")),
-        "s" | "'s" if value.is_multiple_of(10) && (value < 100 && value >= 20 || digits.len() == 4) => {
+        "s" | "'s" if value.is_multiple_of(10) && ((20..100).contains(&value) || digits.len() == 4) => {
             let mut words = if value < 100 { cardinal(value) } else { year(value) }.join(" ");
             if let Some(stem) = words.strip_suffix('y') {
                 words = format!("{stem}ies");
