@@ -9,8 +9,8 @@
 //! Slots stand in the order of the sentence. What begins with `<` or `[` and the closing `</slot>` and
 //! `]` are *marks*: one token each, which [`marks`] lists for a tokenizer.
 //!
-//! A model's output may be anything. Reading it never fails: [`Frame::read`] and [`Tree::read`] say what
-//! is wrong ([`Fault`]) and keep what the scores need, in bounded time and memory.
+//! A model's output may be anything. It always gets a score: [`Frame::read`] says what is wrong ([`Fault`])
+//! and keeps the intent, trees are compared token by token ([`evaluate_trees`]); time and memory are bounded.
 
 mod evaluate;
 mod faults;
