@@ -1,12 +1,12 @@
 //! `auricle data`.
 
 use anyhow::{Context as _, Result, bail};
-use auricle_asr::CtcConfig;
+use auricle_asr::{CtcConfig, Recogniser, TranscribeConfig, transcribe};
 use auricle_audio::{MelConfig, MelFrontEnd};
 use auricle_data::doctor::{self, CheckConfig, CheckReport, Finding, Set};
 use auricle_data::{Manifest, Utterance, read_any};
-use auricle_text::Tokenizer;
-use auricle_train::{Recipe, recipe};
+use auricle_text::{Tokenizer, cer, normalise};
+use auricle_train::{KnownError, Recipe, recipe};
 use indicatif::ProgressBar;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -36,6 +36,29 @@ Exits with status 1 where there are errors.")]
 
 Prints the line `norm = { fixed = … }` for the recipe's [model.front_end].")]
     Stats(Stats),
+    /// What a teacher finds hard: its error on every utterance, for `train.curriculum.errors`.
+    #[command(after_help = "Example:
+  auricle data difficulty --model asr-en-small data/mini_librispeech/train.jsonl --out errors.jsonl
+  auricle train recipes/mini_librispeech/ctc_from_pretrained.toml --set train.curriculum.errors=errors.jsonl
+
+The error is the character error rate and one minus the mean confidence of the teacher's tokens.")]
+    Difficulty(Difficulty),
+}
+
+#[derive(clap::Args)]
+pub struct Difficulty {
+    /// Transcribed speech: manifests, or anything that can be read.
+    #[arg(required = true)]
+    inputs: Vec<PathBuf>,
+    /// Recogniser that teaches.
+    #[arg(long, default_value = "asr-en-small")]
+    model: PathBuf,
+    /// File to write.
+    #[arg(long)]
+    out: PathBuf,
+    /// No progress bar.
+    #[arg(long, short)]
+    quiet: bool,
 }
 
 #[derive(clap::Args)]
@@ -89,6 +112,7 @@ pub fn run(command: &Command) -> Result<ExitCode> {
     match command {
         Command::Check(args) => check(args),
         Command::Stats(args) => stats(args),
+        Command::Difficulty(args) => difficulty(args),
         Command::Convert(args) => {
             let utterances = read_any(&args.input)?;
             Manifest::write(&args.out, &utterances)?;
@@ -233,4 +257,37 @@ impl Aligner {
 pub fn cannot_align(utterances: &[Utterance], recipe: &Recipe) -> Result<Vec<String>> {
     let set = Set { name: "train".into(), utterances: utterances.to_vec(), ..Set::default() };
     Ok(Aligner::new(recipe)?.cannot_align(&set).iter().map(|f| format!("{}: {}", f.id, f.detail)).collect())
+}
+
+fn difficulty(args: &Difficulty) -> Result<ExitCode> {
+    let (tensors, metadata) = crate::tasks::load_model(&args.model)?;
+    let device = auricle_tensor::device("cpu")?.without_autodiff();
+    let teacher = Recogniser::from_weights(tensors, &metadata, &device)?;
+    let utterances = auricle_data::read_all(&args.inputs)?;
+    let bar = crate::decode::progress(utterances.len(), args.quiet);
+    let mut lines: Vec<u8> = Vec::new();
+    let mut failures = 0;
+    transcribe(&teacher, &utterances, &TranscribeConfig::default(), |i, transcript| -> Result<()> {
+        bar.inc(1);
+        let utterance = &utterances[i];
+        match (transcript, &utterance.text) {
+            (Ok(transcript), Some(text)) => {
+                let words = &transcript.words;
+                let sure = words.iter().map(|w| f64::from(w.confidence)).sum::<f64>() / words.len().max(1) as f64;
+                let error = cer(&normalise(text), &transcript.text).rate() + 1.0 - sure;
+                let known = KnownError { id: utterance.id.clone(), error };
+                serde_json::to_writer(&mut lines, &known)?;
+                lines.push(b'\n');
+            }
+            (result, _) => {
+                failures += 1;
+                let reason = result.err().map_or_else(|| "no transcript".to_string(), |e| e.to_string());
+                bar.suspend(|| eprintln!("error: utterance {}: {reason}", utterance.id));
+            }
+        }
+        Ok(())
+    })?;
+    bar.finish_and_clear();
+    auricle_train::files::atomic_write(&args.out, &lines).with_context(|| args.out.display().to_string())?;
+    Ok(if failures == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -4,8 +4,10 @@ use crate::lasyn::{BANK, BankOptions, make_bank};
 use crate::lexicon::{LexiconArgs, pronouncer};
 use crate::tasks::{load_model, manifests};
 use anyhow::{Context as _, Result};
+use auricle_data::{Manifest, Sentence};
 use auricle_lasyn::SplitRecogniser;
 use auricle_nn::weights::Metadata;
+use auricle_text::{Tokenizer, TrainOptions};
 use auricle_train::Recipe;
 use std::path::Path;
 use std::process::ExitCode;
@@ -73,9 +75,22 @@ fn lasyn(recipe: &mut Recipe, folder: &Path, quiet: bool) -> Result<()> {
     let bank = make_bank(&split, &utterances, &pronouncer, options, &device)?;
     let path = base.join(BANK);
     auricle_train::files::atomic_write(&path, &bank.to_bytes(&Metadata::new())?)?;
-    let text = folder.join("text.txt");
-    let lines: String = utterances.iter().filter_map(|u| u.text.clone()).map(|line| line + "\n").collect();
-    std::fs::write(&text, lines)?;
+    // What was said is what is meant: enough for a recipe of meanings.
+    let meant = |text: &str| format!("<int:say> <slot:words> {text} </slot>");
+    let text = folder.join("text.jsonl");
+    let mut sentences = Vec::new();
+    for (list, name) in [(&mut recipe.data.train, "train"), (&mut recipe.data.validation, "validation")] {
+        let mut utterances = manifests(list)?;
+        for utterance in &mut utterances {
+            let text = utterance.text.clone().unwrap_or_default();
+            utterance.audio = std::path::absolute(&utterance.audio)?;
+            utterance.meaning = Some(meant(&text));
+            sentences.push(Sentence::new(format!("{name}-{}", utterance.id), text).with_meaning(meant(utterance.text.as_deref().unwrap_or_default())));
+        }
+        *list = vec![folder.join(format!("{name}.jsonl"))];
+        Manifest::write(&list[0], &utterances)?;
+    }
+    Sentence::write(&text, &sentences)?;
 
     let model = &mut recipe.model;
     let name = |path: &Path| Value::from(path.display().to_string());
@@ -83,6 +98,17 @@ fn lasyn(recipe: &mut Recipe, folder: &Path, quiet: bool) -> Result<()> {
     model.insert("bank".into(), name(&path));
     if recipe.task == "lasyn" {
         model.insert("text".into(), Value::Array(vec![name(&text)]));
+    }
+    if recipe.task == "lasyn" {
+        let meanings = ["<int:say>", "<slot:words>", "</slot>"].map(String::from).to_vec();
+        let options = TrainOptions { vocab_size: 40, marks: meanings, ..TrainOptions::default() };
+        let texts: Vec<String> = sentences.into_iter().filter_map(|s| s.meaning).collect();
+        let tokenizer = Tokenizer::train(texts.iter().map(String::as_str), &options)?;
+        let path = folder.join("tokenizer.json");
+        tokenizer.save(&path)?;
+        if model.contains_key("target") {
+            model.insert("tokenizer".into(), name(&path));
+        }
     }
     for absent in ["synthesizer", "lexicon", "g2p", "split"] {
         model.remove(absent);

@@ -1,6 +1,7 @@
 //! Checkpoints: everything a run needs to go on as if it had never stopped.
 
 use crate::TrainError;
+use crate::curriculum::Stage;
 use crate::files::write_weights;
 use auricle_nn::params::NamedTensors;
 use auricle_nn::weights::{self, Metadata, Precision};
@@ -24,6 +25,9 @@ pub struct Progress {
     pub best: Vec<(Vec<f64>, u64)>,
     /// Validations since the last improvement.
     pub stale: u64,
+    /// Where the curriculum stands.
+    #[serde(default)]
+    pub stage: Stage,
     /// Updates each parameter has had.
     pub updates: BTreeMap<String, u64>,
     /// Hash of the resolved recipe.

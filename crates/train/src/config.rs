@@ -1,5 +1,6 @@
 //! The recipe: one schema for every task.
 
+use crate::curriculum::CurriculumConfig;
 use crate::{AdamWConfig, Precision, TrainError, schedule::Schedule};
 use auricle_data::BatchConfig;
 use burn::tensor::Device;
@@ -57,12 +58,14 @@ impl Recipe {
             accumulate: self.train.accumulate,
             clip_norm: self.train.clip_norm,
             log_every: 0,
-            validate_every: 0,
+            // A curriculum moves on by validations.
+            validate_every: self.train.curriculum.as_ref().map_or(0, |_| self.train.validate_every),
             checkpoint_every: 0,
             keep_best: 0,
             export: Export::Best,
             ema: self.train.ema,
             patience: None,
+            curriculum: self.train.curriculum.clone(),
             gradient_checkpointing: false,
             precision: self.train.precision,
             device: String::new(),
@@ -182,6 +185,9 @@ pub struct TrainConfig {
     /// Stop after this many validations without improvement. Default: never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub patience: Option<u64>,
+    /// From basic to harder utterances. Default: all in every epoch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub curriculum: Option<CurriculumConfig>,
     /// Recompute cheap activations in the backward pass instead of keeping them. Default: false.
     #[serde(default)]
     pub gradient_checkpointing: bool,

@@ -5,6 +5,7 @@ mod validation;
 
 use crate::average::MovingAverage;
 use crate::capsule::weights_hash;
+use crate::curriculum::Curriculum;
 use crate::log::RunLog;
 use crate::pending::Pending;
 use crate::{
@@ -43,6 +44,7 @@ pub struct Trainer<T: Task> {
     optimizer: AdamW,
     average: Option<MovingAverage<T::Model>>,
     progress: Progress,
+    curriculum: Option<Curriculum>,
     log: RunLog,
 }
 
@@ -66,13 +68,28 @@ impl<T: Task> Trainer<T> {
                 "no training utterance is left after data.min_secs and data.max_secs".into(),
             ));
         }
+        let curriculum = recipe.train.curriculum.as_ref();
+        let curriculum =
+            curriculum.map(|config| Curriculum::new(config, &train, Key::new(recipe.seed))).transpose()?;
         let store = Arc::new(AudioStore::new(task.preparer().sample_rate(), recipe.data.cache_mib));
         let progress = Progress { recipe_hash: recipe.hash(), ..Progress::default() };
         let optimizer = AdamW::new(recipe.optimizer.clone());
         let (train, validation) = (Arc::new(train), Arc::new(validation));
         let average = recipe.train.ema.map(|momentum| MovingAverage::new(momentum, task.model()));
         let run = run.to_path_buf();
-        Ok(Self { task, recipe, run, train, validation, store, optimizer, average, progress, log })
+        Ok(Self {
+            task,
+            recipe,
+            run,
+            train,
+            validation,
+            store,
+            optimizer,
+            average,
+            progress,
+            curriculum,
+            log,
+        })
     }
 
     /// Goes on from a checkpoint of the same recipe.
@@ -115,10 +132,20 @@ impl<T: Task> Trainer<T> {
         &self.train
     }
 
-    /// The batch plan of an epoch: a pure function of recipe and epoch.
+    /// The batch plan of an epoch: a pure function of recipe, epoch and, with a curriculum, its stage.
     pub fn plan(&self, epoch: u64) -> BatchPlan {
-        let durations: Vec<f64> = self.train.iter().map(|u| self.batch_secs(u)).collect();
-        plan(&durations, &self.recipe.batch, Key::new(self.recipe.seed).epoch(epoch))
+        let key = Key::new(self.recipe.seed).epoch(epoch);
+        let Some(curriculum) = &self.curriculum else {
+            let durations: Vec<f64> = self.train.iter().map(|u| self.batch_secs(u)).collect();
+            return plan(&durations, &self.recipe.batch, key);
+        };
+        let chosen = curriculum.choose(&self.progress.stage, key);
+        let durations: Vec<f64> = chosen.iter().map(|&i| self.batch_secs(&self.train[i])).collect();
+        let mut plan = plan(&durations, &self.recipe.batch, key);
+        for batch in &mut plan.batches {
+            batch.indices.iter_mut().for_each(|i| *i = chosen[*i]);
+        }
+        plan
     }
 
     /// Seconds an utterance takes in a batch: tasks may crop.
@@ -175,6 +202,9 @@ impl<T: Task> Trainer<T> {
             if self.progress.step < self.recipe.train.steps {
                 self.progress.epoch += 1;
                 self.progress.batch = 0;
+                if let Some(curriculum) = &self.curriculum {
+                    curriculum.next_epoch(&mut self.progress.stage);
+                }
             }
         }
         self.finish(Outcome::Finished)
@@ -267,7 +297,8 @@ impl<T: Task> Trainer<T> {
                 ("train/epoch", epoch),
             ];
             let task = pending.metrics();
-            let all = own.into_iter().chain(task.iter().map(|m| (m.name, m.value)));
+            let stage = self.curriculum.is_some().then(|| ("train/stage", self.progress.stage.bin as f64));
+            let all = own.into_iter().chain(stage).chain(task.iter().map(|m| (m.name, m.value)));
             self.log.scalars(step, &all.collect::<Vec<_>>()).map_err(TrainError::io(&self.run))?;
         }
         if step.is_multiple_of(self.recipe.train.log_every) {

@@ -78,13 +78,11 @@ impl LasynTask {
             head.validate().map_err(TrainError::Recipe)?;
             base.config.head = head.clone();
         }
-        let tokenizer = match tokenizer {
-            Some(tokenizer) => {
-                base.model.head = base.config.head.init(width, tokenizer.vocab_size(), &mut init);
-                Arc::new(tokenizer)
-            }
-            None => Arc::new(base.tokenizer.clone()),
-        };
+        let anew = tokenizer.is_some() || config.head.is_some();
+        let tokenizer = Arc::new(tokenizer.unwrap_or_else(|| base.tokenizer.clone()));
+        if anew {
+            base.model.head = base.config.head.init(width, tokenizer.vocab_size(), &mut init);
+        }
         let classes = tokenizer.vocab_size();
         base.model.decoder =
             config.decoder.as_ref().map(|d| AttentionDecoder::new(width, classes, d, &mut init));

@@ -26,6 +26,9 @@ impl<T: Task> Trainer<T> {
         if score.is_empty() || score.iter().any(|value| !value.is_finite()) {
             return Ok(false);
         }
+        if let (Some(curriculum), Some(first)) = (&self.curriculum, score.first()) {
+            curriculum.validated(&mut self.progress.stage, *first);
+        }
         let improved = self.progress.best.first().is_none_or(|(best, _)| score < *best);
         self.progress.stale = if improved { 0 } else { self.progress.stale + 1 };
         let keep = self.recipe.train.keep_best.max(1);

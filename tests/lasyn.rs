@@ -1,0 +1,153 @@
+//! Latent synthesis: a recogniser cut in two is the recogniser; text changes only what is above the cut.
+
+#![allow(clippy::unwrap_used)] // helpers of tests may fail like tests
+
+use auricle_asr::{CtcConfig, CtcModel};
+use auricle_lasyn::SplitRecogniser;
+use auricle_nn::params;
+use auricle_nn::weights::{Metadata, from_bytes};
+use auricle_nn::{Context, Initializer};
+use auricle_rng::{Key, Purpose};
+use auricle_tests::program::{auricle, small_corpus, workspace};
+use auricle_text::Tokenizer;
+use burn::tensor::{Device, Tensor, TensorData};
+use std::path::Path;
+
+const MODEL: &str = r#"
+head = { kind = "character", width = 16 }
+[encoder]
+bins = 32
+stages = [
+  { convs = [{ channels = 16, kernel = 5, stride = 2, activation = true }, { channels = 16 }], transformer = { layers = 2, heads = 2, feed_forward = 32, positional = { kernel = 5, groups = 2 } } },
+  { convs = [{ channels = 24, kernel = 5, stride = 2, activation = true }], transformer = { layers = 2, heads = 2, feed_forward = 32, positional = { kernel = 5, groups = 2 } } },
+]
+[front_end]
+num_bins = 32
+"#;
+
+fn recogniser(split: Option<usize>) -> (CtcModel, SplitRecogniser) {
+    let config: CtcConfig = toml::from_str(MODEL).unwrap();
+    let device = Device::flex();
+    let mut stream = Key::new(3).stream(Purpose::Init);
+    let model = CtcModel::new(&config, 29, &mut Initializer::new(&mut stream, &device));
+    let metadata = Metadata::from([
+        ("kind".to_string(), "ctc".to_string()),
+        ("config".to_string(), serde_json::to_string(&config).unwrap()),
+        ("tokenizer".to_string(), Tokenizer::characters().to_json()),
+    ]);
+    let tensors = params::collect(&model);
+    let split = SplitRecogniser::from_weights(tensors, &metadata, split, &device).unwrap();
+    (model, split)
+}
+
+fn noise(rows: usize, frames: usize, valid: &[usize]) -> Tensor<3> {
+    let mut stream = Key::new(4).stream(Purpose::Test);
+    let mut values: Vec<f32> = (0..rows * frames * 32).map(|_| stream.normal() as f32).collect();
+    for (row, &valid) in valid.iter().enumerate() {
+        values[(row * frames + valid) * 32..(row + 1) * frames * 32].fill(f32::NAN);
+    }
+    Tensor::from_data(TensorData::new(values, [rows, frames, 32]), &Device::flex())
+}
+
+fn values(x: Tensor<3>) -> Vec<f32> {
+    x.into_data().try_to_vec().unwrap()
+}
+
+/// Wherever it is cut, lower and upper part one after the other are the whole, bit for bit.
+#[test]
+fn the_parts_are_the_whole() {
+    let valid = [64, 41];
+    for split in 0..=4 {
+        let (whole, parts) = recogniser(Some(split));
+        let mel = noise(2, 64, &valid);
+        let (expected, lengths) = whole.forward(mel.clone(), &valid, false, &mut Context::eval());
+        let (z, frames) = parts.model.lower(split, mel, &valid, &mut Context::eval());
+        assert_eq!(z.dims()[2], parts.width(), "cut above {split}");
+        let upper = parts.model.upper(split, z, &frames, &mut Context::eval());
+        assert_eq!(upper.lengths, lengths);
+        let [_, padded, classes] = expected.dims();
+        let (expected, found) = (values(expected), values(upper.logits));
+        for (row, length) in lengths.iter().enumerate() {
+            let rows = row * padded * classes..(row * padded + length) * classes;
+            assert_eq!(expected[rows.clone()], found[rows], "cut above {split}, row {row}");
+        }
+    }
+    assert!(recogniser(None).1.split == 2);
+}
+
+/// Below and above a cut: every parameter is on one side, and the side is the one it is used on.
+#[test]
+fn parameters_below_the_cut_are_those_that_latents_depend_on() {
+    let valid = [64];
+    for split in 1..=4 {
+        let (_, parts) = recogniser(Some(split));
+        let mel = noise(1, 64, &valid);
+        let before = values(parts.model.lower(split, mel.clone(), &valid, &mut Context::eval()).0);
+        for (name, data) in params::collect(&parts.model) {
+            let mut tensors = params::collect(&parts.model);
+            let mut changed = data.try_to_vec::<f32>().unwrap();
+            changed.iter_mut().enumerate().for_each(|(i, x)| *x += 0.1 + 0.01 * (i % 7) as f32);
+            tensors.insert(name.clone(), TensorData::new(changed, tensors[&name].shape().clone()));
+            let model = params::load(parts.model.clone(), "", &mut tensors).unwrap();
+            let after = values(model.lower(split, mel.clone(), &valid, &mut Context::eval()).0);
+            // A bias of keys is invisible to a softmax: nothing depends on it.
+            let depends = before != after || name.ends_with("key.bias");
+            assert!(depends == parts.is_lower(&name) || name.ends_with("key.bias"), "{name}, cut above {split}");
+        }
+    }
+}
+
+fn weights(path: &Path) -> params::NamedTensors {
+    from_bytes(&std::fs::read(path).unwrap()).unwrap().0
+}
+
+/// From a recogniser and a text to an adapted recogniser, through the program.
+#[test]
+fn a_recogniser_is_adapted_by_text() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    small_corpus(folder);
+    let recipe = workspace().join("recipes/quickstart/ctc_from_scratch.toml");
+    let recipe = recipe.to_str().unwrap();
+    let sets = ["--set", "data.train=['train.jsonl']", "--set", "data.validation=['dev.jsonl']"];
+    let short = ["--set", "train.steps=2", "--set", "batch.batch_secs=10"];
+    auricle(folder, &[&["train", recipe, "--quiet", "--run", "base"], &sets[..], &short[..]].concat()).succeeded();
+
+    auricle(folder, &["adapt", "--model", "base", "--text", "text.txt", "--out", "a"])
+        .failed_with(&["auricle lasyn fit --model base"]);
+    auricle(folder, &["lasyn", "fit", "--model", "base", "train.jsonl", "--rounds", "2"]).succeeded();
+    std::fs::write(folder.join("text.txt"), "Two large lattes, please.\n\n1 tea\n%%\n".repeat(9)).unwrap();
+
+    let synth = ["synth", "--model", "base", "--text", "two teas", "--out", "z.safetensors"];
+    auricle(folder, &synth).succeeded();
+    let first = std::fs::read(folder.join("z.safetensors")).unwrap();
+    auricle(folder, &synth).succeeded();
+    assert_eq!(first, std::fs::read(folder.join("z.safetensors")).unwrap());
+    let latents = weights(&folder.join("z.safetensors"));
+    assert!(latents["0"].shape()[0] > 4, "{:?}", latents["0"].shape());
+
+    let adapt = ["adapt", "--model", "base", "--text", "text.txt", "--eval", "dev.jsonl", "--steps", "3", "--quiet"];
+    for (out, audio) in [("text", &[][..]), ("both", &["--audio", "train.jsonl"][..])] {
+        let run = auricle(folder, &[&adapt[..], &["--out", out], audio].concat()).succeeded();
+        assert!(run.stdout.contains("recordings"), "{}", run.stdout);
+        assert!(run.stderr.contains("9 lines of text"), "{}", run.stderr);
+        assert!(folder.join(out).join("adaptation.html").is_file());
+        // What is below the cut is as it was, what is above is not; the result decodes like any recogniser.
+        let (before, after) =
+            (weights(&folder.join("base/model.safetensors")), weights(&folder.join(out).join("model.safetensors")));
+        let mut moved = 0;
+        for (name, old) in before {
+            let Some(new) = after.get(&name) else { continue };
+            let below = name.starts_with("encoder.stages.0") && !name.contains("transformer.norm");
+            assert!(!below || *new == old, "{name} is below the cut");
+            moved += usize::from(*new != old);
+        }
+        assert!(moved > 4);
+        auricle(folder, &["decode", "--model", out, "dev.jsonl", "--quiet"]).succeeded();
+    }
+    // Latents of one model mean nothing to another.
+    let seed = ["--set", "seed=2", "--set", "train.steps=1"];
+    auricle(folder, &[&["train", recipe, "--quiet", "--run", "other"], &sets[..], &seed[..]].concat()).succeeded();
+    let wrong = ["adapt", "--model", "other", "--bank", "base/bank.safetensors", "--text", "text.txt", "--out", "x"];
+    auricle(folder, &wrong).failed_with(&["another model", "auricle lasyn fit"]);
+}
