@@ -49,7 +49,7 @@ negatives = 10
 momentum = { start = 0.9, end = 0.99, steps = 20 }
 "#;
 
-const CTC: &str = r#"
+const CTC: &str = r#"curriculum = { bins = 2, replay = 0.3, improvement = 0.5, patience = 1 }
 [augment]
 speed = [0.9, 1.0, 1.1]
 noise = { prob = 0.5, min_noise_secs = 0.5 }

@@ -22,6 +22,7 @@ mod prepare;
 mod quickstart;
 mod replay;
 mod report;
+mod self_training;
 mod slu;
 mod smoke;
 mod synth;

@@ -89,8 +89,18 @@ impl AnyTrainer {
                 let config: LasynConfig = recipe::parse(&recipe.model, "model")?;
                 let augment: AugmentConfig = recipe::parse(&recipe.augment, "augment")?;
                 let Latents { base, tokenizer, synthesizer, train } = crate::lasyn::prepare(&config, train, &validation, &device)?;
-                let task =
-                    LasynTask::new(recipe, config, augment, base, tokenizer, synthesizer, libraries, &device)?;
+                let pretrained = pretrained(config.init_from.as_deref())?;
+                let task = LasynTask::new(
+                    recipe,
+                    config,
+                    augment,
+                    base,
+                    tokenizer,
+                    pretrained,
+                    synthesizer,
+                    libraries,
+                    &device,
+                )?;
                 Ok(Self::Lasyn(Box::new(Trainer::new(task, recipe.clone(), run, train, validation, log)?)))
             }
             "lasyn_synthesizer" => {

@@ -1,6 +1,7 @@
 //! The recipe: one schema for every task.
 
 use crate::curriculum::CurriculumConfig;
+use crate::self_training::SelfTrainingConfig;
 use crate::{AdamWConfig, Precision, TrainError, schedule::Schedule};
 use auricle_data::BatchConfig;
 use burn::tensor::Device;
@@ -65,6 +66,7 @@ impl Recipe {
             export: Export::Best,
             ema: self.train.ema,
             patience: None,
+            self_training: None,
             curriculum: self.train.curriculum.clone(),
             gradient_checkpointing: false,
             precision: self.train.precision,
@@ -185,6 +187,9 @@ pub struct TrainConfig {
     /// Stop after this many validations without improvement. Default: never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub patience: Option<u64>,
+    /// Rounds of training on the model's own labels. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub self_training: Option<SelfTrainingConfig>,
     /// From basic to harder utterances. Default: all in every epoch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub curriculum: Option<CurriculumConfig>,

@@ -20,6 +20,7 @@ mod precision;
 pub mod recipe;
 pub mod report;
 pub mod schedule;
+mod self_training;
 mod task;
 mod trainer;
 
@@ -29,6 +30,7 @@ pub use average::mean_of_weights;
 pub use capsule::Capsule;
 pub use checkpoint::{Checkpoint, Progress};
 pub use curriculum::{BinOrder, Curriculum, CurriculumConfig, KnownError, Stage};
+pub use self_training::{Labelled, SelfTrainingConfig, select};
 pub use config::{AboutConfig, DataConfig, Export, Recipe, TrainConfig};
 pub use error::TrainError;
 pub use gradients::GradientSet;

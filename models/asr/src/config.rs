@@ -24,6 +24,9 @@ pub struct CtcConfig {
     /// shipped name. Default: random weights.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub init_from: Option<PathBuf>,
+    /// Whether the head starts from there, too, where it is one of the same vocabulary. Default: false.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub init_head: bool,
     /// Updates during which the encoder stays as it is (it still runs in training mode).
     /// Default: 0.
     #[serde(default)]

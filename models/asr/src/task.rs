@@ -62,9 +62,13 @@ impl CtcTask {
         let mut model =
             CtcModel::new(&config, tokenizer.vocab_size(), &mut Initializer::new(&mut stream, device));
         if let Some(mut pretrained) = pretrained {
-            let encoder = params::load(model.encoder, "encoder", &mut pretrained)
-                .map_err(|e| TrainError::Recipe(format!("model.init_from: {e}")))?;
-            model = CtcModel { encoder, head: model.head };
+            let fail = |e: params::LoadError| TrainError::Recipe(format!("model.init_from: {e}"));
+            let encoder = params::load(model.encoder, "encoder", &mut pretrained).map_err(fail)?;
+            let head = match config.init_head {
+                true => params::load(model.head, "head", &mut pretrained).map_err(fail)?,
+                false => model.head,
+            };
+            model = CtcModel { encoder, head };
             let brought = pretrained.remove("mask_vector").and_then(|d| d.try_to_vec::<f32>().ok());
             mask_vector = brought.filter(|v| v.len() == config.encoder.bins).unwrap_or(mask_vector);
         }

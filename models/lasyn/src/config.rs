@@ -23,6 +23,9 @@ pub enum Target {
 pub struct LasynConfig {
     /// The recogniser (kind `ctc`) that is cut in two; its upper part is trained further.
     pub base: PathBuf,
+    /// Weights of an earlier run of this recipe to start from, instead of the recogniser's. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub init_from: Option<PathBuf>,
     /// A bank of the recogniser's latents, of `auricle lasyn fit`. Without it no text is used: the control.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bank: Option<PathBuf>,

@@ -53,6 +53,7 @@ impl LasynTask {
         augment: AugmentConfig,
         base: SplitRecogniser,
         tokenizer: Option<Tokenizer>,
+        pretrained: Option<NamedTensors>,
         synthesizer: Option<(Arc<dyn Synthesizer>, TextPool)>,
         libraries: Libraries,
         device: &Device,
@@ -86,6 +87,10 @@ impl LasynTask {
         let classes = tokenizer.vocab_size();
         base.model.decoder =
             config.decoder.as_ref().map(|d| AttentionDecoder::new(width, classes, d, &mut init));
+        if let Some(mut pretrained) = pretrained {
+            base.model = params::load(base.model, "", &mut pretrained)
+                .map_err(|e| TrainError::Recipe(format!("model.init_from: {e}")))?;
+        }
         let prepare = LasynPrepare::new(
             &base,
             &config,

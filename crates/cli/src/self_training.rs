@@ -1,0 +1,229 @@
+//! Rounds of `train.self_training`: a model labels speech, keeps what it is sure of, learns from it.
+
+use crate::tasks::{load_model, manifests};
+use anyhow::{Context as _, Result, bail};
+use auricle_asr::Recogniser;
+use auricle_augment::{mix_at_snr, speed, volume};
+use auricle_cca_mdd::{Assessor, Labels, Session, inventory};
+use auricle_data::{Manifest, Utterance};
+use auricle_lasyn::{SequenceRecogniser, Target};
+use auricle_rng::{Key, Purpose, Stream};
+use auricle_text::cer;
+use auricle_train::files::atomic_write;
+use auricle_train::log::read_series;
+use auricle_train::{Labelled, Outcome, Recipe, SelfTrainingConfig, select};
+use indicatif::ProgressBar;
+use serde_json::json;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Changes of speed, in both directions, of a perturbed copy.
+const SPEEDS: [f64; 3] = [0.95, 1.0, 1.05];
+
+/// Trains the recipe, then its rounds, in folders of the run; the best round's weights become the run's.
+pub fn train(
+    recipe: &Recipe,
+    config: &SelfTrainingConfig,
+    run: &Path,
+    quiet: bool,
+    stop: &AtomicBool,
+) -> Result<Outcome> {
+    config.validate().map_err(|reason| anyhow::anyhow!("{reason}"))?;
+    if recipe.data.validation.is_empty() {
+        bail!("train.self_training needs data.validation: without it nobody knows when to stop");
+    }
+    let unlabelled = manifests(&config.unlabelled)?;
+    std::fs::create_dir_all(run).with_context(|| run.display().to_string())?;
+    let mut history = Vec::new();
+    let mut best: Option<(f64, usize)> = None;
+    for round in 0..=config.rounds {
+        let folder = run.join(format!("round-{round}"));
+        let mut own = recipe.clone();
+        own.train.self_training = None;
+        let mut kept = 0;
+        if round > 0 {
+            let before = run.join(format!("round-{}", round - 1));
+            let manifest = run.join(format!("round-{round}.jsonl"));
+            if !manifest.is_file() {
+                let labels = label(recipe, config, round, &before, &unlabelled, quiet, stop)?;
+                let Some(labels) = labels else { return Ok(Outcome::Interrupted) };
+                Manifest::write(&manifest, &labels)?;
+            }
+            kept = Manifest::read(&manifest)?.len();
+            if kept == 0 {
+                println!("round {round}: no label is sure enough; raise train.self_training.disagreement");
+                break;
+            }
+            own.data.train.push(manifest);
+            let from = toml::Value::from(before.display().to_string());
+            own.model.insert("init_from".into(), from);
+            if own.task == "ctc" {
+                own.model.insert("init_head".into(), true.into());
+            }
+        }
+        if !folder.join("model.safetensors").is_file() {
+            let resumes = folder.join("checkpoints/last.safetensors").exists();
+            if crate::train::train(&own, &folder, resumes, quiet, stop)? == Outcome::Interrupted {
+                return Ok(Outcome::Interrupted);
+            }
+        }
+        let score = validation(&folder)?;
+        history.push(json!({ "round": round, "labels": kept, "of": unlabelled.len(), "validation": score }));
+        println!("round {round}: {kept} labels of {}, validation {score:.4}", unlabelled.len());
+        let worse = best.is_some_and(|(best, _)| score > best);
+        if best.is_none_or(|(best, _)| score < best) {
+            best = Some((score, round));
+        }
+        if worse {
+            println!("round {round} is worse on the validation set; the best round is kept");
+            break;
+        }
+    }
+    let lines: String = history.iter().map(|line| format!("{line}\n")).collect();
+    let path = run.join("self_training.jsonl");
+    atomic_write(&path, lines.as_bytes()).with_context(|| path.display().to_string())?;
+    let Some((_, round)) = best else { bail!("no round was finished") };
+    let weights = run.join(format!("round-{round}/model.safetensors"));
+    let bytes = std::fs::read(&weights).with_context(|| weights.display().to_string())?;
+    let path = run.join("model.safetensors");
+    atomic_write(&path, &bytes).with_context(|| path.display().to_string())?;
+    Ok(Outcome::Finished)
+}
+
+/// The best first score of a run's validations: what it selects its weights by.
+fn validation(run: &Path) -> Result<f64> {
+    let log = run.join("log.jsonl");
+    let series = read_series(&log).with_context(|| log.display().to_string())?;
+    let names = ["meaning_error", "unexplained", "wer", "loss"];
+    let found = names.iter().find_map(|name| series.get(&format!("validation/{name}")));
+    let scores = found.with_context(|| format!("{} has no validation", log.display()))?;
+    Ok(scores.iter().map(|(_, score)| *score).fold(f64::INFINITY, f64::min))
+}
+
+/// What gives labels.
+enum Teacher {
+    Ctc(Recogniser),
+    Sequence(SequenceRecogniser),
+    Mdd(Arc<Assessor>),
+}
+
+impl Teacher {
+    fn load(recipe: &Recipe, run: &Path) -> Result<Self> {
+        let device = auricle_tensor::device("cpu")?.without_autodiff();
+        let (tensors, metadata) = load_model(run)?;
+        Ok(match recipe.task.as_str() {
+            "ctc" => Self::Ctc(Recogniser::from_weights(tensors, &metadata, &device)?),
+            "lasyn" => Self::Sequence(SequenceRecogniser::from_weights(tensors, &metadata, &device)?),
+            "cca_mdd" => Self::Mdd(Arc::new(Assessor::from_weights(tensors, &metadata, &device)?)),
+            task => bail!("train.self_training: models of task `{task}` give no labels"),
+        })
+    }
+
+    fn sample_rate(&self) -> u32 {
+        match self {
+            Self::Ctc(model) => model.sample_rate(),
+            Self::Sequence(model) => model.sample_rate(),
+            Self::Mdd(model) => model.sample_rate(),
+        }
+    }
+
+    /// Transcript, meaning, or perceived phones.
+    fn label(&self, utterance: &Utterance, samples: &[f32]) -> Result<String> {
+        Ok(match self {
+            Self::Ctc(model) => {
+                model.recognise(&[samples])?.into_iter().next().map(|r| r.text).unwrap_or_default()
+            }
+            Self::Sequence(model) => model.read(samples)?,
+            Self::Mdd(assessor) => {
+                let labels = Labels::of(utterance).map_err(anyhow::Error::msg)?;
+                let mut session = Session::new(assessor.clone(), labels.canonical())?;
+                session.push(samples)?;
+                session.finish()?;
+                let heard = session.heard().iter().map(|heard| inventory::name(heard.phone));
+                heard.collect::<Vec<_>>().join(" ")
+            }
+        })
+    }
+
+    fn put(&self, utterance: &mut Utterance, label: String) {
+        match self {
+            Self::Mdd(_) => {
+                utterance.extra.remove("phone_scores");
+                utterance.perceived_phones = Some(label.split(' ').map(str::to_uppercase).collect());
+            }
+            Self::Sequence(model) if model.target() == Target::Meaning => utterance.meaning = Some(label),
+            _ => utterance.text = Some(label),
+        }
+    }
+}
+
+/// Labels of a round; `None` where it was asked to stop.
+fn label(
+    recipe: &Recipe,
+    config: &SelfTrainingConfig,
+    round: usize,
+    before: &Path,
+    unlabelled: &[Utterance],
+    quiet: bool,
+    stop: &AtomicBool,
+) -> Result<Option<Vec<Utterance>>> {
+    let teacher = Teacher::load(recipe, before)?;
+    let bar = if quiet { ProgressBar::hidden() } else { ProgressBar::new(unlabelled.len() as u64) };
+    let mut given = Vec::with_capacity(unlabelled.len());
+    let mut labels = Vec::with_capacity(unlabelled.len());
+    for (index, utterance) in unlabelled.iter().enumerate() {
+        if stop.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
+        bar.inc(1);
+        let speaker = utterance.speaker.clone().unwrap_or_default();
+        let (label, disagreement) = match judged(&teacher, config, recipe.seed, round, utterance) {
+            Ok(judged) => judged,
+            Err(error) => {
+                bar.suspend(|| eprintln!("error: utterance {}: {error:#}", utterance.id));
+                (String::new(), f64::NAN)
+            }
+        };
+        let disagreement = if label.is_empty() { f64::NAN } else { disagreement };
+        labels.push(Labelled { index, speaker, disagreement });
+        given.push(label);
+    }
+    bar.finish_and_clear();
+    let kept = select(config, round, &labels).into_iter().map(|index| {
+        let mut utterance = unlabelled[index].clone();
+        utterance.id = format!("self-{}", utterance.id);
+        utterance.audio = std::path::absolute(&utterance.audio).unwrap_or(utterance.audio);
+        teacher.put(&mut utterance, std::mem::take(&mut given[index]));
+        utterance
+    });
+    Ok(Some(kept.collect()))
+}
+
+/// The label of an utterance, and how far those of its perturbed copies are from it.
+fn judged(
+    teacher: &Teacher,
+    config: &SelfTrainingConfig,
+    seed: u64,
+    round: usize,
+    utterance: &Utterance,
+) -> Result<(String, f64)> {
+    let samples = utterance.samples(teacher.sample_rate())?;
+    let label = teacher.label(utterance, &samples)?;
+    let mut sum = 0.0;
+    for copy in 0..config.copies {
+        let key = Key::new(seed).epoch(round as u64).utterance(&format!("{}#{copy}", utterance.id));
+        let perturbed = perturb(&samples, &mut key.stream(Purpose::Noise));
+        sum += cer(&label, &teacher.label(utterance, &perturbed)?).rate();
+    }
+    Ok((label, sum / config.copies.max(1) as f64))
+}
+
+/// Another level (±6 dB), perhaps another speed (±5 %), white noise at 15 to 30 dB.
+fn perturb(samples: &[f32], stream: &mut Stream) -> Vec<f32> {
+    let level = volume(samples, stream.uniform_in(-6.0, 6.0));
+    let factor = SPEEDS[stream.below(SPEEDS.len())];
+    let changed = if factor == 1.0 { level } else { speed(&level, factor) };
+    let noise: Vec<f32> = changed.iter().map(|_| stream.normal() as f32).collect();
+    mix_at_snr(&changed, &[&noise], stream.uniform_in(15.0, 30.0))
+}

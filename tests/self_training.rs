@@ -1,0 +1,71 @@
+//! Rounds of self-training through the program: labels, weights, what is kept, what a stop leaves.
+
+#![allow(clippy::unwrap_used)] // helpers of tests may fail like tests
+
+use auricle_data::Manifest;
+use auricle_tests::program::{auricle, ctc_recipe, small_corpus};
+use serde_json::Value;
+use std::path::Path;
+
+/// A model that has hardly learnt anything still writes letters, and every round can begin.
+const OWN: [&str; 6] = [
+    "--set",
+    "train.self_training.unlabelled=['train.jsonl']",
+    "--set",
+    "train.self_training.filter=false",
+    "--set",
+    "optimizer.lr=1e-7",
+];
+
+fn train(folder: &Path, more: &[&str]) -> Vec<Value> {
+    let all = [&["train", "ctc.toml", "--run", "run", "--quiet"], &OWN[..], more].concat();
+    auricle(folder, &all).succeeded();
+    let lines = std::fs::read_to_string(folder.join("run/self_training.jsonl")).unwrap();
+    lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[test]
+fn rounds_learn_from_their_own_labels_and_go_on_where_they_stopped() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    small_corpus(folder);
+    std::fs::write(folder.join("ctc.toml"), ctc_recipe(2)).unwrap();
+    let rounds = ["--set", "train.self_training.rounds=1", "--set", "train.self_training.copies=1"];
+    let history = train(folder, &rounds);
+    assert_eq!(history[0]["round"], 0);
+    assert_eq!(history[0]["labels"], 0);
+    let run = folder.join("run");
+    let labels = Manifest::read(&run.join("round-1.jsonl")).unwrap();
+    assert_eq!(history[1]["labels"].as_u64().unwrap() as usize, labels.len());
+    assert!(labels.iter().all(|u| u.id.starts_with("self-") && !u.text.as_deref().unwrap().is_empty()));
+
+    // The best round's weights are the run's, and the truth of the labelled is never touched.
+    let best = usize::from(history[1]["validation"].as_f64() < history[0]["validation"].as_f64());
+    let weights = |path: &str| std::fs::read(run.join(path)).unwrap();
+    assert_eq!(weights("model.safetensors"), weights(&format!("round-{best}/model.safetensors")));
+    let resolved = std::fs::read_to_string(run.join("round-1/recipe.resolved.toml")).unwrap();
+    assert!(resolved.contains("train.jsonl") && resolved.contains("round-1.jsonl"), "{resolved}");
+    assert!(resolved.contains("init_head = true"), "{resolved}");
+
+    // A second start needs --resume; it finds everything done and gives the same.
+    let again = [&["train", "ctc.toml", "--run", "run", "--quiet"], &OWN[..], &rounds[..]].concat();
+    auricle(folder, &again).failed_with(&["--resume"]);
+    let first = weights("model.safetensors");
+    std::fs::remove_file(run.join("model.safetensors")).unwrap();
+    assert_eq!(train(folder, &[&rounds[..], &["--resume"]].concat()), history);
+    assert_eq!(first, weights("model.safetensors"));
+}
+
+#[test]
+fn what_cannot_be_trained_by_itself_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    small_corpus(folder);
+    std::fs::write(folder.join("ctc.toml"), ctc_recipe(1)).unwrap();
+    let run = |set: &str| {
+        let own = ["train", "ctc.toml", "--run", "x", "--quiet", "--set"];
+        auricle(folder, &[&own[..], &[set, "--set", OWN[1]]].concat())
+    };
+    run("data.validation=[]").failed_with(&["self_training needs data.validation"]);
+    run("train.self_training.shares=[2.0]").failed_with(&["shares", "0..1"]);
+}
