@@ -92,7 +92,7 @@ fn what_cannot_be_judged_is_said() {
     std::fs::write(folder.join("own.dict"), "one W AH1 N\n").unwrap();
     score(&["--text", " ?! ", "--lexicon", "own.dict"]).failed_with(&["the prompt has no words"]);
     score(&["--text", "one%", "--lexicon", "own.dict"]).failed_with(&["write it as a word"]);
-    score(&["--phones", ""]).failed_with(&["--phones is empty"]);
+    score(&["--phones", ""]).failed_with(&["--phones: there are no phones"]);
     score(&["--phones", "W AH Q"]).failed_with(&["`Q` is no phone"]);
     score(&["--phones", "W", "--threshold", "101"]).failed_with(&["scores are 0 to 100"]);
     let long = vec!["AH"; 2_000].join(" ");

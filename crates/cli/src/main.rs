@@ -18,6 +18,7 @@ mod prepare;
 mod quickstart;
 mod replay;
 mod report;
+mod serve;
 mod smoke;
 mod tasks;
 mod tokenizer;
@@ -49,6 +50,8 @@ enum Command {
     /// Judge pronunciation.
     #[command(subcommand)]
     Mdd(mdd::Command),
+    /// Judge pronunciation in the browser, while it is spoken.
+    Serve(Box<serve::Args>),
     /// Score hypotheses against references.
     #[command(subcommand)]
     Eval(eval::Command),
@@ -83,6 +86,7 @@ fn main() -> std::process::ExitCode {
         Command::Decode(args) => decode::run(&args),
         Command::Encode(args) => encode::run(&args),
         Command::Mdd(command) => mdd::run(&command),
+        Command::Serve(args) => serve::run(&args),
         Command::Lexicon(command) => lexicon::run(&command),
         Command::Eval(command) => eval::run(&command),
         Command::Prepare(args) => prepare::run(&args),

@@ -10,9 +10,12 @@ mod batch;
 mod coca;
 mod config;
 pub mod inventory;
+mod live;
 mod model;
+mod scored;
 mod session;
 mod slots;
+mod target;
 mod task;
 
 pub use assessor::Assessor;
@@ -22,6 +25,9 @@ pub use config::{
     CcaMddConfig, CocaConfig, ExposureConfig, FrameWeights, LossConfig, StackConfig, streaming_front_end,
 };
 pub use model::{CcaMddModel, Output};
+pub use scored::{Scored, ScoredPhone, ScoredWord};
+pub use live::{Live, Update};
 pub use session::{Heard, MAX_PHONES, MAX_SECS, PhoneVerdict, Session, SessionError};
 pub use slots::{Labels, MISPRONOUNCED_BELOW, Slot, said_for_each};
+pub use target::{Reading, Target, TargetError};
 pub use task::CcaMddTask;
