@@ -12,6 +12,7 @@ mod import;
 mod interrupt;
 mod lexicon;
 mod mdd;
+mod mic;
 mod model;
 mod npu;
 mod prepare;

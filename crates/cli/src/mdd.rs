@@ -21,6 +21,15 @@ Words are looked up in the lexicons given by --lexicon, then read by the letter-
 A phone below --threshold counts as mispronounced; what was said instead is named where the model
 knows it. Exit status 1: the file could not be judged.")]
     Score(Score),
+    /// Score pronunciation from a microphone, while it is spoken.
+    #[command(after_help = "Examples:
+  auricle mdd mic --text \"we call it bear\"
+  auricle mdd mic --list-devices
+  auricle mdd mic --text \"we call it bear\" --replay take1.wav     # without a microphone
+
+Ends when the sentence is over, or at Ctrl-C, and judges what it has. Recording needs a build with the
+cargo feature `mic`; `auricle serve` records in the browser and needs no such build.")]
+    Mic(Box<crate::mic::Args>),
 }
 
 #[derive(clap::Args)]
@@ -58,6 +67,7 @@ pub struct Score {
 pub fn run(command: &Command) -> Result<ExitCode> {
     match command {
         Command::Score(args) => score(args),
+        Command::Mic(args) => crate::mic::run(args),
     }
 }
 

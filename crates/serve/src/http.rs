@@ -7,7 +7,10 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::map_response;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use auricle_cca_mdd::inventory;
+use auricle_text::Phone;
 use axum::Router;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::watch;
 
@@ -31,6 +34,7 @@ pub fn router(routes: Routes) -> Router {
         .route("/capture.js", get(|| file("text/javascript; charset=utf-8", include_str!("../page/capture.js"))))
         .route("/icon.svg", get(|| file("image/svg+xml", include_str!("../page/icon.svg"))))
         .route("/prompts.json", get(async |State(routes): State<Routes>| json(&routes.shared.prompts)))
+        .route("/phones.json", get(phones))
         .route("/healthz", get(healthz))
         .route("/session", get(session))
         .layer(map_response(async |mut response: Response| {
@@ -42,6 +46,12 @@ pub fn router(routes: Routes) -> Router {
 
 async fn file(kind: &'static str, text: &'static str) -> Response {
     ([(header::CONTENT_TYPE, kind)], text).into_response()
+}
+
+/// A word for every phone.
+async fn phones() -> Response {
+    let name = |phone: Phone| inventory::name(phone.index() as u32);
+    json(&Phone::ALL.iter().map(|&phone| (name(phone), phone.example())).collect::<BTreeMap<_, _>>())
 }
 
 async fn healthz(State(routes): State<Routes>) -> Response {
