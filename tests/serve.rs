@@ -113,6 +113,46 @@ fn what_a_learner_can_mend_leaves_the_connection_open() {
     assert!(events.last().unwrap()["notice"].as_str().unwrap().contains("microphone"));
 }
 
+#[cfg(unix)]
+#[test]
+fn the_program_says_where_it_listens_and_ends_when_asked() {
+    use auricle_tests::program::{auricle, command, small_corpus, workspace};
+    use std::io::{BufRead as _, BufReader};
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    auricle(folder, &["serve", "--max-sessions", "0"]).failed_with(&["max_sessions = 0", "1 to 10000"]);
+    auricle(folder, &["serve"]).failed_with(&["no model `mdd-en-small`"]);
+    small_corpus(folder);
+    let recipe = workspace().join("recipes/quickstart/mdd.toml");
+    let settings = ["data.train=['train.jsonl']", "data.validation=['dev.jsonl']", "train.steps=1", "batch.batch_secs=10"];
+    let mut args = vec!["train", recipe.to_str().unwrap(), "--quiet", "--run", "run"];
+    settings.iter().for_each(|setting| args.extend(["--set", setting]));
+    auricle(folder, &args).succeeded();
+    std::fs::write(folder.join("own.dict"), "call K AO1 L\n").unwrap();
+    let with = ["serve", "--model", "run", "--lexicon", "own.dict", "--port", "0"];
+    auricle(folder, &[&with[..], &["--origin", "*"]].concat()).failed_with(&["origin `*`"]);
+    let mut child = command(folder)
+        .args(with)
+        .args(["--host", "0.0.0.0"])
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut url = String::new();
+    BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut url).unwrap();
+    let port = url.trim().trim_end_matches('/').rsplit(':').next().unwrap();
+    let mut stream = TcpStream::connect(format!("127.0.0.1:{port}")).unwrap();
+    stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.contains("\"status\":\"ok\""), "{answer}");
+    let terminated = std::process::Command::new("kill").arg(child.id().to_string()).status().unwrap();
+    assert!(terminated.success());
+    let ended = child.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&ended.stderr);
+    assert!(ended.status.success() && said.contains("warning: everybody"), "{said}");
+}
+
 #[test]
 fn only_own_pages_and_programs_connect() {
     let server = serve(Limits::default());

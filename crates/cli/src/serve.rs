@@ -99,6 +99,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         max_queue: l.max_queue,
         send_buffer_bytes: l.send_buffer_bytes,
     };
+    // Before the model is read, which takes longer.
+    limits.validate()?;
     let default = Config::default();
     let config = Config {
         listen: SocketAddr::new(args.host, args.port),

@@ -38,6 +38,10 @@ pub fn router(routes: Routes) -> Router {
         .route("/healthz", get(healthz))
         .route("/session", get(session))
         .layer(map_response(async |mut response: Response| {
+            if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+                // One request a connection: none is kept open by who has nothing to ask.
+                response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
             protect(response.headers_mut());
             response
         }))
