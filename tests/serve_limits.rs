@@ -182,6 +182,7 @@ fn who_does_not_read_is_closed() {
         rounds += 1;
         assert!(began.elapsed() < Duration::from_secs(120), "still served after {rounds} unread answers");
     }
+    assert!(rounds > 4, "the queue alone holds four");
     assert_eq!(unharmed(&server), alone);
     let answer = auricle_tests::program::wait_for("the place", || {
         let mut stream = TcpStream::connect(server.address).unwrap();

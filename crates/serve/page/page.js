@@ -4,13 +4,10 @@ import { Recording } from "./record.js";
 const $ = (id) => document.getElementById(id);
 const HISTORY = "auricle.history";
 const MOST_HISTORY = 200;
-// Silence after the last sound of the sentence that ends a recording.
-const PAUSE_SECS = 1.2;
 
 let recording = null; // the one that goes on, if any
 let finished = null; // the last one with a result
 let examples = {}; // a word for every phone
-let said = { position: 0, heardUntil: 0, total: 0 };
 
 // Elements with text only: nothing that was typed or sent is ever read as markup.
 function element(name, attributes = {}, ...children) {
@@ -44,7 +41,6 @@ function plainSentence() {
 }
 
 function sentenceOf(words) {
-  said = { position: 0, heardUntil: 0, total: words.reduce((sum, word) => sum + word.phones.length, 0) };
   $("sentence").replaceChildren(
     ...words.map((word) =>
       element(
@@ -86,7 +82,6 @@ function start() {
     return $("prompt").focus();
   }
   $("result").hidden = true;
-  let secs = 0;
   recording = new Recording(prompt, {
     ready(event) {
       sentenceOf(event.words);
@@ -95,14 +90,9 @@ function start() {
       document.dispatchEvent(new CustomEvent("auricle", { detail: event }));
     },
     partial(event) {
-      secs = event.audio_secs;
-      $("clock").textContent = `${secs.toFixed(1)} s`;
-      said.position = event.position;
-      const last = event.heard.at(-1);
-      if (last) said.heardUntil = last.end_secs;
+      $("clock").textContent = `${event.audio_secs.toFixed(1)} s`;
       light(event.position);
-      const over = said.position === said.total && secs - said.heardUntil > PAUSE_SECS;
-      if (over && $("auto").checked) stop();
+      if (event.over && $("auto").checked) stop();
     },
     verdict(event) {
       colour(event.word, event.result);
@@ -128,7 +118,7 @@ function start() {
 }
 
 function stop() {
-  if (!recording) return;
+  if (!recording || recording.state === "judging") return;
   announce(recording.state === "recording" ? "Judging …" : "");
   recording.stop();
 }

@@ -73,6 +73,7 @@ struct Take {
     live: Live,
     encoding: Encoding,
     rate: u32,
+    phones: usize,
 }
 
 struct Client {
@@ -192,9 +193,10 @@ impl Client {
             let prompt = shared.pronouncer.prompt(&prompt).map_err(|e| Refusal::Prompt(e.to_string()))?;
             let target = Target::of_prompt(prompt);
             let words = ReadyWord::all(&target);
+            let phones = target.classes().len();
             let live = Live::new(shared.assessor.clone(), target, rate, shared.threshold)
                 .map_err(|error| Refusal::of_session(&error, &shared.limits))?;
-            Ok((Box::new(Take { live, encoding, rate }), words))
+            Ok((Box::new(Take { live, encoding, rate, phones }), words))
         };
         let (take, words) = self.shared.pool.run(begin).await??;
         self.take = Some(take);
@@ -233,11 +235,12 @@ impl Client {
             Ok((take, update, judged))
         };
         let (take, update, judged) = self.shared.pool.run(hear).await??;
-        let frame_secs = take.live.frame_secs();
+        let (frame_secs, phones) = (take.live.frame_secs(), take.phones);
         self.take = Some(take);
         self.say(&Event::Partial {
             audio_secs: update.audio_secs,
             position: update.position,
+            over: update.is_over(phones),
             heard: update.heard.iter().map(|heard| HeardPhone::of(heard, frame_secs)).collect(),
         })?;
         for (word, result) in update.words.zip(judged) {

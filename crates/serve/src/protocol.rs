@@ -78,6 +78,8 @@ pub enum Event {
         audio_secs: f64,
         /// How many phones of the prompt have been said.
         position: usize,
+        /// The speaker seems to be at the end.
+        over: bool,
         /// Phones heard since the last of these.
         heard: Vec<HeardPhone>,
     },

@@ -7,8 +7,14 @@ use std::sync::Arc;
 
 /// Encoder frames without a new phone after which the last word counts as said.
 const PAUSE_FRAMES: usize = 8;
+/// Quiet after the last phone that ends a recording.
+const PAUSE_SECS: f64 = 1.2;
+/// Quiet that ends a recording wherever it is: the last phones may not have been heard.
+const LONG_PAUSE_SECS: f64 = 2.5;
 /// A recording that never gets louder than this is silence: −50 dB of full scale.
 const SILENT_BELOW: f32 = 0.003;
+/// So far below the loudest sample nobody speaks: −30 dB.
+const QUIET_SHARE: f32 = 0.03;
 
 /// What a piece of sound has brought.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -17,6 +23,8 @@ pub struct Update {
     pub audio_secs: f64,
     /// How many phones of the prompt have been said so far.
     pub position: usize,
+    /// Seconds that nobody has spoken, by the level; 0 before the first sound.
+    pub quiet_secs: f64,
     /// Phones heard since the last update; one that still goes on has the end known so far.
     pub heard: Vec<Heard>,
     /// Words of the prompt said since the last update.
@@ -33,10 +41,20 @@ pub struct Live {
     rate: u32,
     samples: usize,
     peak: f32,
+    /// Sample after the last that was not quiet.
+    loud_until: Option<usize>,
     heard: usize,
     words: usize,
     threshold: f64,
     frame_secs: f64,
+}
+
+impl Update {
+    /// Whether the speaker seems to have come to the end of a prompt of so many phones: a pause after its last
+    /// phone, or a long one anywhere.
+    pub fn is_over(&self, phones: usize) -> bool {
+        self.quiet_secs > LONG_PAUSE_SECS || (self.position >= phones && self.quiet_secs > PAUSE_SECS)
+    }
 }
 
 impl Live {
@@ -62,6 +80,7 @@ impl Live {
             rate,
             samples: 0,
             peak: 0.0,
+            loud_until: None,
             heard: 0,
             words: 0,
             threshold,
@@ -97,8 +116,13 @@ impl Live {
         self.resampled.clear();
         self.resampler.push(samples, &mut self.resampled);
         self.session.push(&self.resampled)?;
-        self.samples += samples.len();
-        self.peak = samples.iter().fold(self.peak, |peak, x| peak.max(x.abs()));
+        for x in samples.iter().map(|x| x.abs()) {
+            self.samples += 1;
+            self.peak = self.peak.max(x);
+            if x > SILENT_BELOW.max(QUIET_SHARE * self.peak) {
+                self.loud_until = Some(self.samples);
+            }
+        }
         Ok(self.update())
     }
 
@@ -111,7 +135,9 @@ impl Live {
         let is_said = |span: &&Range<usize>| span.end < position || (span.end == position && pause);
         let said = self.spans.iter().take_while(is_said).count().max(self.words);
         let words = std::mem::replace(&mut self.words, said)..said;
-        Update { audio_secs: self.audio_secs(), position, heard, words }
+        let quiet = self.samples - self.loud_until.unwrap_or(self.samples);
+        let quiet_secs = quiet as f64 / f64::from(self.rate);
+        Update { audio_secs: self.audio_secs(), position, quiet_secs, heard, words }
     }
 
     /// What is known of some words before the end; it may still change.

@@ -18,8 +18,6 @@ use std::time::{Duration, Instant};
 
 /// Sound is taken in pieces of this length.
 const PIECE: Duration = Duration::from_millis(40);
-/// Silence after the last sound of the sentence that ends the recording, in seconds.
-const PAUSE_SECS: f64 = 1.2;
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -107,7 +105,6 @@ fn listen(live: &mut Live, source: &mut dyn Source, hold: bool, stop: &AtomicBoo
     let mut screen = Screen::new(live.target());
     let phones = live.target().classes().len();
     let mut samples = Vec::new();
-    let mut heard_until = 0.0;
     let mut goes_on = true;
     while goes_on && !stop.load(Ordering::Relaxed) {
         samples.clear();
@@ -119,13 +116,9 @@ fn listen(live: &mut Live, source: &mut dyn Source, hold: bool, stop: &AtomicBoo
             break;
         }
         let update = live.push(&samples)?;
-        if let Some(last) = update.heard.last() {
-            heard_until = last.end_frame as f64 * live.frame_secs();
-        }
         let judged = live.judge(update.words.clone())?;
         screen.show(&update, &judged, &samples);
-        let is_over = update.position == phones && update.audio_secs - heard_until > PAUSE_SECS;
-        goes_on &= hold || !is_over;
+        goes_on &= hold || !update.is_over(phones);
     }
     screen.close();
     let mut reading = live.finish()?;
