@@ -5,7 +5,8 @@
 
 #![allow(clippy::unwrap_used)] // helpers of tests may fail like tests
 
-use auricle_tests::browser::{Browser, chromium};
+use auricle_audio::resample;
+use auricle_tests::browser::{Browser, bytes_of_base64, chromium};
 use auricle_tests::program::{auricle, command, small_corpus, some, workspace};
 use auricle_tests::sounds::WavFormat;
 use serde_json::Value;
@@ -13,8 +14,11 @@ use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 
-/// Points of 100 by which a score may differ: the browser resamples, and begins a few samples later.
+/// Points of 100 by which a score may differ from the file's: the browser resamples, and begins a little later.
 const TOLERANCE: f64 = 2.5;
+/// Correlation of what was sent with the file, at least; of another recording it is near 0. Not 1, because a busy
+/// browser loses some of what it plays.
+const CORRELATION: f64 = 0.6;
 /// Silence before the words, in seconds: opening the microphone takes the browser a moment.
 const BEFORE_SECS: f64 = 0.6;
 /// Silence after them.
@@ -37,7 +41,12 @@ fn browser_or_skip() -> Option<PathBuf> {
 fn trained(folder: &Path) {
     small_corpus(folder);
     let recipe = workspace().join("recipes/quickstart/mdd.toml");
-    let settings = ["data.train=['train.jsonl']", "data.validation=['dev.jsonl']", "train.steps=3", "batch.batch_secs=10"];
+    let settings = [
+        "data.train=['train.jsonl']",
+        "data.validation=['dev.jsonl']",
+        "train.steps=3",
+        "batch.batch_secs=10",
+    ];
     let mut args = vec!["train", recipe.to_str().unwrap(), "--quiet", "--run", "run"];
     settings.iter().for_each(|setting| args.extend(["--set", setting]));
     auricle(folder, &args).succeeded();
@@ -91,12 +100,36 @@ fn scores(result: &Value) -> Vec<f64> {
     phones.map(|phone| phone["score"].as_f64().unwrap()).collect()
 }
 
+/// Keeps what the page sends.
+const EAVESDROP: &str = "window.sent = []; window.asked = []; const send = WebSocket.prototype.send;
+    WebSocket.prototype.send = function (data) {
+        if (typeof data === 'string') asked.push(JSON.parse(data)); else sent.push(...new Uint8Array(data));
+        send.call(this, data);
+    };";
+
+/// The largest correlation of two signals at 8 kHz, whichever begins earlier.
+fn correlation(a: &[f32], b: &[f32]) -> f64 {
+    let energy = |x: &[f32]| f64::from(x.iter().map(|x| x * x).sum::<f32>());
+    let at = |a: &[f32], b: &[f32]| f64::from(a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>());
+    let most = (0..8_000).flat_map(|lag| [at(a, &b[lag.min(b.len())..]), at(&a[lag.min(a.len())..], b)]);
+    most.fold(0.0, f64::max) / (energy(a) * energy(b)).sqrt()
+}
+
+/// What a browser did with a recording.
+struct Page {
+    result: Value,
+    shown: Value,
+    start: Value,
+    sent: Vec<u8>,
+}
+
 /// Records `secs` seconds with the page, whose sound runs at `rate`; the final event, and what the page shows.
-fn in_the_page(program: &Path, url: &str, wav: &Path, rate: u32, secs: f64) -> (Value, Value) {
+fn in_the_page(program: &Path, url: &str, wav: &Path, rate: u32, secs: f64) -> Page {
     let mut browser = Browser::start(program, wav);
     browser.before_pages(&format!(
         "const Real = AudioContext; window.AudioContext = class extends Real {{ constructor() {{ super({{sampleRate: {rate}}}) }} }}"
     ));
+    browser.before_pages(EAVESDROP);
     browser.open(url);
     let result = browser.evaluate(&format!(
         "new Promise((done, fail) => {{
@@ -124,9 +157,19 @@ fn in_the_page(program: &Path, url: &str, wav: &Path, rate: u32, secs: f64) -> (
                 .filter(part => !(part.textContent.trim() || part.getAttribute('aria-label') || part.labels?.length)).length })",
     );
     // What was recorded can be played, whole and in part.
-    browser.evaluate("Promise.all([...document.querySelectorAll('#sentence .word, #play-all')].map(b => b.click()))");
+    browser.evaluate(
+        "Promise.all([...document.querySelectorAll('#sentence .word, #play-all')].map(b => b.click()))",
+    );
     assert!(browser.console.is_empty(), "{:#?}", browser.console);
-    (result, shown)
+    let start = browser.evaluate("asked[0]");
+    let sent = browser.evaluate(
+        "new Promise(done => {
+            const reader = new FileReader();
+            reader.onload = () => done(reader.result.split(',')[1]);
+            reader.readAsDataURL(new Blob([new Uint8Array(sent)]));
+        })",
+    );
+    Page { result, shown, start, sent: bytes_of_base64(sent.as_str().unwrap()) }
 }
 
 #[test]
@@ -138,13 +181,29 @@ fn the_page_gives_what_the_file_gives() {
     let server = Serving::start(folder);
     for rate in [16_000, 48_000] {
         let wav = recording(folder, rate);
-        let args = ["mdd", "score", "--model", "run", "--lexicon", "own.dict", "--text", PROMPT, "--json"];
-        let expected = auricle(folder, &[&args[..], &[wav.to_str().unwrap()]].concat()).succeeded();
-        let expected = &expected.json_lines()[0];
+        let score_of = |wav: &Path| {
+            let args =
+                ["mdd", "score", "--model", "run", "--lexicon", "own.dict", "--text", PROMPT, "--json"];
+            let scored = auricle(folder, &[&args[..], &[wav.to_str().unwrap()]].concat()).succeeded();
+            scored.json_lines().remove(0)
+        };
+        let expected = score_of(&wav);
         let secs = expected["duration_secs"].as_f64().unwrap();
-        let (result, shown) = in_the_page(&program, &server.url, &wav, rate, secs);
+        let Page { result, shown, start, sent } = in_the_page(&program, &server.url, &wav, rate, secs);
 
-        let (ours, theirs) = (scores(expected), scores(&result));
+        // What was sent is the file …
+        assert_eq!((&start["sample_rate"], &start["encoding"]), (&Value::from(rate), &Value::from("s16le")));
+        let samples: Vec<f32> =
+            sent.as_chunks::<2>().0.iter().map(|x| f32::from(i16::from_le_bytes(*x)) / 32_768.0).collect();
+        let eight = |samples: &[f32]| resample(samples, rate, 8_000).unwrap();
+        let original = auricle_audio::read(&wav, &auricle_audio::Limits::default()).unwrap().samples;
+        let likeness = correlation(&eight(&samples), &eight(&original));
+        assert!(likeness > CORRELATION, "what was sent is not the recording: correlation {likeness}");
+        // … and its verdicts are exactly those of a file of what was sent, and nearly those of the file itself.
+        let kept = folder.join("sent.wav");
+        std::fs::write(&kept, [WavFormat::mono16(rate).header(sent.len() as u32), sent].concat()).unwrap();
+        assert_eq!(result["words"], score_of(&kept)["words"]);
+        let (ours, theirs) = (scores(&expected), scores(&result));
         assert_eq!(ours.len(), theirs.len());
         for (ours, theirs) in ours.iter().zip(&theirs) {
             assert!((ours - theirs).abs() <= TOLERANCE, "{rate} Hz: file {expected}\npage {result}");

@@ -87,7 +87,8 @@ fn a_recording_that_is_played_gives_what_the_file_gives() {
     std::fs::write(folder.join("own.dict"), "zork Z AO1 R K\nzork(2) S AO1 K\n").unwrap();
     let with = ["--text", "zork zork", "--lexicon", "own.dict", "--model", "run", "--json"];
     let file = &auricle(folder, &[&["mdd", "score", &audio], &with[..]].concat()).succeeded().json_lines()[0];
-    let played = auricle(folder, &[&["mdd", "mic", "--hold", "--replay", &audio], &with[..]].concat()).succeeded();
+    let played =
+        auricle(folder, &[&["mdd", "mic", "--hold", "--replay", &audio], &with[..]].concat()).succeeded();
     let played = &played.json_lines()[0];
     assert_eq!(played["words"], file["words"]);
     assert_eq!(played["score"], file["score"]);

@@ -69,9 +69,8 @@ fn sixteen_bit_samples_are_those_of_a_wav_file() {
     let mut client = server.client();
     let integers: Vec<i16> = sound(32_000, 16_000, 5).iter().map(|x| (x * 32_767.0) as i16).collect();
     let samples: Vec<f32> = integers.iter().map(|&x| f32::from(x) / 32_768.0).collect();
-    client.request(
-        &json!({"type": "start", "prompt": "call it", "sample_rate": 16_000, "encoding": "s16le"}),
-    );
+    client
+        .request(&json!({"type": "start", "prompt": "call it", "sample_rate": 16_000, "encoding": "s16le"}));
     client.next("ready");
     for piece in integers.chunks(4_000) {
         let bytes: Vec<u8> = piece.iter().flat_map(|x| x.to_le_bytes()).collect();
@@ -124,7 +123,12 @@ fn the_program_says_where_it_listens_and_ends_when_asked() {
     auricle(folder, &["serve"]).failed_with(&["no model `mdd-en-small`"]);
     small_corpus(folder);
     let recipe = workspace().join("recipes/quickstart/mdd.toml");
-    let settings = ["data.train=['train.jsonl']", "data.validation=['dev.jsonl']", "train.steps=1", "batch.batch_secs=10"];
+    let settings = [
+        "data.train=['train.jsonl']",
+        "data.validation=['dev.jsonl']",
+        "train.steps=1",
+        "batch.batch_secs=10",
+    ];
     let mut args = vec!["train", recipe.to_str().unwrap(), "--quiet", "--run", "run"];
     settings.iter().for_each(|setting| args.extend(["--set", setting]));
     auricle(folder, &args).succeeded();

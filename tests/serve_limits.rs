@@ -169,7 +169,13 @@ fn a_flood_that_waits_for_its_answer_is_told_why() {
 
 #[test]
 fn who_does_not_read_is_closed() {
-    let limits = Limits { max_queue: 4, send_buffer_bytes: 4_096, max_speed: 1e6, burst_secs: 120.0, ..Limits::default() };
+    let limits = Limits {
+        max_queue: 4,
+        send_buffer_bytes: 4_096,
+        max_speed: 1e6,
+        burst_secs: 120.0,
+        ..Limits::default()
+    };
     let server = serve(limits);
     let alone = unharmed(&server);
     let mut client = server.client();

@@ -67,7 +67,8 @@ impl Browser {
             Self { process, _profile: profile, socket, session: None, last_id: 0, console: Vec::new() };
         let target = browser.call("Target.createTarget", &json!({"url": "about:blank"}));
         let attach = json!({"targetId": target["targetId"], "flatten": true});
-        browser.session = browser.call("Target.attachToTarget", &attach)["sessionId"].as_str().map(Into::into);
+        browser.session =
+            browser.call("Target.attachToTarget", &attach)["sessionId"].as_str().map(Into::into);
         for domain in ["Page.enable", "Runtime.enable", "Log.enable"] {
             browser.call(domain, &json!({}));
         }
@@ -146,4 +147,22 @@ impl Drop for Browser {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
+}
+
+/// What Base64 text stands for.
+pub fn bytes_of_base64(text: &str) -> Vec<u8> {
+    let value = |c: u8| match c {
+        b'A'..=b'Z' => c - b'A',
+        b'a'..=b'z' => c - b'a' + 26,
+        b'0'..=b'9' => c - b'0' + 52,
+        b'+' => 62,
+        _ => 63,
+    };
+    let mut bytes = Vec::new();
+    for group in text.trim_end_matches('=').as_bytes().chunks(4) {
+        let bits =
+            group.iter().fold(0u32, |bits, &c| bits << 6 | u32::from(value(c))) << (6 * (4 - group.len()));
+        bytes.extend(bits.to_be_bytes()[1..group.len()].iter());
+    }
+    bytes
 }

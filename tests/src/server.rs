@@ -112,9 +112,8 @@ impl Running {
         let stream = TcpStream::connect(self.address).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
-        let mut request = tungstenite::ClientRequestBuilder::new(
-            format!("ws://{}/session", self.address).parse().unwrap(),
-        );
+        let mut request =
+            tungstenite::ClientRequestBuilder::new(format!("ws://{}/session", self.address).parse().unwrap());
         if let Some(origin) = origin {
             request = request.with_header("Origin", origin);
         }

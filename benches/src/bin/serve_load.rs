@@ -31,7 +31,8 @@ const RATE: u32 = 16_000;
 const PIECE: Duration = Duration::from_millis(40);
 const LATENCY_MS: f64 = 200.0;
 const PROMPT: &str = "she sells sea shells by the sea shore";
-const LEXICON: &str = "she SH IY\nsells S EH L Z\nsea S IY\nshells SH EH L Z\nby B AY\nthe DH AH\nshore SH AO R\n";
+const LEXICON: &str =
+    "she SH IY\nsells S EH L Z\nsea S IY\nshells SH EH L Z\nby B AY\nthe DH AH\nshore SH AO R\n";
 
 #[derive(Parser)]
 struct Args {

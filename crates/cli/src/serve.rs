@@ -130,7 +130,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
 
 fn sentences(path: &PathBuf) -> Result<Vec<String>> {
     let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
-    let lines: Vec<String> = text.lines().map(str::trim).filter(|line| !line.is_empty()).map(Into::into).collect();
+    let lines: Vec<String> =
+        text.lines().map(str::trim).filter(|line| !line.is_empty()).map(Into::into).collect();
     if lines.is_empty() {
         bail!("{}: no sentences; write one a line", path.display());
     }

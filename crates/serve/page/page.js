@@ -4,6 +4,8 @@ import { Recording } from "./record.js";
 const $ = (id) => document.getElementById(id);
 const HISTORY = "auricle.history";
 const MOST_HISTORY = 200;
+// What the server says was heard where nothing was.
+const LEFT_OUT = "<del>";
 
 let recording = null; // the one that goes on, if any
 let finished = null; // the last one with a result
@@ -154,7 +156,7 @@ function spanOf(word) {
 }
 
 function tip(word, phone) {
-  const heard = phone.said ? `It sounded like “${phone.said}”.` : "It was not clear.";
+  const heard = phone.said === LEFT_OUT ? "It was left out." : phone.said ? `It sounded like “${phone.said}”.` : "It was not clear.";
   const button = element(
     "button",
     { class: "quiet", type: "button", "aria-label": `Play “${word.text}”`, onclick: () => play(...spanOf(word), button) },
@@ -223,7 +225,7 @@ function show(result) {
       : `${count} ${count === 1 ? "sound" : "sounds"} to work on. Press a word to hear yourself.`;
   $("summary").textContent = summary;
   $("advice").replaceChildren(
-    ...wrong.sort((a, b) => a[1].score - b[1].score).slice(0, 6).map(([word, phone]) => tip(word, phone)),
+    ...wrong.sort((a, b) => a[1].score - b[1].score).slice(0, 4).map(([word, phone]) => tip(word, phone)),
   );
   $("table").replaceChildren(
     ...result.words.flatMap((word) =>
@@ -249,7 +251,7 @@ function show(result) {
               `▶ ${phone.start_secs.toFixed(2)}–${phone.end_secs.toFixed(2)} s`,
             ),
           ),
-          element("td", {}, phone.mispronounced ? (phone.said ?? "unclear") : "✓"),
+          element("td", {}, phone.mispronounced ? (phone.said === LEFT_OUT ? "left out" : (phone.said ?? "unclear")) : "✓"),
         ),
       ),
     ),
@@ -312,7 +314,7 @@ function showHistory(kept = history()) {
           { type: "button", title: "Practise it again", onclick: () => choose(entry.prompt) },
           element("span", { class: `number ${grade(entry.score)}` }, String(whole(entry.score))),
           element("span", { class: "what" }, String(entry.prompt)),
-          element("time", {}, new Date(entry.when).toLocaleString([], { dateStyle: "short", timeStyle: "short" })),
+          element("time", {}, new Date(entry.when).toLocaleDateString([], { dateStyle: "medium" })),
         ),
       ),
     ),
@@ -330,8 +332,9 @@ function choose(prompt) {
 }
 
 async function prompts() {
-  examples = await (await fetch("phones.json")).json();
-  const list = await (await fetch("prompts.json")).json();
+  const fetched = async (name) => (await fetch(name)).json();
+  const [list, words] = await Promise.all([fetched("prompts.json"), fetched("phones.json")]);
+  examples = words;
   $("prompts").replaceChildren(...list.map((prompt) => element("option", {}, prompt)));
   const next = (step) => {
     $("prompts").selectedIndex = ($("prompts").selectedIndex + step) % list.length;
@@ -340,7 +343,8 @@ async function prompts() {
   };
   $("prompts").onchange = () => next(0);
   $("another").onclick = () => next(1);
-  next(0);
+  // What was typed while they were loading stays.
+  if (!$("prompt").value) next(0);
 }
 
 $("record").onclick = toggle;

@@ -168,7 +168,9 @@ impl Client {
 
     async fn request(&mut self, text: &str) -> Result<(), Refusal> {
         let request = serde_json::from_str(text).map_err(|error| {
-            Refusal::Protocol(format!("not a request ({error}); send {{\"type\":\"start\",…}} or {{\"type\":\"stop\"}}"))
+            Refusal::Protocol(format!(
+                "not a request ({error}); send {{\"type\":\"start\",…}} or {{\"type\":\"stop\"}}"
+            ))
         })?;
         match request {
             Request::Start { .. } if self.take.is_some() => {
@@ -211,7 +213,10 @@ impl Client {
         let (rate, encoding) = (take.rate, take.encoding);
         let samples = encoding.samples(bytes).ok_or_else(|| {
             let size = encoding.bytes();
-            Refusal::Protocol(format!("{} bytes of sound; a sample has {size}: send whole samples", bytes.len()))
+            Refusal::Protocol(format!(
+                "{} bytes of sound; a sample has {size}: send whole samples",
+                bytes.len()
+            ))
         })?;
         for piece in samples.chunks(((f64::from(rate) * PIECE_SECS) as usize).max(1)) {
             self.piece(piece.to_vec()).await?;

@@ -2,14 +2,14 @@
 
 use crate::protocol::Refusal;
 use crate::{Shared, client, origin};
+use auricle_cca_mdd::inventory;
+use auricle_text::Phone;
+use axum::Router;
 use axum::extract::{State, WebSocketUpgrade};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::map_response;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use auricle_cca_mdd::inventory;
-use auricle_text::Phone;
-use axum::Router;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -30,8 +30,14 @@ pub fn router(routes: Routes) -> Router {
         .route("/", get(|| file("text/html; charset=utf-8", include_str!("../page/index.html"))))
         .route("/page.css", get(|| file("text/css; charset=utf-8", include_str!("../page/page.css"))))
         .route("/page.js", get(|| file("text/javascript; charset=utf-8", include_str!("../page/page.js"))))
-        .route("/record.js", get(|| file("text/javascript; charset=utf-8", include_str!("../page/record.js"))))
-        .route("/capture.js", get(|| file("text/javascript; charset=utf-8", include_str!("../page/capture.js"))))
+        .route(
+            "/record.js",
+            get(|| file("text/javascript; charset=utf-8", include_str!("../page/record.js"))),
+        )
+        .route(
+            "/capture.js",
+            get(|| file("text/javascript; charset=utf-8", include_str!("../page/capture.js"))),
+        )
         .route("/icon.svg", get(|| file("image/svg+xml", include_str!("../page/icon.svg"))))
         .route("/prompts.json", get(async |State(routes): State<Routes>| json(&routes.shared.prompts)))
         .route("/phones.json", get(phones))
@@ -105,7 +111,10 @@ fn protect(headers: &mut HeaderMap) {
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::REFERRER_POLICY, "no-referrer"),
         (header::CACHE_CONTROL, "no-cache"),
-        (header::HeaderName::from_static("permissions-policy"), "microphone=(self), camera=(), geolocation=()"),
+        (
+            header::HeaderName::from_static("permissions-policy"),
+            "microphone=(self), camera=(), geolocation=()",
+        ),
         (header::HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
         (header::HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
     ] {

@@ -54,7 +54,9 @@ mod tests {
         assert!(!is_refused("127.0.0.1:8765", Some("http://127.0.0.1:8765"), &[]));
         assert!(!is_refused("localhost:8765", Some("http://localhost:8765"), &[]));
         assert!(!is_refused("[::1]:8765", Some("http://[::1]:8765"), &[]));
-        for other in ["http://127.0.0.1:1", "http://evil.example", "null", "https://localhost:8765", "file://"] {
+        for other in
+            ["http://127.0.0.1:1", "http://evil.example", "null", "https://localhost:8765", "file://"]
+        {
             assert!(is_refused("localhost:8765", Some(other), &[]), "{other}");
         }
         // A name that points here, of somebody else.

@@ -49,9 +49,8 @@ impl Encoding {
         match self {
             Self::S16le => {
                 let (samples, rest) = bytes.as_chunks::<2>();
-                rest.is_empty().then(|| {
-                    samples.iter().map(|x| f32::from(i16::from_le_bytes(*x)) / 32_768.0).collect()
-                })
+                rest.is_empty()
+                    .then(|| samples.iter().map(|x| f32::from(i16::from_le_bytes(*x)) / 32_768.0).collect())
             }
             Self::F32le => {
                 let (samples, rest) = bytes.as_chunks::<4>();
@@ -275,7 +274,8 @@ mod tests {
             Some(Request::Start { prompt: "a".into(), sample_rate: 48_000, encoding: Encoding::F32le })
         );
         assert_eq!(read(r#"{"type":"stop"}"#).ok(), Some(Request::Stop {}));
-        for bad in ["", "[]", r#"{"type":"stop","x":1}"#, r#"{"type":"go"}"#, r#"{"type":"start","prompt":"a"}"#]
+        for bad in
+            ["", "[]", r#"{"type":"stop","x":1}"#, r#"{"type":"go"}"#, r#"{"type":"start","prompt":"a"}"#]
         {
             assert!(read(bad).is_err(), "{bad}");
         }

@@ -24,9 +24,9 @@ pub use coca::{Coupled, CoupledAttention};
 pub use config::{
     CcaMddConfig, CocaConfig, ExposureConfig, FrameWeights, LossConfig, StackConfig, streaming_front_end,
 };
+pub use live::{Live, Update};
 pub use model::{CcaMddModel, Output};
 pub use scored::{Scored, ScoredPhone, ScoredWord};
-pub use live::{Live, Update};
 pub use session::{Heard, MAX_PHONES, MAX_SECS, PhoneVerdict, Session, SessionError};
 pub use slots::{Labels, MISPRONOUNCED_BELOW, Slot, said_for_each};
 pub use target::{Reading, Target, TargetError};

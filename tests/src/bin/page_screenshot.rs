@@ -6,7 +6,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)] // a tool of the project's own
 
-use auricle_tests::browser::{Browser, chromium};
+use auricle_tests::browser::{Browser, bytes_of_base64, chromium};
 use serde_json::json;
 
 fn main() {
@@ -32,23 +32,6 @@ fn main() {
     ));
     println!("{heard}");
     let picture = browser.screenshot(width, 1.0, dark);
-    std::fs::write(out, decode(&picture)).expect(out);
+    std::fs::write(out, bytes_of_base64(&picture)).expect(out);
     browser.console.iter().for_each(|line| eprintln!("console: {line}"));
-}
-
-/// Base64.
-fn decode(text: &str) -> Vec<u8> {
-    let value = |c: u8| match c {
-        b'A'..=b'Z' => c - b'A',
-        b'a'..=b'z' => c - b'a' + 26,
-        b'0'..=b'9' => c - b'0' + 52,
-        b'+' => 62,
-        _ => 63,
-    };
-    let mut bytes = Vec::new();
-    for group in text.trim_end_matches('=').as_bytes().chunks(4) {
-        let bits = group.iter().fold(0u32, |bits, &c| bits << 6 | u32::from(value(c))) << (6 * (4 - group.len()));
-        bytes.extend(bits.to_be_bytes()[1..group.len()].iter());
-    }
-    bytes
 }

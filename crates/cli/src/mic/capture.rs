@@ -53,7 +53,9 @@ pub fn list() -> Result<()> {
     }
     for (i, (name, device)) in inputs.iter().enumerate() {
         match device.default_input_config() {
-            Ok(config) => println!("{i}  {name}  {} Hz, {} channels", config.sample_rate(), config.channels()),
+            Ok(config) => {
+                println!("{i}  {name}  {} Hz, {} channels", config.sample_rate(), config.channels())
+            }
             Err(error) => println!("{i}  {name}  not usable: {error}"),
         }
     }
@@ -93,7 +95,9 @@ impl Microphone {
             SampleFormat::U16 => stream::<u16>(&device, &config, producer, &state),
             SampleFormat::F32 => stream::<f32>(&device, &config, producer, &state),
             SampleFormat::F64 => stream::<f64>(&device, &config, producer, &state),
-            other => bail!("the microphone records {other} samples, which are not supported; choose another --input"),
+            other => bail!(
+                "the microphone records {other} samples, which are not supported; choose another --input"
+            ),
         }?;
         stream.play().context("the microphone cannot be started")?;
         Ok(Self { samples, rate, state, _stream: stream })

@@ -60,7 +60,8 @@ impl Screen {
             if at + phones.len() + 8 >= position {
                 for (i, phone) in phones.iter().enumerate() {
                     text += if i > 0 { "·" } else { "" };
-                    text += &if at + i < position { format!("\x1b[1m{phone}\x1b[0m") } else { phone.to_string() };
+                    text +=
+                        &if at + i < position { format!("\x1b[1m{phone}\x1b[0m") } else { phone.to_string() };
                 }
                 text += "  ";
             }
