@@ -78,6 +78,32 @@ fn a_model_is_trained_scores_and_is_scored() {
 }
 
 #[test]
+fn a_recording_that_is_played_gives_what_the_file_gives() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    trained(folder);
+    let [utterance] = some(&folder.join("dev.jsonl"), 100).try_into().unwrap();
+    let audio = utterance.audio.display().to_string();
+    std::fs::write(folder.join("own.dict"), "zork Z AO1 R K\nzork(2) S AO1 K\n").unwrap();
+    let with = ["--text", "zork zork", "--lexicon", "own.dict", "--model", "run", "--json"];
+    let file = &auricle(folder, &[&["mdd", "score", &audio], &with[..]].concat()).succeeded().json_lines()[0];
+    let played =
+        auricle(folder, &[&["mdd", "mic", "--hold", "--replay", &audio], &with[..]].concat()).succeeded();
+    let played = &played.json_lines()[0];
+    assert_eq!(played["words"], file["words"]);
+    assert_eq!(played["score"], file["score"]);
+    // Microphones are a feature of the build; with it, this machine may have none.
+    let listed = auricle(folder, &["mdd", "mic", "--list-devices"]);
+    if listed.code != Some(0) {
+        assert!(
+            listed.stderr.contains("--features mic") || listed.stderr.contains("there is no microphone"),
+            "{listed:?}"
+        );
+    }
+    auricle(folder, &["mdd", "mic", "--model", "run"]).failed_with(&["--text"]);
+}
+
+#[test]
 fn what_cannot_be_judged_is_said() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
@@ -92,7 +118,7 @@ fn what_cannot_be_judged_is_said() {
     std::fs::write(folder.join("own.dict"), "one W AH1 N\n").unwrap();
     score(&["--text", " ?! ", "--lexicon", "own.dict"]).failed_with(&["the prompt has no words"]);
     score(&["--text", "one%", "--lexicon", "own.dict"]).failed_with(&["write it as a word"]);
-    score(&["--phones", ""]).failed_with(&["--phones is empty"]);
+    score(&["--phones", ""]).failed_with(&["--phones: there are no phones"]);
     score(&["--phones", "W AH Q"]).failed_with(&["`Q` is no phone"]);
     score(&["--phones", "W", "--threshold", "101"]).failed_with(&["scores are 0 to 100"]);
     let long = vec!["AH"; 2_000].join(" ");

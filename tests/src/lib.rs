@@ -1,6 +1,8 @@
 //! Helpers of the whole-program tests.
 
+pub mod browser;
 pub mod program;
+pub mod server;
 pub mod sounds;
 
 use burn::tensor::TensorData;

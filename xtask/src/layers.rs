@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 /// Every crate, lowest first. A crate may depend on those before it, whatever the kind of dependency.
-const ORDER: [&str; 17] = [
+const ORDER: [&str; 18] = [
     "auricle-rng",
     "auricle-tensor",
     "auricle-audio",
@@ -18,6 +18,7 @@ const ORDER: [&str; 17] = [
     "auricle-asr",
     "auricle-lasyn",
     "auricle-cca-mdd",
+    "auricle-serve",
     "auricle-cli",
     "auricle-tests",
     "auricle-benches",

@@ -12,12 +12,21 @@ pub const INTERRUPTED: u8 = 130;
 pub fn flag() -> Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
     let asked = stop.clone();
+    first(move || {
+        asked.store(true, Ordering::Relaxed);
+        eprintln!("finishing the step; once more ends at once");
+    })?;
+    Ok(stop)
+}
+
+/// Calls `stop` at the first Ctrl-C (or SIGTERM); the second one ends the program at once.
+pub fn first(stop: impl Fn() + Send + 'static) -> Result<()> {
+    let asked = AtomicBool::new(false);
     let handler = move || {
         if asked.swap(true, Ordering::Relaxed) {
             std::process::exit(i32::from(INTERRUPTED));
         }
-        eprintln!("finishing the step; once more ends at once");
+        stop();
     };
-    ctrlc::set_handler(handler).context("cannot catch Ctrl-C")?;
-    Ok(stop)
+    ctrlc::set_handler(handler).context("cannot catch Ctrl-C")
 }

@@ -16,6 +16,7 @@ mod lasyn;
 mod lexicon;
 mod lm;
 mod mdd;
+mod mic;
 mod model;
 mod npu;
 mod prepare;
@@ -24,6 +25,7 @@ mod replay;
 mod report;
 mod self_training;
 mod slu;
+mod serve;
 mod smoke;
 mod synth;
 mod tasks;
@@ -56,6 +58,8 @@ enum Command {
     /// Judge pronunciation.
     #[command(subcommand)]
     Mdd(mdd::Command),
+    /// Judge pronunciation in the browser, while it is spoken.
+    Serve(Box<serve::Args>),
     /// Score hypotheses against references.
     #[command(subcommand)]
     Eval(eval::Command),
@@ -106,6 +110,7 @@ fn main() -> std::process::ExitCode {
         Command::Adapt(args) => adapt::run(&args),
         Command::Synth(args) => synth::run(&args),
         Command::Lasyn(command) => lasyn::run(&command),
+        Command::Serve(args) => serve::run(&args),
         Command::Lexicon(command) => lexicon::run(&command),
         Command::Lm(command) => lm::run(&command),
         Command::Eval(command) => eval::run(&command),

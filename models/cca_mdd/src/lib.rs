@@ -12,10 +12,13 @@ mod coca;
 mod config;
 mod gop;
 pub mod inventory;
+mod live;
 mod model;
 mod near_words;
+mod scored;
 mod session;
 mod slots;
+mod target;
 mod task;
 
 pub use assessor::Assessor;
@@ -25,8 +28,11 @@ pub use config::{
     CcaMddConfig, CocaConfig, ExposureConfig, FrameWeights, LossConfig, StackConfig, streaming_front_end,
 };
 pub use gop::{Evidence, Gop};
+pub use live::{Live, Update};
 pub use model::{CcaMddModel, Judged, Output};
 pub use near_words::{NearWords, word_spans};
+pub use scored::{Scored, ScoredPhone, ScoredWord};
 pub use session::{Heard, MAX_PHONES, MAX_SECS, PhoneVerdict, Session, SessionError};
 pub use slots::{Labels, MISPRONOUNCED_BELOW, Slot, said_for_each};
+pub use target::{Reading, Target, TargetError};
 pub use task::CcaMddTask;

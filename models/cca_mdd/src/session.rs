@@ -76,7 +76,10 @@ pub struct Session {
     decoder: StreamingTransformer,
     samples: usize,
     frames: usize,
+    /// All encoder frames, `[T, D]`: they don't know the prompt, so that another can be tried on them.
+    encoded: Vec<f32>,
     heard: Vec<Heard>,
+    progress: Progress,
     previous: u32,
     /// `Σ_t score·x` per phone, `[M, D]`, and `Σ_t score` per head and phone.
     collected: Vec<f32>,
@@ -120,7 +123,9 @@ impl Session {
             decoder: assessor.decoder.clone(),
             samples: 0,
             frames: 0,
+            encoded: Vec::new(),
             heard: Vec::new(),
+            progress: Progress::new(phones),
             previous: BLANK,
             collected: vec![0.0; phones * width],
             mass: vec![0.0; phones * assessor.config.coca.heads],
@@ -141,6 +146,22 @@ impl Session {
     /// Encoder frames so far.
     pub fn frames(&self) -> usize {
         self.frames
+    }
+
+    /// How many phones of the prompt have been said so far, judged by the phones heard.
+    pub fn position(&self) -> usize {
+        self.progress.position()
+    }
+
+    /// What [`Self::verdicts`] would be, had another prompt been given; costs no second pass through the encoder.
+    ///
+    /// # Errors
+    /// Those of [`Self::new`] and [`Self::verdicts`].
+    pub fn verdicts_for(&self, canonical: Vec<u32>) -> Result<Vec<PhoneVerdict>, SessionError> {
+        let mut other = Self::new(self.assessor.clone(), canonical)?;
+        other.work.encoded.clone_from(&self.encoded);
+        other.listen();
+        other.verdicts()
     }
 
     /// Takes samples at the model's rate; returns how many encoder frames became complete.
@@ -218,6 +239,7 @@ impl Session {
         let (dim, phones) = (width / heads, self.canonical.len());
         let scale = 1.0 / (dim as f32).sqrt();
         let count = work.encoded.len() / width;
+        self.encoded.extend_from_slice(&work.encoded);
         for f in work.encoded.chunks_exact(width) {
             assessor.query.forward(f, &mut work.query);
             assessor.frame_value.forward(f, &mut work.value);
@@ -267,17 +289,49 @@ impl Session {
             if best != BLANK {
                 match self.heard.last_mut() {
                     Some(last) if best == self.previous => last.end_frame = self.frames + 1,
-                    _ => self.heard.push(Heard {
-                        phone: best,
-                        start_frame: self.frames,
-                        end_frame: self.frames + 1,
-                    }),
+                    _ => {
+                        self.progress.hear(best, &self.canonical);
+                        self.heard.push(Heard {
+                            phone: best,
+                            start_frame: self.frames,
+                            end_frame: self.frames + 1,
+                        });
+                    }
                 }
             }
             self.previous = best;
             self.frames += 1;
         }
         count
+    }
+}
+
+/// How far in the prompt a speaker is: the edit distance of what was heard to every beginning of the prompt.
+struct Progress {
+    distance: Vec<u32>,
+}
+
+impl Progress {
+    fn new(phones: usize) -> Self {
+        Self { distance: (0..=phones as u32).collect() }
+    }
+
+    fn hear(&mut self, phone: u32, canonical: &[u32]) {
+        let mut diagonal = self.distance[0];
+        self.distance[0] += 1;
+        for (m, &expected) in canonical.iter().enumerate() {
+            let above = self.distance[m + 1];
+            let matched = diagonal + u32::from(phone != expected);
+            self.distance[m + 1] = matched.min(above + 1).min(self.distance[m] + 1);
+            diagonal = above;
+        }
+    }
+
+    /// The beginning nearest to what was heard; of equal ones the longest, which takes a phone that does not
+    /// fit for a substitution.
+    fn position(&self) -> usize {
+        let nearer = |best: (usize, u32), (m, &d): (usize, &u32)| if d <= best.1 { (m, d) } else { best };
+        self.distance.iter().enumerate().fold((0, u32::MAX), nearer).0
     }
 }
 
@@ -325,6 +379,19 @@ fn spans(affinity: &[f32], phones: usize) -> Vec<std::ops::Range<usize>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_position_follows_what_is_heard() {
+        let canonical = [1, 2, 3, 2, 5];
+        let mut progress = Progress::new(5);
+        let mut positions = vec![progress.position()];
+        // The third phone is another, the fourth is left out.
+        for phone in [1, 2, 9, 5] {
+            progress.hear(phone, &canonical);
+            positions.push(progress.position());
+        }
+        assert_eq!(positions, [0, 1, 2, 3, 5]);
+    }
 
     #[test]
     fn phones_take_the_frames_that_like_them() {

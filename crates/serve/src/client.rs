@@ -1,0 +1,279 @@
+//! One client: a WebSocket, its utterances one after another.
+
+use crate::Shared;
+use crate::pace::Pace;
+use crate::protocol::{Encoding, Event, HeardPhone, RATES, ReadyWord, Refusal, Request};
+use auricle_cca_mdd::{Live, Reading, Target};
+use axum::extract::ws::{CloseFrame, Message, WebSocket};
+use futures_util::stream::{SplitSink, SplitStream};
+use futures_util::{SinkExt as _, StreamExt as _};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::{mpsc, watch};
+
+/// Time for what is left to be said when a client is closed.
+const FAREWELL: Duration = Duration::from_secs(2);
+/// Sound is worked on in pieces of this length, so that a large message does not take a long turn.
+const PIECE_SECS: f64 = 0.25;
+/// A message costs at least this much of the credit of sound: empty ones are work, too.
+const MESSAGE_SECS: f64 = 0.001;
+
+/// Talks to a client until it goes or is closed.
+pub async fn converse(socket: WebSocket, shared: Arc<Shared>, stop: watch::Receiver<bool>) {
+    let (sink, stream) = socket.split();
+    let (events, queue) = mpsc::channel(shared.limits.max_queue);
+    let mut writer = tokio::spawn(write(sink, queue));
+    let limits = &shared.limits;
+    let pace = Pace::new(limits.max_speed, limits.burst_secs, limits.patience_secs, Instant::now());
+    let mut client = Client { shared: shared.clone(), events, take: None, takes: 0, pace };
+    if let Err(refusal) = client.listen(stream, stop).await {
+        client.dismiss(&refusal);
+    }
+    // The writer ends when the queue's other end is gone and all is written, or when nobody reads.
+    drop(client);
+    if tokio::time::timeout(FAREWELL, &mut writer).await.is_err() {
+        writer.abort();
+    }
+}
+
+/// Tells a client for whom there is no place.
+pub async fn turn_away(mut socket: WebSocket, refusal: Refusal) {
+    let farewell = async {
+        for message in closing(&refusal) {
+            if socket.send(message).await.is_err() {
+                return;
+            }
+        }
+        // Its own close frame, so that the connection is not reset before it has read ours.
+        while let Some(Ok(_)) = socket.recv().await {}
+    };
+    let _ = tokio::time::timeout(FAREWELL, farewell).await;
+}
+
+async fn write(mut sink: SplitSink<WebSocket, Message>, mut queue: mpsc::Receiver<Message>) {
+    while let Some(message) = queue.recv().await {
+        if sink.send(message).await.is_err() {
+            return;
+        }
+    }
+    let _ = sink.close().await;
+}
+
+fn closing(refusal: &Refusal) -> [Message; 2] {
+    let frame = CloseFrame { code: refusal.close_status(), reason: refusal.code().into() };
+    [message(&refusal.event()), Message::Close(Some(frame))]
+}
+
+fn message(event: &Event) -> Message {
+    // Strings, numbers and lists: nothing that JSON cannot say.
+    Message::text(serde_json::to_string(event).unwrap_or_default())
+}
+
+struct Take {
+    live: Live,
+    encoding: Encoding,
+    rate: u32,
+    phones: usize,
+}
+
+struct Client {
+    shared: Arc<Shared>,
+    events: mpsc::Sender<Message>,
+    /// `None` between utterances, and while a computation has it.
+    take: Option<Box<Take>>,
+    takes: usize,
+    pace: Pace,
+}
+
+impl Client {
+    async fn listen(
+        &mut self,
+        mut stream: SplitStream<WebSocket>,
+        mut stop: watch::Receiver<bool>,
+    ) -> Result<(), Refusal> {
+        let idle_secs = self.shared.limits.idle_secs;
+        loop {
+            let next = tokio::time::timeout(Duration::from_secs_f64(idle_secs), stream.next());
+            let received = tokio::select! {
+                received = next => received,
+                _ = stop.wait_for(|&stop| stop) => return Err(Refusal::Stopping),
+            };
+            let Ok(received) = received else { return Err(Refusal::Idle(idle_secs)) };
+            let received = match received {
+                None | Some(Ok(Message::Close(_))) => return Ok(()),
+                Some(Err(error)) => return self.unreadable(&error),
+                Some(Ok(received)) => received,
+            };
+            let secs = self.check(&received)?;
+            let limits = &self.shared.limits;
+            let wait = self
+                .pace
+                .take(secs.max(MESSAGE_SECS), Instant::now())
+                .map_err(|_| Refusal::TooFast(limits.max_speed))?;
+            if !wait.is_zero() {
+                tokio::select! {
+                    () = tokio::time::sleep(wait) => {}
+                    _ = stop.wait_for(|&stop| stop) => return Err(Refusal::Stopping),
+                }
+            }
+            let done = match received {
+                Message::Text(text) => self.request(text.as_str()).await,
+                Message::Binary(bytes) => self.sound(&bytes).await,
+                _ => Ok(()),
+            };
+            match done {
+                Err(refusal) if !refusal.closes() => {
+                    self.take = None;
+                    self.say(&refusal.event())?;
+                }
+                done => done?,
+            }
+        }
+    }
+
+    /// What could not be read: nothing if the client is gone, else its mistake.
+    fn unreadable(&self, error: &axum::Error) -> Result<(), Refusal> {
+        let text = error.to_string();
+        if ["reset", "closed", "roken pipe"].iter().any(|gone| text.contains(gone)) {
+            return Ok(());
+        }
+        let most = self.shared.limits.max_message_bytes;
+        Err(Refusal::Protocol(format!("{text}; messages are WebSocket frames of at most {most} bytes")))
+    }
+
+    /// Seconds of sound of a message.
+    fn check(&self, message: &Message) -> Result<f64, Refusal> {
+        let (size, secs) = match (message, &self.take) {
+            (Message::Binary(bytes), Some(take)) => {
+                (bytes.len(), (bytes.len() / take.encoding.bytes()) as f64 / f64::from(take.rate))
+            }
+            (Message::Binary(bytes) | Message::Ping(bytes) | Message::Pong(bytes), _) => (bytes.len(), 0.0),
+            (Message::Text(text), _) => (text.len(), 0.0),
+            (Message::Close(_), _) => (0, 0.0),
+        };
+        let most = self.shared.limits.max_message_bytes;
+        if size > most { Err(Refusal::MessageSize(size, most)) } else { Ok(secs) }
+    }
+
+    fn say(&self, event: &Event) -> Result<(), Refusal> {
+        // A full queue is a client that does not read; a closed one a client that is gone.
+        self.events.try_send(message(event)).map_err(|_| Refusal::SlowReader)
+    }
+
+    fn dismiss(&self, refusal: &Refusal) {
+        for message in closing(refusal) {
+            let _ = self.events.try_send(message);
+        }
+    }
+
+    async fn request(&mut self, text: &str) -> Result<(), Refusal> {
+        let request = serde_json::from_str(text).map_err(|error| {
+            Refusal::Protocol(format!(
+                "not a request ({error}); send {{\"type\":\"start\",…}} or {{\"type\":\"stop\"}}"
+            ))
+        })?;
+        match request {
+            Request::Start { .. } if self.take.is_some() => {
+                Err(Refusal::Protocol("an utterance is being recorded; send `stop` first".into()))
+            }
+            Request::Start { prompt, sample_rate, encoding } => {
+                self.start(prompt, sample_rate, encoding).await
+            }
+            Request::Stop {} => self.stop().await,
+        }
+    }
+
+    async fn start(&mut self, prompt: String, rate: u32, encoding: Encoding) -> Result<(), Refusal> {
+        let shared = self.shared.clone();
+        if prompt.chars().nth(shared.limits.max_prompt_chars).is_some() {
+            return Err(Refusal::PromptLength(shared.limits.max_prompt_chars));
+        }
+        if !RATES.contains(&rate) {
+            return Err(Refusal::Rate(rate));
+        }
+        let begin = move || {
+            let prompt = shared.pronouncer.prompt(&prompt).map_err(|e| Refusal::Prompt(e.to_string()))?;
+            let target = Target::of_prompt(prompt);
+            let words = ReadyWord::all(&target);
+            let phones = target.classes().len();
+            let live = Live::new(shared.assessor.clone(), target, rate, shared.threshold)
+                .map_err(|error| Refusal::of_session(&error, &shared.limits))?;
+            Ok((Box::new(Take { live, encoding, rate, phones }), words))
+        };
+        let (take, words) = self.shared.pool.run(begin).await??;
+        self.take = Some(take);
+        self.takes += 1;
+        self.say(&Event::Ready { words, max_secs: self.shared.limits.max_utterance_secs })
+    }
+
+    async fn sound(&mut self, bytes: &[u8]) -> Result<(), Refusal> {
+        let Some(take) = &self.take else {
+            return Err(Refusal::Protocol("sound before `start`; wait for `ready`".into()));
+        };
+        let (rate, encoding) = (take.rate, take.encoding);
+        let samples = encoding.samples(bytes).ok_or_else(|| {
+            let size = encoding.bytes();
+            Refusal::Protocol(format!(
+                "{} bytes of sound; a sample has {size}: send whole samples",
+                bytes.len()
+            ))
+        })?;
+        for piece in samples.chunks(((f64::from(rate) * PIECE_SECS) as usize).max(1)) {
+            self.piece(piece.to_vec()).await?;
+        }
+        Ok(())
+    }
+
+    async fn piece(&mut self, samples: Vec<f32>) -> Result<(), Refusal> {
+        let Some(mut take) = self.take.take() else { return Err(Refusal::Internal) };
+        let shared = self.shared.clone();
+        let hear = move || {
+            let longest = shared.limits.max_utterance_secs;
+            if take.live.audio_secs() + samples.len() as f64 / f64::from(take.rate) > longest {
+                return Err(Refusal::UtteranceLength(longest));
+            }
+            let update = take.live.push(&samples).and_then(|update| {
+                let judged = take.live.judge(update.words.clone())?;
+                Ok((update, judged))
+            });
+            let (update, judged) = update.map_err(|error| Refusal::of_session(&error, &shared.limits))?;
+            Ok((take, update, judged))
+        };
+        let (take, update, judged) = self.shared.pool.run(hear).await??;
+        let (frame_secs, phones) = (take.live.frame_secs(), take.phones);
+        self.take = Some(take);
+        self.say(&Event::Partial {
+            audio_secs: update.audio_secs,
+            position: update.position,
+            over: update.is_over(phones),
+            heard: update.heard.iter().map(|heard| HeardPhone::of(heard, frame_secs)).collect(),
+        })?;
+        for (word, result) in update.words.zip(judged) {
+            self.say(&Event::Verdict { word, result })?;
+        }
+        Ok(())
+    }
+
+    async fn stop(&mut self) -> Result<(), Refusal> {
+        let Some(mut take) = self.take.take() else {
+            return Err(Refusal::Protocol("no utterance is being recorded; send `start` first".into()));
+        };
+        let shared = self.shared.clone();
+        let refusal = move |error| Refusal::of_session(&error, &shared.limits);
+        let finish = move || (take.live.finish(), take);
+        let (reading, mut take) = self.shared.pool.run(finish).await?;
+        let mut reading: Reading = reading.map_err(&refusal)?;
+        // Every pronunciation is a turn of its own: others need not wait for all of them.
+        loop {
+            let improve = move || (take.live.improve(&mut reading), take, reading);
+            let (improved, same_take, same_reading) = self.shared.pool.run(improve).await?;
+            (take, reading) = (same_take, same_reading);
+            if !improved.map_err(&refusal)? {
+                break;
+            }
+        }
+        let scored = take.live.scored(&format!("take {}", self.takes), reading);
+        let notice = take.live.is_silent().then_some("nothing was heard; check the microphone");
+        self.say(&Event::Final { scored, notice })
+    }
+}
