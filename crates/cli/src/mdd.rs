@@ -47,9 +47,9 @@ pub struct Score {
     model: PathBuf,
     #[command(flatten)]
     lexicon: LexiconArgs,
-    /// A phone below this score, of 0 to 100, is mispronounced.
-    #[arg(long, default_value_t = 50.0)]
-    threshold: f64,
+    /// A phone below this score, of 0 to 100, is mispronounced. Default: the model's.
+    #[arg(long)]
+    threshold: Option<f64>,
     /// One JSON object.
     #[arg(long, conflicts_with_all = ["textgrid", "ctm"])]
     json: bool,
@@ -72,10 +72,8 @@ pub fn run(command: &Command) -> Result<ExitCode> {
 }
 
 fn score(args: &Score) -> Result<ExitCode> {
-    if !(0.0..=100.0).contains(&args.threshold) {
-        bail!("--threshold {}: scores are 0 to 100", args.threshold);
-    }
     let assessor = assessor(&args.model, &args.device)?;
+    let threshold = threshold(args.threshold, &assessor)?;
     let found = read_any(&args.file)?;
     let [utterance] = found.as_slice() else {
         bail!(
@@ -95,7 +93,7 @@ fn score(args: &Score) -> Result<ExitCode> {
     let verdicts = judged.with_context(|| format!("utterance {}", utterance.id))?;
     let (target, verdicts) = Reading::new(target, verdicts).best(&session)?;
     let frame_secs = assessor.config().frame_secs();
-    let scored = target.scored(&utterance.id, &verdicts, args.threshold, frame_secs, utterance.duration_secs);
+    let scored = target.scored(&utterance.id, &verdicts, threshold, frame_secs, utterance.duration_secs);
     let text = match (args.json, args.textgrid, args.ctm) {
         (true, ..) => serde_json::to_string(&scored)?,
         (_, true, _) => scored.textgrid(),
@@ -104,6 +102,15 @@ fn score(args: &Score) -> Result<ExitCode> {
     };
     println!("{}", text.trim_end());
     Ok(ExitCode::SUCCESS)
+}
+
+/// The score below which a phone is mispronounced: as asked, or the model's.
+pub fn threshold(asked: Option<f64>, assessor: &Assessor) -> Result<f64> {
+    match asked {
+        Some(score) if !(0.0..=100.0).contains(&score) => bail!("--threshold {score}: scores are 0 to 100"),
+        Some(score) => Ok(score),
+        None => Ok(100.0 * (1.0 - assessor.threshold())),
+    }
 }
 
 /// A model for mispronunciation detection on a device.

@@ -2,7 +2,7 @@
 
 use crate::interrupt;
 use crate::lexicon::{LexiconArgs, pronouncer};
-use crate::mdd::assessor;
+use crate::mdd::{assessor, threshold};
 use anyhow::{Context as _, Result, bail};
 use auricle_serve::{Config, Limits, Server};
 use std::net::{IpAddr, SocketAddr};
@@ -33,9 +33,9 @@ pub struct Args {
     /// Sentences that the page offers, one a line. Default: a few of its own.
     #[arg(long)]
     prompts: Option<PathBuf>,
-    /// A phone below this score, of 0 to 100, is mispronounced.
-    #[arg(long, default_value_t = 50.0)]
-    threshold: f64,
+    /// A phone below this score, of 0 to 100, is mispronounced. Default: the model's.
+    #[arg(long)]
+    threshold: Option<f64>,
     /// Origin whose pages may connect besides the server's own, like https://speak.example; may be repeated.
     #[arg(long)]
     origin: Vec<String>,
@@ -101,16 +101,16 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     };
     // Before the model is read, which takes longer.
     limits.validate()?;
+    let assessor = assessor(&args.model, &args.device)?;
     let default = Config::default();
     let config = Config {
         listen: SocketAddr::new(args.host, args.port),
         origins: args.origin.clone(),
-        threshold: args.threshold,
+        threshold: threshold(args.threshold, &assessor)?,
         workers: args.workers.unwrap_or(default.workers),
         prompts: args.prompts.as_ref().map(sentences).transpose()?.unwrap_or(default.prompts),
         limits,
     };
-    let assessor = assessor(&args.model, &args.device)?;
     let server = Server::bind(config, assessor, pronouncer(&args.lexicon)?)?;
     let address = server.address();
     if !address.ip().is_loopback() {

@@ -18,6 +18,7 @@ pub struct Assessor {
     pub(crate) config: CcaMddConfig,
     pub(crate) model: CcaMddModel,
     pub(crate) device: Device,
+    threshold: f64,
     pub(crate) encoder: StreamingEncoder,
     pub(crate) decoder: StreamingTransformer,
     pub(crate) query: Dense,
@@ -75,7 +76,10 @@ impl Assessor {
         let mut stream = Key::new(0).stream(Purpose::Init);
         let model = CcaMddModel::new(&config, &mut Initializer::new(&mut stream, device));
         let model = params::load(model, "", &mut tensors).map_err(|e| TrainError::Task(e.to_string()))?;
-        Self::new(config, model, device).map_err(|e| TrainError::Task(e.to_string()))
+        let mut assessor = Self::new(config, model, device).map_err(|e| TrainError::Task(e.to_string()))?;
+        let stored = metadata.get("threshold").and_then(|text| text.parse().ok());
+        assessor.threshold = stored.filter(|t| (0.0..=1.0).contains(t)).unwrap_or(0.5);
+        Ok(assessor)
     }
 
     /// An assessor of a model.
@@ -100,6 +104,7 @@ impl Assessor {
             output: Dense::new(&model.decoder_output)?,
             config,
             model,
+            threshold: 0.5,
             device: device.clone(),
         })
     }
@@ -107,6 +112,12 @@ impl Assessor {
     /// The model's settings.
     pub fn config(&self) -> &CcaMddConfig {
         &self.config
+    }
+
+    /// Probability of error above which a phone is mispronounced: 0.5, or what was chosen on development
+    /// data and stored with the weights.
+    pub fn threshold(&self) -> f64 {
+        self.threshold
     }
 
     /// Samples per second of the input.

@@ -6,7 +6,7 @@ mod screen;
 
 use crate::interrupt;
 use crate::lexicon::{LexiconArgs, pronouncer};
-use crate::mdd::assessor;
+use crate::mdd::{assessor, threshold};
 use anyhow::{Context as _, Result, bail};
 use auricle_audio::Limits;
 use auricle_cca_mdd::{Live, MAX_SECS, Reading, Target};
@@ -44,9 +44,9 @@ pub struct Args {
     model: PathBuf,
     #[command(flatten)]
     lexicon: LexiconArgs,
-    /// A phone below this score, of 0 to 100, is mispronounced.
-    #[arg(long, default_value_t = 50.0)]
-    threshold: f64,
+    /// A phone below this score, of 0 to 100, is mispronounced. Default: the model's.
+    #[arg(long)]
+    threshold: Option<f64>,
     /// One JSON object, as of `auricle mdd score`.
     #[arg(long)]
     json: bool,
@@ -65,8 +65,8 @@ trait Source {
 }
 
 pub fn run(args: &Args) -> Result<ExitCode> {
-    if !(0.0..=100.0).contains(&args.threshold) {
-        bail!("--threshold {}: scores are 0 to 100", args.threshold);
+    if let Some(score) = args.threshold.filter(|score| !(0.0..=100.0).contains(score)) {
+        bail!("--threshold {score}: scores are 0 to 100");
     }
     if args.list_devices {
         return list();
@@ -82,7 +82,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         None => microphone(args.input.as_deref())?,
     };
     let assessor = assessor(&args.model, &args.device)?;
-    let mut live = Live::new(assessor, target, source.rate(), args.threshold)?;
+    let threshold = threshold(args.threshold, &assessor)?;
+    let mut live = Live::new(assessor, target, source.rate(), threshold)?;
     let stop = stop_flag()?;
     let reading = listen(&mut live, source.as_mut(), args.hold, &stop)?;
     if live.is_silent() {

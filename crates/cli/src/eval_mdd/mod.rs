@@ -1,8 +1,11 @@
 //! `auricle eval mdd`.
 
-use crate::tasks::load_model;
+mod page;
+
+use crate::tasks::{find_model, load_model};
 use anyhow::{Context as _, Result, bail};
-use auricle_cca_mdd::{Assessor, Labels, MISPRONOUNCED_BELOW, Session};
+use auricle_cca_mdd::{Assessor, Labels, MISPRONOUNCED_BELOW, Session, inventory};
+use auricle_nn::weights::Precision;
 use auricle_data::{Utterance, read_any};
 use auricle_rng::Key;
 use auricle_text::mdd::{
@@ -22,6 +25,11 @@ const RESAMPLES: usize = 1_000;
 /// Samples given to a session at a time: 40 ms at 16 kHz.
 const CHUNK_MS: usize = 40;
 
+/// Results that are lists: for --json and the page.
+const LISTS: [&str; 3] = ["precision_recall", "reliability", "by_phone"];
+/// Points of a curve that are kept.
+const POINTS: usize = 200;
+
 #[derive(clap::Args)]
 pub struct Mdd {
     /// Manifest with canonical phones, and perceived phones or phone scores.
@@ -29,10 +37,15 @@ pub struct Mdd {
     /// Model: a folder, a file, a run directory, or the name of a shipped model.
     #[arg(long, default_value = "mdd-en-small")]
     model: PathBuf,
-    /// Probability of error above which the classifier calls a phone mispronounced. Choose it on
-    /// development data: the best one there is printed.
-    #[arg(long, default_value_t = 0.5)]
-    threshold: f64,
+    /// Probability of error above which the classifier calls a phone mispronounced. Default: the model's.
+    #[arg(long)]
+    threshold: Option<f64>,
+    /// Store the threshold with the best F1 on this data in the model: only on development data.
+    #[arg(long)]
+    store_threshold: bool,
+    /// Write a page with curves and tables here.
+    #[arg(long)]
+    report: Option<PathBuf>,
     /// Machine-readable output, one JSON object.
     #[arg(long)]
     json: bool,
@@ -50,6 +63,8 @@ type Kind = fn(&Utter) -> &Vec<Detection>;
 /// What became of an utterance's canonical phones.
 struct Utter {
     speaker: String,
+    /// Canonical phones.
+    canonical: Vec<u32>,
     /// Probability of error by the classifier, and the truth.
     state: Vec<Detection>,
     /// Verdicts of the stream, 0 or 1.
@@ -66,13 +81,27 @@ pub fn run(args: &Mdd) -> Result<ExitCode> {
     let (tensors, metadata) = load_model(&args.model)?;
     let assessor = Assessor::from_weights(tensors, &metadata, &device)
         .with_context(|| format!("model {}", args.model.display()))?;
-    let scores = evaluate(&Arc::new(assessor), &read_any(&args.manifest)?, args.threshold, args.quiet)?;
+    let threshold = args.threshold.unwrap_or(assessor.threshold());
+    let scores = evaluate(&Arc::new(assessor), &read_any(&args.manifest)?, threshold, args.quiet)?;
+    if let Some(path) = &args.report {
+        let title = format!("{} on {}", args.model.display(), args.manifest.display());
+        page::page(&title, &scores).write(path).with_context(|| path.display().to_string())?;
+    }
+    if args.store_threshold {
+        let best = scores.pointer("/best_on_this_set/threshold").and_then(Value::as_f64);
+        let best = best.context("no phone of this set is mispronounced: no threshold is better than another")?;
+        let path = find_model(&args.model)?;
+        let (tensors, mut metadata) = load_model(&args.model)?;
+        metadata.insert("threshold".into(), best.to_string());
+        auricle_train::files::write_weights(&path, &tensors, &metadata, Precision::F32)?;
+        eprintln!("{}: threshold {best:.4} stored", path.display());
+    }
     if args.json {
         println!("{scores}");
         return Ok(ExitCode::SUCCESS);
     }
     if let Some(values) = scores.as_object() {
-        for (name, value) in values {
+        for (name, value) in values.iter().filter(|(name, _)| !LISTS.contains(&name.as_str())) {
             println!("{name:28} {value}");
         }
     }
@@ -118,6 +147,7 @@ pub fn evaluate(
         let graded = utterance.extra.contains_key("phone_scores");
         let mut utter = Utter {
             speaker: utterance.speaker.clone().unwrap_or_else(|| utterance.id.clone()),
+            canonical: labels.canonical(),
             state: Vec::new(),
             stream: Vec::new(),
             fused: Vec::new(),
@@ -155,6 +185,25 @@ pub fn evaluate(
     scored.insert("real_time_factor".into(), json!(busy / secs.max(1e-9)));
     scored.insert("wall_secs".into(), json!(started.elapsed().as_secs_f64()));
     Ok(Value::Object(scored))
+}
+
+/// How every canonical phone fared at a threshold, those with most mistakes first.
+fn by_phone(all: &[Utter], threshold: f64) -> Value {
+    let mut phones: BTreeMap<u32, [usize; 4]> = BTreeMap::new();
+    for (phone, detection) in all.iter().flat_map(|utter| utter.canonical.iter().zip(&utter.state)) {
+        let [said, wrong, found, alarms] = phones.entry(*phone).or_default();
+        let rejected = detection.probability > threshold;
+        *said += 1;
+        *wrong += usize::from(detection.wrong);
+        *found += usize::from(detection.wrong && rejected);
+        *alarms += usize::from(!detection.wrong && rejected);
+    }
+    let mut rows: Vec<(u32, [usize; 4])> = phones.into_iter().collect();
+    rows.sort_by_key(|(phone, counts)| (std::cmp::Reverse(counts[1]), *phone));
+    let row = |(phone, [said, wrong, found, alarms]): (u32, [usize; 4])| {
+        json!({"phone": inventory::name(phone), "said": said, "mispronounced": wrong, "found": found, "false_alarms": alarms})
+    };
+    rows.into_iter().map(row).collect()
 }
 
 fn scores(all: &[Utter], threshold: f64) -> Result<serde_json::Map<String, Value>> {
@@ -198,6 +247,12 @@ fn scores(all: &[Utter], threshold: f64) -> Result<serde_json::Map<String, Value
     out.insert("best_on_this_set".into(), json!(best));
     let reliability = reliability(&state, 10)?;
     out.insert("calibration_error".into(), json!(reliability.calibration_error));
+    let step = curve.points.len().div_ceil(POINTS).max(1);
+    let points = curve.points.iter().step_by(step).chain(curve.points.last());
+    out.insert("precision_recall".into(), points.map(|point| json!(point)).collect());
+    let bins = reliability.bins.iter().filter(|bin| bin.count > 0);
+    out.insert("reliability".into(), bins.map(|bin| json!(bin)).collect());
+    out.insert("by_phone".into(), by_phone(all, threshold));
     let pairs: Vec<(f64, f64)> = all.iter().flat_map(|utter| utter.scores.iter().copied()).collect();
     if !pairs.is_empty() {
         let interval = bootstrap(&groups, RESAMPLES, key, |drawn| {
