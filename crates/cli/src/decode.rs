@@ -5,7 +5,9 @@ use anyhow::{Context as _, Result, bail};
 use auricle_asr::{Recogniser, TranscribeConfig, transcribe};
 use auricle_data::{Utterance, read_any};
 use auricle_decode::write::{Format, write};
+use auricle_decode::{WordLm, WordLmConfig};
 use auricle_lasyn::SequenceRecogniser;
+use auricle_text::lm::NgramLm;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::fs::File;
 use std::io::{BufWriter, IsTerminal as _, Write};
@@ -19,6 +21,7 @@ use std::time::Instant;
   auricle decode --model runs/mini_librispeech-ctc_from_pretrained data/mini/dev.jsonl --json --out dev.jsonl
   auricle decode --model asr-en-small lecture.m4a --srt --out lecture.srt
   auricle decode --model asr-en-small recordings/
+  auricle decode --model asr-en-small talk.wav --lm words.arpa
 
 Inputs are audio files, manifests of any readable layout, or folders. Recordings over 30 s are cut
 where nobody speaks. Output is in the order of the inputs. What cannot be read is reported on the
@@ -42,6 +45,18 @@ pub struct Args {
     /// Write here instead of to the standard output.
     #[arg(long)]
     out: Option<PathBuf>,
+    /// Word language model in ARPA format (`auricle lm train`): only its words are written.
+    #[arg(long)]
+    lm: Option<PathBuf>,
+    /// Weight of the language model.
+    #[arg(long, default_value_t = WordLmConfig::default().lm_weight, requires = "lm")]
+    lm_weight: f64,
+    /// Bonus of a word.
+    #[arg(long, default_value_t = WordLmConfig::default().word_bonus, requires = "lm", allow_hyphen_values = true)]
+    word_bonus: f64,
+    /// Prefixes that the search with a language model keeps.
+    #[arg(long, default_value_t = WordLmConfig::default().beam, requires = "lm")]
+    beam: usize,
     /// Seconds of audio in a batch.
     #[arg(long, default_value_t = TranscribeConfig::default().batch_secs)]
     batch_secs: f64,
@@ -78,6 +93,18 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     }
     let recogniser = Recogniser::from_weights(tensors, &metadata, &device)
         .with_context(|| format!("model {}", args.model.display()))?;
+    let recogniser = match &args.lm {
+        Some(path) => recogniser.with_lm(WordLm::new(
+            NgramLm::load(path)?,
+            WordLmConfig {
+                beam: args.beam.clamp(1, 4096),
+                lm_weight: args.lm_weight,
+                word_bonus: args.word_bonus,
+                ..WordLmConfig::default()
+            },
+        )),
+        None => recogniser,
+    };
     let mut out: Box<dyn Write> = match &args.out {
         Some(path) => {
             let part = unfinished(path);

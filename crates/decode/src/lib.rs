@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`greedy`] | the best path of CTC, with frames and confidences |
 //! | [`beam_search`] | the best sequences of an attention decoder, with CTC prefix scores |
+//! | [`WordLm`] | CTC with a word language model |
 //! | [`words()`] | tokens to words with times |
 //! | [`write`](mod@write) | plain text, JSON, CTM and SRT |
 //! | [`Chunker`] | hours of audio in bounded memory, cut where nobody speaks |
@@ -11,10 +12,12 @@
 mod attention;
 mod ctc;
 mod long_form;
+mod word_lm;
 mod words;
 pub mod write;
 
 pub use attention::{BeamConfig, Hypothesis, beam_search};
 pub use ctc::{TimedToken, greedy};
 pub use long_form::{Chunk, Chunker};
+pub use word_lm::{WordLm, WordLmConfig};
 pub use words::{Word, words};

@@ -2,7 +2,7 @@
 
 use crate::{CtcConfig, CtcModel};
 use auricle_audio::{Features, MelFrontEnd};
-use auricle_decode::{TimedToken, greedy};
+use auricle_decode::{TimedToken, WordLm, greedy};
 use auricle_nn::params::{self, NamedTensors};
 use auricle_nn::weights::Metadata;
 use auricle_nn::{Context, Initializer};
@@ -18,6 +18,7 @@ pub struct Recogniser {
     model: CtcModel,
     front_end: Arc<MelFrontEnd>,
     tokenizer: Tokenizer,
+    lm: Option<WordLm>,
     device: Device,
 }
 
@@ -59,7 +60,13 @@ impl Recogniser {
             CtcModel::new(&config, tokenizer.vocab_size(), &mut Initializer::new(&mut stream, device));
         let model = params::load(model, "", &mut tensors).map_err(|e| fail(e.to_string()))?;
         let front_end = MelFrontEnd::new(config.front_end.clone()).map_err(|e| fail(e.to_string()))?;
-        Ok(Self { config, model, front_end: Arc::new(front_end), tokenizer, device: device.clone() })
+        Ok(Self { config, model, front_end: Arc::new(front_end), tokenizer, lm: None, device: device.clone() })
+    }
+
+    /// The same with a word language model, instead of the best path.
+    #[must_use]
+    pub fn with_lm(self, lm: WordLm) -> Self {
+        Self { lm: Some(lm), ..self }
     }
 
     /// Samples per second of the input.
@@ -122,18 +129,21 @@ impl Recogniser {
         Ok(rows.map(|(row, length)| row.get(..length * classes).unwrap_or(row).to_vec()).collect())
     }
 
-    /// Greedy decoding of a batch of utterances at the model's sample rate.
+    /// Transcripts of a batch of utterances at the model's sample rate.
     pub fn recognise(&self, batch: &[&[f32]]) -> Result<Vec<Recognition>, TrainError> {
         let features = |samples: &&[f32]| Self::features(&self.front_end, samples);
         self.recognise_features(&batch.iter().map(features).collect::<Result<Vec<_>, _>>()?)
     }
 
-    /// Greedy decoding of a batch of features.
+    /// Transcripts of a batch of features.
     pub fn recognise_features(&self, batch: &[Features]) -> Result<Vec<Recognition>, TrainError> {
         let logits = self.logits(batch)?;
         let classes = self.tokenizer.vocab_size();
         let decode = |row: Vec<f32>| {
-            let tokens = greedy(&row, classes, self.tokenizer.blank_id());
+            let tokens = match &self.lm {
+                Some(lm) => lm.decode(&row, &self.tokenizer),
+                None => greedy(&row, classes, self.tokenizer.blank_id()),
+            };
             let text = self.tokenizer.decode(&tokens.iter().map(|t| t.id).collect::<Vec<_>>());
             Recognition { text, tokens }
         };
