@@ -100,6 +100,18 @@ fn scores(result: &Value) -> Vec<f64> {
     phones.map(|phone| phone["score"].as_f64().unwrap()).collect()
 }
 
+/// JavaScript writes 57.0 as 57.
+fn one_kind_of_number(value: &Value) -> Value {
+    match value {
+        Value::Number(number) => Value::from(number.as_f64()),
+        Value::Array(items) => items.iter().map(one_kind_of_number).collect(),
+        Value::Object(map) => {
+            map.iter().map(|(key, value)| (key.clone(), one_kind_of_number(value))).collect()
+        }
+        other => other.clone(),
+    }
+}
+
 /// Keeps what the page sends.
 const EAVESDROP: &str = "window.sent = []; window.asked = []; const send = WebSocket.prototype.send;
     WebSocket.prototype.send = function (data) {
@@ -198,11 +210,12 @@ fn the_page_gives_what_the_file_gives() {
         let eight = |samples: &[f32]| resample(samples, rate, 8_000).unwrap();
         let original = auricle_audio::read(&wav, &auricle_audio::Limits::default()).unwrap().samples;
         let likeness = correlation(&eight(&samples), &eight(&original));
+        println!("{rate} Hz: correlation {likeness:.3}");
         assert!(likeness > CORRELATION, "what was sent is not the recording: correlation {likeness}");
         // … and its verdicts are exactly those of a file of what was sent, and nearly those of the file itself.
         let kept = folder.join("sent.wav");
         std::fs::write(&kept, [WavFormat::mono16(rate).header(sent.len() as u32), sent].concat()).unwrap();
-        assert_eq!(result["words"], score_of(&kept)["words"]);
+        assert_eq!(one_kind_of_number(&result["words"]), one_kind_of_number(&score_of(&kept)["words"]));
         let (ours, theirs) = (scores(&expected), scores(&result));
         assert_eq!(ours.len(), theirs.len());
         for (ours, theirs) in ours.iter().zip(&theirs) {
