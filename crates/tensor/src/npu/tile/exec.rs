@@ -308,18 +308,22 @@ impl<'a> Machine<'a> {
                 let buffer = &mut buffers[Space::Ub as usize];
                 let shape_fits = match op {
                     VecOp::RowReduce(_) => to.cols == 1 && to.rows == a.rows,
-                    VecOp::AddColumns => to.rows == 1 && to.cols == a.cols,
+                    VecOp::AddColumns | VecOp::MaxColumns => to.rows == 1 && to.cols == a.cols,
                     _ => (to.rows, to.cols) == (a.rows, a.cols),
                 };
                 let second_fits =
                     b.is_none_or(|b| (b.rows == a.rows || b.rows == 1) && (b.cols == a.cols || b.cols == 1));
                 expect(shape_fits && second_fits, "sizes do not fit")?;
+                if matches!(op, VecOp::Word(_)) {
+                    let wide = [Some(*to), Some(*a), *b].into_iter().flatten().all(|t| t.elem == Elem::F32);
+                    expect(wide, "words have 32 bits")?;
+                }
                 z.clear();
                 z.resize(to.len(), 0.0);
-                if matches!(op, VecOp::AddColumns) {
+                if matches!(op, VecOp::AddColumns | VecOp::MaxColumns) {
                     read(buffer, to, by, z)?;
                 }
-                if matches!(op, VecOp::Fill(_)) {
+                if matches!(op, VecOp::Fill(_) | VecOp::Ramp { .. }) {
                     x.clear()
                 } else {
                     read(buffer, a, by, x)?

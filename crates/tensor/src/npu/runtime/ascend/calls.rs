@@ -92,7 +92,9 @@ pub fn launch(runtime: &AscendRuntime, op: &OpDesc, tensors: &[Buffer]) -> Resul
             [Some(tensors[1]), Some(tensors[0]), None],
             [None, Some(tensors[2])],
         ),
-        OpDesc::Attention(_) | OpDesc::AttentionBackward(_) => Err(unsupported()),
+        OpDesc::Attention(_) | OpDesc::AttentionBackward(_) | OpDesc::Contrastive(_) | OpDesc::Ctc(_) => {
+            Err(unsupported())
+        }
         _ => row_operation(runtime, op, tensors),
     }
 }
