@@ -12,7 +12,7 @@ use super::build;
 use super::elementwise::add;
 use super::gemm::{Shared, Threads, View, ViewMut, gemm, product};
 use super::tile::{COLUMNS, Left, ROWS, Right, Tile, UNIT, tile};
-use crate::ops::Conv1dOptions;
+use crate::ops::{Conv1dOptions, Products};
 
 /// Elements of the right operand that a pass over the rows works on: 128 KiB, to stay in a second-level cache.
 const PANEL: usize = 32 * 1024;
@@ -34,6 +34,8 @@ pub struct Sizes {
     pub output: usize,
     /// Stride, padding and groups.
     pub options: Conv1dOptions,
+    /// What products are computed in; those of groups are always single precision.
+    pub products: Products,
 }
 
 impl Sizes {
@@ -111,9 +113,9 @@ pub fn forward(out: &mut [f32], x: &[f32], w: &[f32], s: Sizes) {
         let weight = View::new(w, s.kernel * s.input, s.output, s.output);
         if s.slots() == s.outputs {
             let out = ViewMut::new(out, s.windows(), s.output, s.output);
-            return gemm(out, true, 1.0, s.window_view(&x), weight, Threads::All);
+            return gemm(out, true, 1.0, s.window_view(&x), weight, s.products, Threads::All);
         }
-        let all = product(s.window_view(&x), weight, Threads::All);
+        let all = product(s.window_view(&x), weight, s.products, Threads::All);
         let row_all = s.slots() * s.output;
         out.par_chunks_exact_mut(row_out)
             .enumerate()
@@ -147,7 +149,7 @@ pub fn input_gradient(dx: &mut [f32], g: &[f32], w: &[f32], s: Sizes) {
         for k in 0..s.kernel {
             let tap = View::new(&w[k * s.input * s.output..], s.input, s.output, s.output).t();
             let dx = ViewMut::new(&mut dx[k * s.input..], s.windows(), s.input, s.options.stride * s.input);
-            gemm(dx, true, 1.0, g, tap, Threads::All);
+            gemm(dx, true, 1.0, g, tap, s.products, Threads::All);
         }
     };
     if s.row_frames() == s.frames {
@@ -214,7 +216,7 @@ pub fn weight_gradient(x: &[f32], g: &[f32], s: Sizes) -> Vec<f32> {
     if s.options.groups == 1 {
         let g = s.spread(g);
         let g = View::new(&g, s.windows(), s.output, s.output);
-        return product(s.window_view(&x).t(), g, Threads::All);
+        return product(s.window_view(&x).t(), g, s.products, Threads::All);
     }
     let mut dw = vec![0.0; s.kernel * s.group_input() * s.output];
     let row_in = s.row_frames() * s.input;

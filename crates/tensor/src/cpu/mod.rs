@@ -13,6 +13,7 @@
 pub mod math;
 
 pub mod attention;
+pub mod bf16;
 pub mod contrastive;
 pub mod conv;
 pub mod ctc;

@@ -17,6 +17,7 @@ mod dropout;
 mod linear;
 mod norm;
 mod optimizer;
+mod products;
 mod softmax;
 
 pub use activation::gelu;
@@ -32,4 +33,5 @@ pub use dropout::{Dropout, dropout};
 pub use linear::linear;
 pub use norm::{layer_norm, rms_norm};
 pub use optimizer::{AdamWStep, adamw, ema};
+pub use products::{Products, with_products};
 pub use softmax::{log_softmax, softmax};

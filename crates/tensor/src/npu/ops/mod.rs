@@ -189,7 +189,7 @@ struct Masked {
 
 impl Masked {
     fn new(s: &Session, sizes: &AttentionSizes, options: &AttentionOptions) -> Self {
-        let AttentionSizes { batch, queries, keys, width } = *sizes;
+        let AttentionSizes { batch, queries, keys, width, .. } = *sizes;
         let heads = options.heads;
         let hides = options.causal || options.left_context.is_some() || options.key_lengths.is_some();
         let mask = hides.then(|| {
