@@ -23,8 +23,12 @@ const ROWS: usize = 8;
 /// Columns of a tile: three vectors, so that the sums fill the registers.
 const COLUMNS: usize = 48;
 
-/// Terms of a block of the sums: a block of 48 columns fits a first-level cache.
-const DEPTH: usize = 256;
+/// Terms of a block of the sums. A longer block reads and writes the result less often; its 48 KiB of a panel of columns
+/// come from the second-level cache, three vectors for every 24 products.
+const DEPTH: usize = 512;
+
+/// Panels that are packed together: longer runs of neighbouring elements.
+const PANELS: usize = 4;
 
 /// Rows and columns of the result that a task computes.
 const TASK: [usize; 2] = [128, 8 * COLUMNS];
@@ -171,22 +175,28 @@ fn pack<'a>(x: View<'_>, width: usize, memory: &'a mut Vec<u32>, threads: Thread
     let pairs = depth.div_ceil(2);
     let panel = pairs * width;
     let len = rows.div_ceil(width) * panel;
-    memory.clear();
+    // What stays from the last product is overwritten, but where the last panel is filled up.
+    memory.truncate(len);
+    let kept = memory.len();
     memory.resize(len, 0);
+    memory[(len - panel).min(kept)..kept].fill(0);
     let fill = |(index, words): (usize, &mut [u32])| {
-        let first = index * width;
-        let count = width.min(rows - first);
+        let first = index * PANELS * width;
+        let count = (PANELS * width).min(rows - first);
         match x.row(first) {
             Some(_) => {
-                let rows = (0..count).filter_map(|i| x.row(first + i));
-                pack_by_rows(words, width, rows.map(|row| &row[..depth]));
+                for (panel, words) in words.chunks_exact_mut(panel).enumerate() {
+                    let rows =
+                        (panel * width..count.min((panel + 1) * width)).filter_map(|i| x.row(first + i));
+                    pack_by_rows(words, width, rows.map(|row| &row[..depth]));
+                }
             }
-            None => pack_by_columns(words, width, count, |k| &x.column(k)[first..first + count], depth),
+            None => pack_by_columns(words, [pairs, width], |k| &x.column(k)[first..first + count], depth),
         }
     };
     match threads {
-        Threads::One => memory.chunks_mut(panel.max(1)).enumerate().for_each(fill),
-        Threads::All => memory.par_chunks_mut(panel.max(1)).enumerate().for_each(fill),
+        Threads::One => memory.chunks_mut(PANELS * panel).enumerate().for_each(fill),
+        Threads::All => memory.par_chunks_mut(PANELS * panel).enumerate().for_each(fill),
     }
     Packed { words: memory, width, pairs }
 }
@@ -208,18 +218,21 @@ fn pack_by_rows<'a>(words: &mut [u32], width: usize, rows: impl Iterator<Item = 
     }
 }
 
-/// Terms of `count` rows side by side, step by step.
+/// Terms of rows side by side, step by step, cut into panels.
 fn pack_by_columns<'a>(
     words: &mut [u32],
-    width: usize,
-    count: usize,
+    [pairs, width]: [usize; 2],
     terms: impl Fn(usize) -> &'a [f32],
     depth: usize,
 ) {
-    let none = [0.0; COLUMNS];
-    for (p, words) in words.chunks_exact_mut(width).enumerate() {
-        let odd = if 2 * p + 1 < depth { terms(2 * p + 1) } else { &none[..count] };
-        pack_columns(&mut words[..count], terms(2 * p), odd);
+    let none = [0.0; PANELS * COLUMNS];
+    for p in 0..pairs {
+        let even = terms(2 * p);
+        let odd = if 2 * p + 1 < depth { terms(2 * p + 1) } else { &none[..even.len()] };
+        let panels = words.chunks_exact_mut(pairs * width);
+        for ((words, even), odd) in panels.zip(even.chunks(width)).zip(odd.chunks(width)) {
+            pack_columns(&mut words[p * width..][..even.len()], even, odd);
+        }
     }
 }
 
@@ -302,7 +315,8 @@ mod tests {
         for bits in
             (0..=u32::MAX).step_by(7919).chain([0, 1, 0x7f80_0000, 0xff80_0000, 0x7f7f_ffff, 0x7fff_ffff])
         {
-            let (x, got) = (f32::from_bits(bits), f32::from_bits(rounded(x) & 0xffff_0000));
+            let x = f32::from_bits(bits);
+            let got = f32::from_bits(rounded(x) & 0xffff_0000);
             let want = half::bf16::from_f32(x).to_f32();
             let flushed = if x.abs() < f32::MIN_POSITIVE { 0.0f32.copysign(x) } else { want };
             assert!(got.to_bits() == flushed.to_bits() || (got.is_nan() && x.is_nan()), "{x:e}: {got:e}");
