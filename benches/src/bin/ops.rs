@@ -107,6 +107,14 @@ fn rows(run: &Run) {
     run.op("softmax 24000×500", vec![random(1, [24_000, 500])], vec![], |i: &Plain| {
         ops::softmax(first(i), 1)
     });
+    // A padded batch: of every four rows one ends early.
+    let hidden: Vec<f32> = (0..24_000 * 500)
+        .map(|i| if i % 500 >= 500 - i / 500 % 4 * 50 { f32::NEG_INFINITY } else { 0.0 })
+        .collect();
+    let hidden: Tensor<2> = Tensor::from_data(TensorData::new(hidden, [24_000, 500]), &Device::flex());
+    run.op("softmax 24000×500 masked", vec![random(1, [24_000, 500]) + hidden], vec![], |i: &Plain| {
+        ops::softmax(first(i), 1)
+    });
     run.op("log_softmax 1000×1024", vec![random(1, [1000, 1024])], vec![], |i: &Plain| {
         ops::log_softmax(first(i), 1)
     });

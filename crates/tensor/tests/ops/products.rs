@@ -7,7 +7,7 @@ use burn::tensor::{DType, Tensor};
 use crate::common::{assert_close, check, constant, leaf, normal, run, values};
 
 fn rounded(x: &[f64]) -> Vec<f64> {
-    x.iter().map(|&x| half::bf16::from_f64(x).to_f64()).collect()
+    x.iter().map(|&x| half::bf16::from_f32(x as f32).to_f64()).collect()
 }
 
 /// Runs an operation in bf16.
