@@ -6,6 +6,7 @@ use super::kernels::ctc::LANES;
 use super::runtime::{OpDesc, RuntimeError};
 use super::session::{Record, Session};
 use super::tile::{Pipe, Timeline};
+use crate::ops::Conv1dSizes;
 
 /// One operation of a step with all its repetitions.
 #[derive(Debug, Clone)]
@@ -46,10 +47,9 @@ impl Line {
             | OpDesc::Gelu(op)
             | OpDesc::GeluBackward(op) => format!("{}x{}", op.rows, op.cols),
             OpDesc::Conv { conv: c, .. } | OpDesc::ConvInputGradient(c) | OpDesc::ConvWeightGradient(c) => {
-                format!(
-                    "{}x{}x{} k{} s{} g{} to {}",
-                    c.batch, c.frames, c.input, c.kernel, c.stride, c.groups, c.output
-                )
+                let Conv1dSizes { batch, frames, kernel, input, output, options, .. } = c.sizes;
+                let (stride, groups) = (options.stride, options.groups);
+                format!("{batch}x{frames}x{input} k{kernel} s{stride} g{groups} to {output}")
             }
             OpDesc::Contrastive(op) => format!("{}x{}", op.positions, op.width),
             OpDesc::Ctc(op) => {

@@ -4,7 +4,7 @@ use burn::backend::flex::FlexTensor;
 use burn::tensor::Tensor;
 
 use crate::cpu;
-use crate::cpu::conv::{self as kernel, Sizes};
+use crate::cpu::conv as kernel;
 use crate::cpu::reduce::column_sums;
 use crate::fused::{self, Kernel, dense, elements};
 use crate::npu::{self, session::Session};
@@ -40,6 +40,25 @@ impl Conv1dOptions {
     }
 }
 
+/// Sizes of one convolution, on any device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Conv1dSizes {
+    /// Rows of the batch.
+    pub batch: usize,
+    /// Input frames.
+    pub frames: usize,
+    /// Output frames.
+    pub outputs: usize,
+    /// Kernel length.
+    pub kernel: usize,
+    /// Input channels.
+    pub input: usize,
+    /// Output channels.
+    pub output: usize,
+    /// Stride, padding and groups.
+    pub options: Conv1dOptions,
+}
+
 /// `y[b, t, o] = bias[o] + Σ_{k, c} x[b, t·stride + k − pad_left, c] · weight[k, c, o]`.
 ///
 /// # Shapes
@@ -60,7 +79,7 @@ pub fn conv1d(x: Tensor<3>, weight: Tensor<3>, bias: Option<Tensor<1>>, options:
         "conv1d: {inputs} input channels, weight {:?}, {options:?}",
         weight.dims()
     );
-    let sizes = Sizes {
+    let sizes = Conv1dSizes {
         batch,
         frames,
         outputs: options.output_frames(frames, kernel),
@@ -68,7 +87,6 @@ pub fn conv1d(x: Tensor<3>, weight: Tensor<3>, bias: Option<Tensor<1>>, options:
         input: inputs,
         output: outputs,
         options,
-        products: Products::current(),
     };
     let empty = batch * sizes.outputs * kernel * inputs * outputs == 0;
     if empty
@@ -78,19 +96,23 @@ pub fn conv1d(x: Tensor<3>, weight: Tensor<3>, bias: Option<Tensor<1>>, options:
     {
         return reference::conv1d(x, weight, bias, options);
     }
+    let conv = Conv1d { sizes, products: Products::current() };
     match bias {
-        Some(bias) => fused::apply3(Conv1d(sizes), x, weight, bias),
-        None => fused::apply2(Conv1d(sizes), x, weight),
+        Some(bias) => fused::apply3(conv, x, weight, bias),
+        None => fused::apply2(conv, x, weight),
     }
 }
 
 /// The inputs are `x`, `weight` and, of three, `bias`.
 #[derive(Debug, Clone)]
-struct Conv1d(Sizes);
+struct Conv1d {
+    sizes: Conv1dSizes,
+    products: Products,
+}
 
 impl Conv1d {
     fn output(&self, y: Vec<f32>) -> FlexTensor {
-        fused::tensor(y, [self.0.batch, self.0.outputs, self.0.output])
+        fused::tensor(y, [self.sizes.batch, self.sizes.outputs, self.sizes.output])
     }
 }
 
@@ -100,9 +122,9 @@ impl<const N: usize> Kernel<N> for Conv1d {
     fn forward(&self, inputs: [FlexTensor; N], tracked: bool) -> (FlexTensor, Option<Self::Saved>) {
         let inputs = inputs.map(dense);
         let (x, weight) = (&inputs[0], &inputs[1]);
-        let rows = self.0.batch * self.0.outputs;
-        let mut y = cpu::bias_rows(rows, self.0.output, inputs.get(2).map(elements));
-        kernel::forward(&mut y, elements(x), elements(weight), self.0);
+        let rows = self.sizes.batch * self.sizes.outputs;
+        let mut y = cpu::bias_rows(rows, self.sizes.output, inputs.get(2).map(elements));
+        kernel::forward(&mut y, elements(x), elements(weight), self.sizes, self.products);
         (self.output(y), tracked.then(|| (x.clone(), weight.clone())))
     }
 
@@ -116,16 +138,22 @@ impl<const N: usize> Kernel<N> for Conv1d {
         let one = |i: usize| match i {
             0 => {
                 let mut dx = fused::zeros(x.layout().shape().clone());
-                kernel::input_gradient(dx.storage_mut(), elements(&grad), elements(&weight), self.0);
+                kernel::input_gradient(
+                    dx.storage_mut(),
+                    elements(&grad),
+                    elements(&weight),
+                    self.sizes,
+                    self.products,
+                );
                 dx
             }
             1 => {
-                let dw = kernel::weight_gradient(elements(&x), elements(&grad), self.0);
+                let dw = kernel::weight_gradient(elements(&x), elements(&grad), self.sizes, self.products);
                 fused::tensor(dw, weight.layout().shape().clone())
             }
             _ => {
-                let mut db = fused::zeros([self.0.output]);
-                column_sums(elements(&grad), self.0.output, db.storage_mut());
+                let mut db = fused::zeros([self.sizes.output]);
+                column_sums(elements(&grad), self.sizes.output, db.storage_mut());
                 db
             }
         };
@@ -136,7 +164,7 @@ impl<const N: usize> Kernel<N> for Conv1d {
         let inputs = inputs.each_ref().map(|input| dense(input.clone()));
         let (x, weight) = (&inputs[0], &inputs[1]);
         let bias = inputs.get(2).map(elements);
-        let y = npu::ops::conv1d(npu, elements(x), elements(weight), bias, &self.0)?;
+        let y = npu::ops::conv1d(npu, elements(x), elements(weight), bias, self.sizes)?;
         Some((self.output(y), (x.clone(), weight.clone())))
     }
 
@@ -151,14 +179,14 @@ impl<const N: usize> Kernel<N> for Conv1d {
         let g = elements(&grad);
         let one = |i: usize| match i {
             0 => {
-                let dx = npu::ops::conv1d_input_gradient(npu, g, elements(weight), &self.0)?;
+                let dx = npu::ops::conv1d_input_gradient(npu, g, elements(weight), self.sizes)?;
                 Some(fused::tensor(dx, x.layout().shape().clone()))
             }
             1 => {
-                let dw = npu::ops::conv1d_weight_gradient(npu, elements(x), g, &self.0)?;
+                let dw = npu::ops::conv1d_weight_gradient(npu, elements(x), g, self.sizes)?;
                 Some(fused::tensor(dw, weight.layout().shape().clone()))
             }
-            _ => Some(fused::tensor(npu::ops::column_sums(npu, g, self.0.output)?, [self.0.output])),
+            _ => Some(fused::tensor(npu::ops::column_sums(npu, g, self.sizes.output)?, [self.sizes.output])),
         };
         fused::all_wanted(wanted, one)
     }

@@ -23,7 +23,7 @@ mod softmax;
 pub use activation::gelu;
 pub use attention::{AttentionOptions, alibi_slope, attention};
 pub use contrastive::{ContrastiveOutput, contrastive_loss};
-pub use conv::{Conv1dOptions, conv1d};
+pub use conv::{Conv1dOptions, Conv1dSizes, conv1d};
 pub use ctc::ctc_loss;
 pub(crate) use dropout::{
     BLOCK as DROPOUT_BLOCK, LANE as DROPOUT_LANE, MIX as DROPOUT_MIX, bits as dropout_bits,

@@ -13,6 +13,7 @@ use auricle_tensor::npu::kernels::rows::{self, Rows};
 use auricle_tensor::npu::kernels::updates;
 use auricle_tensor::npu::spec::DeviceSpec;
 use auricle_tensor::npu::tile::{Elem, Pipe, Program, time, trace};
+use auricle_tensor::ops::{Conv1dOptions, Conv1dSizes};
 
 use crate::common::b3;
 
@@ -33,15 +34,15 @@ fn some_attention(queries: usize, heads: usize, dim: usize) -> Attention {
 fn programs(spec: &DeviceSpec) -> Vec<Program> {
     let op = Rows { rows: 700, cols: 512, elem: Elem::F16 };
     let conv = Conv {
-        batch: 2,
-        frames: 200,
-        outputs: 100,
-        kernel: 5,
-        input: 80,
-        output: 384,
-        stride: 2,
-        pad_left: 2,
-        groups: 1,
+        sizes: Conv1dSizes {
+            batch: 2,
+            frames: 200,
+            outputs: 100,
+            kernel: 5,
+            input: 80,
+            output: 384,
+            options: Conv1dOptions { stride: 2, pad_left: 2, pad_right: 1, groups: 1 },
+        },
         elem: Elem::F16,
     };
     vec![

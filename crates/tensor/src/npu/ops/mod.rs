@@ -13,8 +13,7 @@ use super::runtime::OpDesc;
 use super::session::Session;
 use super::tile::Elem;
 use crate::cpu::attention::Sizes as AttentionSizes;
-use crate::cpu::conv::Sizes as ConvSizes;
-use crate::ops::AttentionOptions;
+use crate::ops::{AttentionOptions, Conv1dSizes};
 
 pub use losses::{Batch as CtcBatch, contrastive, ctc};
 pub use updates::{adamw, dropout, dropout_mask, ema, scale_rows};
@@ -142,42 +141,27 @@ pub fn rms_norm_backward(
     s.run(&OpDesc::RmsNormBackward { rows, epsilon }, &[g, x, gamma])?.try_into().ok()
 }
 
-fn conv(s: &Session, sizes: &ConvSizes) -> Conv {
-    Conv {
-        batch: sizes.batch,
-        frames: sizes.frames,
-        outputs: sizes.outputs,
-        kernel: sizes.kernel,
-        input: sizes.input,
-        output: sizes.output,
-        stride: sizes.options.stride,
-        pad_left: sizes.options.pad_left,
-        groups: sizes.options.groups,
-        elem: s.elem(),
-    }
-}
-
 /// Convolution.
 pub fn conv1d(
     s: &Session,
     x: &[f32],
     w: &[f32],
     bias: Option<&[f32]>,
-    sizes: &ConvSizes,
+    sizes: Conv1dSizes,
 ) -> Option<Vec<f32>> {
-    let op = OpDesc::Conv { conv: conv(s, sizes), bias: bias.is_some() };
+    let op = OpDesc::Conv { conv: Conv { sizes, elem: s.elem() }, bias: bias.is_some() };
     let inputs: Vec<&[f32]> = [Some(x), Some(w), bias].into_iter().flatten().collect();
     first(s.run(&op, &inputs))
 }
 
 /// Gradient of a convolution's input.
-pub fn conv1d_input_gradient(s: &Session, g: &[f32], w: &[f32], sizes: &ConvSizes) -> Option<Vec<f32>> {
-    first(s.run(&OpDesc::ConvInputGradient(conv(s, sizes)), &[g, w]))
+pub fn conv1d_input_gradient(s: &Session, g: &[f32], w: &[f32], sizes: Conv1dSizes) -> Option<Vec<f32>> {
+    first(s.run(&OpDesc::ConvInputGradient(Conv { sizes, elem: s.elem() }), &[g, w]))
 }
 
 /// Gradient of a convolution's weight.
-pub fn conv1d_weight_gradient(s: &Session, x: &[f32], g: &[f32], sizes: &ConvSizes) -> Option<Vec<f32>> {
-    first(s.run(&OpDesc::ConvWeightGradient(conv(s, sizes)), &[x, g]))
+pub fn conv1d_weight_gradient(s: &Session, x: &[f32], g: &[f32], sizes: Conv1dSizes) -> Option<Vec<f32>> {
+    first(s.run(&OpDesc::ConvWeightGradient(Conv { sizes, elem: s.elem() }), &[x, g]))
 }
 
 /// The operation and its masks, which the device takes from memory.

@@ -262,7 +262,7 @@ impl OpDesc {
             }
             Self::Conv { conv, bias } => {
                 let mut slots = vec![input(conv.elem, conv.x_len()), input(conv.elem, conv.w_len())];
-                slots.extend(bias.then(|| input(single, conv.output)));
+                slots.extend(bias.then(|| input(single, conv.sizes.output)));
                 slots.push(output(single, conv.y_len()));
                 slots
             }
@@ -291,7 +291,7 @@ impl OpDesc {
         let count = match self {
             Self::Matmul(op) => op.m * op.k * op.n,
             Self::Conv { conv: c, .. } | Self::ConvInputGradient(c) | Self::ConvWeightGradient(c) => {
-                c.batch * c.outputs * c.w_len()
+                c.sizes.batch * c.sizes.outputs * c.w_len()
             }
             Self::Attention(op) => 2 * op.score_len() * op.dim,
             Self::AttentionBackward(op) => 5 * op.score_len() * op.dim,
