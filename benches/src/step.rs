@@ -5,7 +5,7 @@ use auricle_augment::Libraries;
 use auricle_nn::{Context, Initializer};
 use auricle_rng::{Key, Purpose};
 use auricle_spiral::{SpiralAugment, SpiralBatch, SpiralTask, Student, draw_negatives};
-use auricle_train::{AdamW, AdamWConfig, Draw, GradientSet, Recipe, Task as _};
+use auricle_train::{AdamW, AdamWConfig, Draw, GradientSet, Precision, Recipe, Task as _};
 use burn::module::Module as _;
 use burn::tensor::{Tensor, TensorData};
 
@@ -15,6 +15,7 @@ pub struct StepBench {
     optimizer: AdamW,
     batch: SpiralBatch,
     mel: Tensor<3>,
+    precision: Precision,
     step: u64,
 }
 
@@ -23,15 +24,16 @@ impl StepBench {
     ///
     /// # Errors
     /// An unknown size.
-    pub fn new(model: &str, batch: usize, frames: usize) -> Result<Self> {
+    pub fn new(model: &str, batch: usize, frames: usize, precision: Precision) -> Result<Self> {
         let config = crate::config(model).context("models: small, base")?;
         let bins = config.encoder.bins;
         let device = auricle_tensor::device("cpu")?.autodiff();
         let mut stream = Key::new(1).stream(Purpose::Init);
         let student = Student::new(&config, &mut Initializer::new(&mut stream, &device));
-        let recipe: Recipe = toml::from_str(
+        let mut recipe: Recipe = toml::from_str(
             "task = 'spiral'\ndata = { train = [] }\nschedule = { kind = 'constant' }\ntrain = { steps = 1 }\n",
         )?;
+        recipe.train.precision = precision;
         let task = SpiralTask::with_student(
             &recipe,
             config,
@@ -54,7 +56,7 @@ impl StepBench {
         let mel = TensorData::new(batch.student.clone(), [batch.lengths.len(), frames, bins]);
         let mel = Tensor::from_data(mel, &device.without_autodiff());
         let optimizer = AdamW::new(AdamWConfig { lr: 1e-4, ..AdamWConfig::default() });
-        Ok(Self { task, optimizer, batch, mel, step: 0 })
+        Ok(Self { task, optimizer, batch, mel, precision, step: 0 })
     }
 
     /// Student, teacher, loss, gradients, AdamW and the teacher's average.
@@ -79,6 +81,6 @@ impl StepBench {
     /// The student's encoder and projector on the same features, without gradients.
     pub fn forward(&self) -> Tensor<3> {
         let trunk = self.task.model().trunk.valid();
-        trunk.forward(self.mel.clone(), &self.batch.lengths, &mut Context::eval()).0
+        self.precision.run(|| trunk.forward(self.mel.clone(), &self.batch.lengths, &mut Context::eval()).0)
     }
 }

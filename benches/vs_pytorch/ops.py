@@ -68,6 +68,17 @@ def conv(frames, cin, kernel, cout, groups=1):
     return inputs, lambda x, w, b: F.conv1d(x, w, b, padding=64, groups=groups)[:, :, :-1]
 
 
+def autocast(f):
+    """`f` with matrix products in bf16; the result back in single precision, as auricle gives it."""
+
+    def g(*leaves):
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            y = f(*leaves)
+        return y.float()
+
+    return g
+
+
 def contrastive(pred, target, negatives, temperature=0.3):
     candidates = torch.cat([target.unsqueeze(1), target[negatives]], 1)
     logits = F.cosine_similarity(pred.unsqueeze(1), candidates, dim=-1) / temperature
@@ -80,12 +91,27 @@ op("yardstick (y²).sum() 1000×3072", [normal(1000, 3072)], lambda x: x)
 op("gelu 1000×3072", [normal(1000, 3072)], F.gelu)
 op("dropout 1000×768", [normal(1000, 768)], lambda x: F.dropout(x, 0.1))
 op("softmax 24000×500", [normal(24000, 500)], lambda x: F.softmax(x, 1))
+rows = torch.arange(24000).unsqueeze(1)
+hidden = torch.arange(500) >= 500 - rows % 4 * 50
+op("softmax 24000×500 masked", [normal(24000, 500).masked_fill(hidden, float("-inf"))], lambda x: F.softmax(x, 1))
 op("log_softmax 1000×1024", [normal(1000, 1024)], lambda x: F.log_softmax(x, 1))
 op("layer_norm 1000×768", [normal(1000, 768), normal(768), normal(768)], lambda x, w, b: F.layer_norm(x, (768,), w, b))
 op("rms_norm 1000×768", [normal(1000, 768), normal(768)], lambda x, w: F.rms_norm(x, (768,), w, 1e-5))
 # PyTorch keeps a layer's weight as [outputs, inputs].
-op("linear 500×768×3072", [normal(500, 768), normal(3072, 768), normal(3072)], F.linear)
+for name, rows, inputs, outputs in [
+    ("linear 500×768×768", 500, 768, 768),
+    ("linear 500×768×3072", 500, 768, 3072),
+    ("linear 500×3072×768", 500, 3072, 768),
+    ("linear 1000×512×2048", 1000, 512, 2048),
+]:
+    matrices = [normal(rows, inputs), normal(outputs, inputs), normal(outputs)]
+    op(f"{name} f32", matrices, F.linear)
+    op(f"{name} bf16", matrices, autocast(F.linear))
 
+inputs, f = attention(500)
+op("attention 4×500 h12 bf16", inputs, autocast(f))
+inputs, f = conv(250, 512, 5, 1536)
+op("conv 4×250 512→1536 k5 s2 bf16", inputs, autocast(f))
 op("attention 4×125 h12", *attention(125))
 op("attention 4×500 h12", *attention(500))
 valid = torch.arange(500) < torch.tensor([500, 450, 400, 350]).unsqueeze(1)

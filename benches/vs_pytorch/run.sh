@@ -19,7 +19,7 @@ for part in $what; do
     if [ "$part" = step ]; then
       for shape in "small 8 1008 ${REPEAT:-8}" "base 4 1008 ${REPEAT:-4}"; do
         read -r model batch frames repeat <<<"$shape"
-        args=(--model "$model" --batch "$batch" --frames "$frames" --repeat "$repeat")
+        args=(--model "$model" --batch "$batch" --frames "$frames" --repeat "$repeat" --precision "${PRECISION:-f32}")
         "${pin[@]}" target/release/spiral_step "${args[@]}" >>"$out"
         "${pin[@]}" "$venv/bin/python" benches/vs_pytorch/spiral_step.py "${args[@]}" --threads "$threads" >>"$out"
       done

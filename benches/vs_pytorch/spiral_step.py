@@ -130,6 +130,7 @@ def main():
     parser.add_argument("--model", choices=MODELS, default="small")
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--frames", type=int, default=1008)
+    parser.add_argument("--precision", choices=["f32", "bf16"], default="f32")
     parser.add_argument("--repeat", type=int, default=10)
     parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args()
@@ -149,12 +150,16 @@ def main():
     offsets = torch.arange(args.batch).repeat_interleave(positions) * positions
     negatives = offsets.unsqueeze(1) + torch.randint(0, positions, (count, 100))
 
+    # Student and teacher; predictor and loss are in single precision, as in auricle.
+    computing = lambda: torch.autocast("cpu", dtype=torch.bfloat16, enabled=args.precision == "bf16")
     times, forward_times = [], []
     for _ in range(args.repeat + 2):
         start = clocks()
-        with torch.no_grad():
-            target = teacher(teacher_mel)[:, 8:-8].reshape(count, -1)
-        pred = predictor(trunk(student_mel)).reshape(count, -1)
+        with torch.no_grad(), computing():
+            target = teacher(teacher_mel)[:, 8:-8].float().reshape(count, -1)
+        with computing():
+            projected = trunk(student_mel).float()
+        pred = predictor(projected).reshape(count, -1)
         loss = contrastive(pred, target, negatives)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -165,7 +170,7 @@ def main():
 
         trunk.eval()
         start = clocks()
-        with torch.inference_mode():
+        with torch.inference_mode(), computing():
             trunk(student_mel)
         forward_times.append([b - a for a, b in zip(start, clocks())])
         trunk.train()
@@ -175,6 +180,7 @@ def main():
         "model": args.model,
         "batch": args.batch,
         "frames": args.frames,
+        "precision": args.precision,
         "threads": args.threads,
         "step_ms": step_ms,
         "step_cpu_ms": step_cpu_ms,

@@ -5,6 +5,7 @@
 use anyhow::{Context as _, Result};
 use auricle_benches::{StepBench, memory_mb};
 use auricle_tensor::allocator::{Allocator, keep_pages};
+use auricle_train::Precision;
 
 #[global_allocator]
 static ALLOCATOR: Allocator = Allocator;
@@ -16,7 +17,7 @@ fn main() -> Result<()> {
     let model = arguments.first().map_or("small", String::as_str);
     let (batch, frames, steps) = (number(1, 8)?, number(2, 1008)?, number(3, 3)?);
     let start_mb = memory_mb("VmRSS").context("memory is read from /proc, which this system lacks")?;
-    let mut bench = StepBench::new(model, batch, frames)?;
+    let mut bench = StepBench::new(model, batch, frames, Precision::F32)?;
     let model_mb = memory_mb("VmRSS").unwrap_or_default();
     for _ in 0..steps {
         bench.step()?;

@@ -7,7 +7,7 @@ use anyhow::Result;
 use auricle_benches::{Time, median, noise, time};
 use auricle_rng::{Key, Purpose};
 use auricle_tensor::allocator::{Allocator, keep_pages};
-use auricle_tensor::ops::{self, AdamWStep, AttentionOptions, Conv1dOptions, Dropout};
+use auricle_tensor::ops::{self, AdamWStep, AttentionOptions, Conv1dOptions, Dropout, Products};
 use burn::tensor::{Device, Tensor, TensorData};
 
 #[global_allocator]
@@ -86,6 +86,7 @@ fn main() -> Result<()> {
     let budget_ms = arguments.next().map_or(Ok(500.0), |a| a.parse())?;
     let run = Run { filter, budget_ms };
     rows(&run);
+    half(&run);
     attention(&run);
     convolutions(&run);
     losses(&run);
@@ -106,6 +107,14 @@ fn rows(run: &Run) {
     run.op("softmax 24000×500", vec![random(1, [24_000, 500])], vec![], |i: &Plain| {
         ops::softmax(first(i), 1)
     });
+    // A padded batch: of every four rows one ends early.
+    let hidden: Vec<f32> = (0..24_000 * 500)
+        .map(|i| if i % 500 >= 500 - i / 500 % 4 * 50 { f32::NEG_INFINITY } else { 0.0 })
+        .collect();
+    let hidden: Tensor<2> = Tensor::from_data(TensorData::new(hidden, [24_000, 500]), &Device::flex());
+    run.op("softmax 24000×500 masked", vec![random(1, [24_000, 500]) + hidden], vec![], |i: &Plain| {
+        ops::softmax(first(i), 1)
+    });
     run.op("log_softmax 1000×1024", vec![random(1, [1000, 1024])], vec![], |i: &Plain| {
         ops::log_softmax(first(i), 1)
     });
@@ -116,9 +125,35 @@ fn rows(run: &Run) {
     run.op("rms_norm 1000×768", vec![random(1, [1000, 768])], vec![random(2, [768])], |i| {
         ops::rms_norm(first(i), i.w[0].clone(), 1e-5)
     });
-    let matrices = vec![random(1, [500, 768]), random(2, [768, 3072])];
-    run.op("linear 500×768×3072", matrices, vec![random(3, [3072])], |i| {
-        ops::linear(i.x[0].clone(), i.x[1].clone(), Some(i.w[0].clone()))
+}
+
+/// Products of operands rounded to bf16 at the shapes of the Base encoder, beside those in single precision.
+fn half(run: &Run) {
+    for (name, [rows, inputs, outputs]) in [
+        ("linear 500×768×768", [500, 768, 768]),
+        ("linear 500×768×3072", [500, 768, 3072]),
+        ("linear 500×3072×768", [500, 3072, 768]),
+        ("linear 1000×512×2048", [1000, 512, 2048]),
+    ] {
+        let matrices = || vec![random(1, [rows, inputs]), random(2, [inputs, outputs])];
+        for (kind, products) in [("f32", Products::Single), ("bf16", Products::Bf16)] {
+            run.op(&format!("{name} {kind}"), matrices(), vec![random(3, [outputs])], |i| {
+                let map = || ops::linear(i.x[0].clone(), i.x[1].clone(), Some(i.w[0].clone()));
+                ops::with_products(products, map)
+            });
+        }
+    }
+    let x = (0..3).map(|seed| random(seed, [4, 500, 768])).collect();
+    run.op("attention 4×500 h12 bf16", x, vec![], |i: &Inputs<3, 1>| {
+        let attend =
+            || ops::attention(i.x[0].clone(), i.x[1].clone(), i.x[2].clone(), AttentionOptions::new(12));
+        ops::with_products(Products::Bf16, attend)
+    });
+    let strided = Conv1dOptions { stride: 2, pad_left: 1, pad_right: 2, groups: 1 };
+    let x = vec![random(1, [4, 250, 512]), random(2, [5, 512, 1536])];
+    run.op("conv 4×250 512→1536 k5 s2 bf16", x, vec![random(3, [1536])], |i: &Inputs<3, 1>| {
+        let convolve = || ops::conv1d(i.x[0].clone(), i.x[1].clone(), Some(i.w[0].clone()), strided);
+        ops::with_products(Products::Bf16, convolve)
     });
 }
 

@@ -2,9 +2,10 @@
 //! forward on random features: times and the peak of memory in one JSON line. The other half is
 //! `benches/vs_pytorch/spiral_step.py`.
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use auricle_benches::{StepBench, median, memory_mb, time};
 use auricle_tensor::allocator::{Allocator, keep_pages};
+use auricle_train::Precision;
 use clap::Parser;
 
 #[global_allocator]
@@ -21,6 +22,9 @@ struct Args {
     /// Mel frames of an utterance.
     #[arg(long, default_value_t = 1008)]
     frames: usize,
+    /// `f32` or `bf16`: operands of the matrix products of student and teacher.
+    #[arg(long, default_value = "f32")]
+    precision: String,
     /// Measured rounds; two more warm up.
     #[arg(long, default_value_t = 10)]
     repeat: usize,
@@ -30,7 +34,12 @@ fn main() -> Result<()> {
     keep_pages();
     let args = Args::parse();
     let start_mb = memory_mb("VmRSS");
-    let mut bench = StepBench::new(&args.model, args.batch, args.frames)?;
+    let precision = match args.precision.as_str() {
+        "f32" => Precision::F32,
+        "bf16" => Precision::Bf16,
+        other => bail!("precision {other}: f32 or bf16"),
+    };
+    let mut bench = StepBench::new(&args.model, args.batch, args.frames, precision)?;
     let (mut steps, mut forwards) = (Vec::new(), Vec::new());
     for round in 0..args.repeat + 2 {
         let mut failure = None;
@@ -50,6 +59,7 @@ fn main() -> Result<()> {
         "model": args.model,
         "batch": args.batch,
         "frames": args.frames,
+        "precision": args.precision,
         "threads": rayon::current_num_threads(),
         "step_ms": step.wall_ms,
         "step_cpu_ms": step.cpu_ms,

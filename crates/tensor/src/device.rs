@@ -57,6 +57,11 @@ pub fn device(name: &str) -> Result<Device, DeviceError> {
     Ok(device)
 }
 
+/// Whether tensors of the device are in the memory of the host and computed by this crate's kernels.
+pub fn is_cpu(device: &Device) -> bool {
+    device.clone().without_autodiff() == Device::flex()
+}
+
 fn plain_device(name: &str, unknown: impl Fn() -> DeviceError) -> Result<Device, DeviceError> {
     let (kind, index) = match name.split_once(':') {
         Some((kind, index)) => (kind, Some(index.parse::<usize>().map_err(|_| unknown())?)),
@@ -107,7 +112,7 @@ mod tests {
 
     #[test]
     fn names_are_understood_or_explained() {
-        assert!(device("cpu").is_ok());
+        assert!(device("cpu").is_ok_and(|cpu| is_cpu(&cpu) && is_cpu(&cpu.autodiff())));
         for wrong in ["", "gpu", "cpu:0", "cuda:", "cuda:x", "cuda:-1", "wgpu:1", "npu"] {
             assert_eq!(device(wrong), Err(DeviceError::Unknown { name: wrong.to_owned() }));
         }

@@ -171,6 +171,15 @@ impl<K: Kernel<N>, const N: usize> Backward<Flex, N> for Step<K> {
     }
 }
 
+/// What `one` gives for every wanted gradient; none where it gives none for any of them.
+pub fn all_wanted<const N: usize>(
+    wanted: [bool; N],
+    one: impl Fn(usize) -> Option<FlexTensor>,
+) -> Option<[Option<FlexTensor>; N]> {
+    let gradients = std::array::from_fn(|i| if wanted[i] { one(i) } else { None });
+    (0..N).all(|i| !wanted[i] || gradients[i].is_some()).then_some(gradients)
+}
+
 /// The tensor with its elements in row-major order from the start of its storage, copied only where needed.
 pub fn dense(x: FlexTensor) -> FlexTensor {
     // `to_contiguous` hands the same storage back where it already is dense, and `x` is gone then.

@@ -17,4 +17,4 @@ pub mod ops;
 pub mod reference;
 pub mod rows;
 
-pub use device::{DeviceError, device};
+pub use device::{DeviceError, device, is_cpu};

@@ -70,7 +70,7 @@ pub fn linear(out: &mut [f32], x: &[f32], weight: &Matrix, bias: &[f32]) {
 
 /// Layer norm of the rows of `x`, see [`ops::layer_norm`](crate::ops::layer_norm).
 pub fn layer_norm(out: &mut [f32], x: &[f32], gamma: &[f32], beta: &[f32], epsilon: f64) {
-    norm::layer_norm(out, x, gamma, beta, epsilon as f32);
+    norm::layer_norm_over(out, x, gamma, beta, epsilon as f32);
 }
 
 /// Exact GELU, in place.

@@ -12,7 +12,7 @@ use auricle_tensor::npu::runtime::{Buffer, NpuRuntime, OpDesc, RuntimeError, Run
 use auricle_tensor::npu::session::{self, Mode, Session};
 use auricle_tensor::npu::spec::DeviceSpec;
 use auricle_tensor::npu::tile::Elem;
-use auricle_tensor::ops::{self, AttentionOptions, Conv1dOptions, Dropout};
+use auricle_tensor::ops::{self, AdamWStep, AttentionOptions, Conv1dOptions, Dropout};
 use burn::tensor::{Device, Tensor, TensorData};
 
 /// The device is chosen for the whole process: one test at a time, and the CPU afterwards.
@@ -80,6 +80,26 @@ fn attention(options: AttentionOptions) -> Op {
     ("attention", (1..4).map(|seed| normal(3 * 31 * 24, seed)).collect(), Box::new(op))
 }
 
+/// Loss and accuracy of 45 positions with 20 negatives, of which some equal the positive.
+fn contrastive(pred: &Tensor<1>) -> (Tensor<1>, f64) {
+    let mut stream = Key::new(5).stream(Purpose::Negatives);
+    let negatives: Vec<u32> = (0..45 * 20).map(|_| stream.below(45) as u32).collect();
+    let mut target = normal(45 * 32, 2);
+    target.copy_within(..32, 32);
+    let target = Tensor::<1>::from_data(TensorData::new(target, [45 * 32]), &Device::flex());
+    let output =
+        ops::contrastive_loss(pred.clone().reshape([45, 32]), target.reshape([45, 32]), &negatives, 0.3);
+    (output.loss, output.accuracy)
+}
+
+/// Losses of utterances that are plain, with repeats, too long, empty, without frames, neither, longer than the tensor, and
+/// of a single frame.
+fn ctc(logits: &Tensor<1>) -> Tensor<1> {
+    let targets =
+        [vec![3, 1, 4, 1, 5], vec![2, 2, 2], vec![1; 8], vec![], vec![1], vec![], vec![6, 1], vec![7]];
+    ops::ctc_loss(logits.clone().reshape([8, 13, 9]), &targets, &[13, 9, 13, 11, 0, 0, 40, 1], 0)
+}
+
 fn all() -> Vec<Op> {
     let rows = |x: &Tensor<1>| x.clone().reshape([17, 33]);
     let data = || vec![normal(17 * 33, 1)];
@@ -100,8 +120,9 @@ fn all() -> Vec<Op> {
             left_context: Some(9),
             dropout,
             key_lengths: lengths,
-            ..base
+            ..base.clone()
         }),
+        attention(AttentionOptions { alibi: true, causal: true, ..base.clone() }),
         ("gelu", data(), Box::new(move |x| ops::gelu(rows(&x[0])).reshape([-1]))),
         ("softmax", data(), Box::new(move |x| ops::softmax(rows(&x[0]), 1).reshape([-1]))),
         ("log softmax", data(), Box::new(move |x| ops::log_softmax(rows(&x[0]), 1).reshape([-1]))),
@@ -110,6 +131,14 @@ fn all() -> Vec<Op> {
             vec![normal(17 * 33, 1), normal(33, 2), normal(33, 3)],
             Box::new(move |x| ops::layer_norm(rows(&x[0]), x[1].clone(), x[2].clone(), 1e-5).reshape([-1])),
         ),
+        (
+            "rms norm",
+            vec![normal(17 * 33, 1), normal(33, 2)],
+            Box::new(move |x| ops::rms_norm(rows(&x[0]), x[1].clone(), 1e-5).reshape([-1])),
+        ),
+        ("dropout", vec![normal(9001, 1)], Box::new(move |x| ops::dropout(x[0].clone(), 0.3, 7))),
+        ("contrastive", vec![normal(45 * 32, 1)], Box::new(move |x| contrastive(&x[0]).0)),
+        ("ctc", vec![normal(8 * 13 * 9, 1)], Box::new(move |x| ctc(&x[0]))),
     ]
 }
 
@@ -175,6 +204,78 @@ fn hidden_keys_have_no_influence_whatever_they_hold() {
     let clean = out(0.0);
     assert!(clean.iter().all(|x| x.is_finite()));
     assert!(out(f32::NAN) == clean && out(1e9) == clean);
+}
+
+#[test]
+fn dropout_and_updates_are_those_of_the_cpu_bit_for_bit() {
+    let _turn = turn();
+    let tensor = |n: usize, seed| {
+        Tensor::<1>::from_data(TensorData::new(normal(n, seed), [n]), &Device::flex().without_autodiff())
+    };
+    let values = |x: Tensor<1>| x.into_data().try_into_vec::<f32>().unwrap();
+    let step = AdamWStep { lr: 3e-4, beta1: 0.9, beta2: 0.98, eps: 1e-6, weight_decay: 0.01, step: 3 };
+    for n in [1, 1024, 1025, 4095, 70_001] {
+        let all = || {
+            let x = |seed| tensor(n, seed);
+            let (p, m, v) = ops::adamw(x(1), x(2), x(3), x(4) * x(4), step);
+            let dropped = [0.1, 1.0].map(|p| ops::dropout(x(1), p, 77));
+            [p, m, v, ops::ema(x(1), x(2), 0.995)].into_iter().chain(dropped).map(values).collect::<Vec<_>>()
+        };
+        device("cpu").unwrap();
+        let want = all();
+        device("npu:sim:910b3").unwrap();
+        let npu = session::current().unwrap();
+        assert!(all() == want, "{n}");
+        let names: Vec<&str> = npu.take_records().iter().map(|record| record.op.name()).collect();
+        assert!(["adamw", "ema", "dropout"].iter().all(|name| names.contains(name)), "{names:?}");
+    }
+}
+
+#[test]
+fn accuracy_and_losses_of_corner_cases_are_those_of_the_cpu() {
+    let _turn = turn();
+    let tensor = |x: &[f32], rows: usize| {
+        Tensor::<1>::from_data(TensorData::new(x.to_vec(), [x.len()]), &Device::flex())
+            .reshape([rows as i32, -1])
+    };
+    let target = normal(20 * 8, 1);
+    let negatives: Vec<u32> = (0..20 * 4).map(|i| (i / 4 + 1 + i % 4) % 20).collect();
+    let all = || {
+        let random = Tensor::<1>::from_data(TensorData::new(normal(45 * 32, 1), [45 * 32]), &Device::flex());
+        let output = |pred: &[f32], target: &[f32], negatives: &[u32]| {
+            let output = ops::contrastive_loss(tensor(pred, 20), tensor(target, 20), negatives, 0.1);
+            (output.accuracy, output.loss.into_scalar::<f32>())
+        };
+        let padded = {
+            let mut logits = normal(2 * 10 * 5, 1);
+            logits[50 + 30..].fill(f32::NAN);
+            let logits = tensor(&logits, 2).reshape([2, 10, 5]);
+            ops::ctc_loss(logits, &[vec![1, 2], vec![3]], &[10, 6], 0)
+                .into_data()
+                .try_into_vec::<f32>()
+                .unwrap()
+        };
+        let impossible = {
+            let logits = [0.0, f32::NEG_INFINITY, 0.0, 0.0, f32::NEG_INFINITY, 0.0];
+            ops::ctc_loss(tensor(&logits, 2).reshape([1, 2, 3]), &[vec![1]], &[2], 0).into_scalar::<f32>()
+        };
+        let positions = vec![
+            (contrastive(&random).1, 0.0),
+            output(&target, &target, &negatives),
+            output(&target, &[1.0; 160], &negatives),
+            output(&target, &target, &[]),
+        ];
+        (positions, padded, impossible)
+    };
+    device("cpu").unwrap();
+    let want = all();
+    device("npu:sim:910b3:fp16").unwrap();
+    let got = all();
+    for (got, want) in got.0.iter().zip(&want.0) {
+        assert!(got.0 == want.0 && (got.1 - want.1).abs() < 2e-3, "{got:?}, expected {want:?}");
+    }
+    assert_close("padded", &got.1, &want.1, 1e-5);
+    assert!(got.2 == 0.0 && want.2 == 0.0);
 }
 
 #[test]

@@ -34,12 +34,23 @@ impl CtcModel {
         context: &mut Context,
     ) -> (Tensor<3>, Vec<usize>) {
         let (x, lengths) = self.encoder.forward(mel, lengths, context);
+        self.classify(x, &lengths, frozen, context)
+    }
+
+    /// [`forward`](Self::forward) from what the encoder gave.
+    pub fn classify(
+        &self,
+        x: Tensor<3>,
+        lengths: &[usize],
+        frozen: bool,
+        context: &mut Context,
+    ) -> (Tensor<3>, Vec<usize>) {
         // The encoder may compute in another precision; head and loss do not.
         let x = cast_tensor(x, FloatDType::F32);
         let x = if frozen { x.detach() } else { x };
         // Encoder output is cut to the longest valid length before the head (SPIRAL §9).
         let [batch, frames, width] = x.dims();
         let longest = lengths.iter().copied().max().unwrap_or(frames).min(frames);
-        self.head.forward(x.slice([0..batch, 0..longest, 0..width]), &lengths, context)
+        self.head.forward(x.slice([0..batch, 0..longest, 0..width]), lengths, context)
     }
 }

@@ -93,9 +93,18 @@ impl CtcTask {
         self.precision.input(Tensor::from_data(TensorData::new(batch.features.clone(), shape), device))
     }
 
-    /// The model as it computes: its encoder in the recipe's precision.
-    fn computing(&self, model: &CtcModel) -> CtcModel {
-        CtcModel { encoder: self.precision.module(&model.encoder), head: model.head.clone() }
+    /// Logits and valid lengths, the encoder's part in the recipe's precision.
+    fn logits(
+        &self,
+        model: &CtcModel,
+        mel: Tensor<3>,
+        lengths: &[usize],
+        frozen: bool,
+        context: &mut Context,
+    ) -> (Tensor<3>, Vec<usize>) {
+        let encoder = self.precision.module(&model.encoder, &self.device);
+        let (x, lengths) = self.precision.run(|| encoder.forward(mel, lengths, context));
+        model.classify(x, &lengths, frozen, context)
     }
 }
 
@@ -127,8 +136,7 @@ impl Task for CtcTask {
         let mut context = Context::train(key.stream(Purpose::Dropout), key.stream(Purpose::LayerDrop));
         let frozen = step < self.config.freeze_encoder_steps;
         let mel = self.input(batch, &self.device);
-        let (logits, lengths) =
-            self.computing(self.model()).forward(mel, &batch.lengths, frozen, &mut context);
+        let (logits, lengths) = self.logits(self.model(), mel, &batch.lengths, frozen, &mut context);
         let losses = ops::ctc_loss(logits, &batch.targets, &lengths, self.tokenizer.blank_id());
         let loss = losses.mean();
         let value = f64::from(loss.clone().into_scalar::<f32>());
@@ -152,7 +160,7 @@ impl Task for CtcTask {
         let device = self.device.clone().without_autodiff();
         let mel = self.input(batch, &device);
         let (logits, lengths) =
-            self.computing(&self.model().valid()).forward(mel, &batch.lengths, false, &mut Context::eval());
+            self.logits(&self.model().valid(), mel, &batch.lengths, false, &mut Context::eval());
         let losses = ops::ctc_loss(logits.clone(), &batch.targets, &lengths, self.tokenizer.blank_id());
         self.tally.loss += f64::from(losses.sum().into_scalar::<f32>());
         self.tally.utterances += batch.ids.len() as f64;

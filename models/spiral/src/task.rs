@@ -112,7 +112,9 @@ impl SpiralTask {
         lengths: &[usize],
         context: &mut Context,
     ) -> (Tensor<3>, Vec<usize>) {
-        let (x, lengths) = self.precision.module(trunk).forward(self.precision.input(mel), lengths, context);
+        let trunk = self.precision.module(trunk, &self.device);
+        let mel = self.precision.input(mel);
+        let (x, lengths) = self.precision.run(|| trunk.forward(mel, lengths, context));
         (params::cast_tensor(x, FloatDType::F32), lengths)
     }
 

@@ -11,7 +11,7 @@ use rayon::prelude::*;
 use super::elementwise;
 use super::gemm::{Shared, Threads, View, ViewMut, gemm};
 use super::softmax;
-use crate::ops::{AttentionOptions, alibi_slope, dropout_key};
+use crate::ops::{AttentionOptions, Products, alibi_slope, dropout_key};
 
 /// Elements of a block of scores: 512 KiB.
 const BLOCK: usize = 128 * 1024;
@@ -30,6 +30,8 @@ pub struct Sizes {
     pub keys: usize,
     /// Elements `H·Dh` of a frame.
     pub width: usize,
+    /// What products are computed in.
+    pub products: Products,
 }
 
 /// One head of one row: where its parts lie.
@@ -107,7 +109,15 @@ impl<'a> Head<'a> {
         let (rows, cols) = (block.queries.len(), block.keys.len());
         scores.resize(rows * cols, 0.0);
         let out = ViewMut::new(scores, rows, cols, cols.max(1));
-        gemm(out, false, self.scale(), self.query_view(q, block), self.key_view(k, block).t(), Threads::One);
+        gemm(
+            out,
+            false,
+            self.scale(),
+            self.query_view(q, block),
+            self.key_view(k, block).t(),
+            self.sizes.products,
+            Threads::One,
+        );
         if self.options.alibi {
             let slope = alibi_slope(self.head, self.options.heads);
             for (row, query) in scores.chunks_exact_mut(cols.max(1)).zip(block.queries.clone()) {
@@ -166,6 +176,7 @@ pub fn forward(
     sizes: Sizes,
     options: &AttentionOptions,
 ) {
+    let products = sizes.products;
     let out = Shared::new(out);
     let sums = sums.map(Shared::new);
     // In a block, hidden keys have weight 0; where their values are not finite, 0 is not enough.
@@ -193,7 +204,7 @@ pub fn forward(
             // SAFETY: columns of one head of one row of the batch, which this task alone writes.
             let mut out = unsafe { out.rows(offset, block.queries.len(), head.dim(), sizes.width) };
             let weights = View::new(scores, block.queries.len(), cols, cols);
-            gemm(out.again(), false, 1.0, weights, head.key_view(v, &block), Threads::One);
+            gemm(out.again(), false, 1.0, weights, head.key_view(v, &block), products, Threads::One);
             // Dividing the results is less work than dividing the weights.
             rates.iter().enumerate().for_each(|(i, &rate)| elementwise::scale(out.row(i), rate));
         }
@@ -209,6 +220,7 @@ pub fn backward(
     sizes: Sizes,
     options: &AttentionOptions,
 ) {
+    let products = sizes.products;
     let [dq, dk, dv] = grads.map(Shared::new);
     for_each_head(sizes, options, |Buffers { weights, inner, .. }, head| {
         for block in head.blocks(false) {
@@ -225,6 +237,7 @@ pub fn backward(
                 1.0,
                 grad,
                 head.key_view(v, &block).t(),
+                products,
                 Threads::One,
             );
             for (i, query) in block.queries.clone().enumerate() {
@@ -242,13 +255,13 @@ pub fn backward(
             let queries_at = head.at(sizes.queries, block.queries.start);
             // SAFETY: columns of one head of one row of the batch, which this task alone writes; likewise below.
             let dv = unsafe { dv.rows(keys_at, cols, head.dim(), sizes.width) };
-            gemm(dv, true, 1.0, p.t(), grad, Threads::One);
+            gemm(dv, true, 1.0, p.t(), grad, products, Threads::One);
             // SAFETY: as above.
             let dq = unsafe { dq.rows(queries_at, rows, head.dim(), sizes.width) };
-            gemm(dq, false, 1.0, g, head.key_view(k, &block), Threads::One);
+            gemm(dq, false, 1.0, g, head.key_view(k, &block), products, Threads::One);
             // SAFETY: as above.
             let dk = unsafe { dk.rows(keys_at, cols, head.dim(), sizes.width) };
-            gemm(dk, true, 1.0, g.t(), head.query_view(q, &block), Threads::One);
+            gemm(dk, true, 1.0, g.t(), head.query_view(q, &block), products, Threads::One);
         }
     });
 }

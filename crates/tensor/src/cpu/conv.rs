@@ -12,31 +12,13 @@ use super::build;
 use super::elementwise::add;
 use super::gemm::{Shared, Threads, View, ViewMut, gemm, product};
 use super::tile::{COLUMNS, Left, ROWS, Right, Tile, UNIT, tile};
-use crate::ops::Conv1dOptions;
+use crate::ops::{Conv1dSizes, Products};
 
 /// Elements of the right operand that a pass over the rows works on: 128 KiB, to stay in a second-level cache.
 const PANEL: usize = 32 * 1024;
 
-/// Sizes of one convolution.
-#[derive(Debug, Clone, Copy)]
-pub struct Sizes {
-    /// Rows of the batch.
-    pub batch: usize,
-    /// Input frames.
-    pub frames: usize,
-    /// Output frames.
-    pub outputs: usize,
-    /// Kernel length.
-    pub kernel: usize,
-    /// Input channels.
-    pub input: usize,
-    /// Output channels.
-    pub output: usize,
-    /// Stride, padding and groups.
-    pub options: Conv1dOptions,
-}
-
-impl Sizes {
+/// Where windows and padding lie.
+impl Conv1dSizes {
     fn padded_frames(&self) -> usize {
         self.frames + self.options.pad_left + self.options.pad_right
     }
@@ -104,16 +86,16 @@ fn pad(x: &[f32], len: usize, left: usize, right: usize) -> Cow<'_, [f32]> {
 }
 
 /// `out[b, t] ← out[b, t] + Σ_k x[b, t·stride + k − pad_left] · w[k]`.
-pub fn forward(out: &mut [f32], x: &[f32], w: &[f32], s: Sizes) {
+pub fn forward(out: &mut [f32], x: &[f32], w: &[f32], s: Conv1dSizes, products: Products) {
     let x = s.pad(x);
     let (row_in, row_out) = (s.row_frames() * s.input, s.outputs * s.output);
     if s.options.groups == 1 {
         let weight = View::new(w, s.kernel * s.input, s.output, s.output);
         if s.slots() == s.outputs {
             let out = ViewMut::new(out, s.windows(), s.output, s.output);
-            return gemm(out, true, 1.0, s.window_view(&x), weight, Threads::All);
+            return gemm(out, true, 1.0, s.window_view(&x), weight, products, Threads::All);
         }
-        let all = product(s.window_view(&x), weight, Threads::All);
+        let all = product(s.window_view(&x), weight, products, Threads::All);
         let row_all = s.slots() * s.output;
         out.par_chunks_exact_mut(row_out)
             .enumerate()
@@ -137,7 +119,7 @@ pub fn forward(out: &mut [f32], x: &[f32], w: &[f32], s: Sizes) {
 }
 
 /// Gradient of the input: `dx[b, t·stride + k − pad_left] += g[b, t] · w[k]ᵀ`, written to zeroed `dx`.
-pub fn input_gradient(dx: &mut [f32], g: &[f32], w: &[f32], s: Sizes) {
+pub fn input_gradient(dx: &mut [f32], g: &[f32], w: &[f32], s: Conv1dSizes, products: Products) {
     if s.options.groups > 1 {
         return grouped_input_gradient(dx, g, w, s);
     }
@@ -147,7 +129,7 @@ pub fn input_gradient(dx: &mut [f32], g: &[f32], w: &[f32], s: Sizes) {
         for k in 0..s.kernel {
             let tap = View::new(&w[k * s.input * s.output..], s.input, s.output, s.output).t();
             let dx = ViewMut::new(&mut dx[k * s.input..], s.windows(), s.input, s.options.stride * s.input);
-            gemm(dx, true, 1.0, g, tap, Threads::All);
+            gemm(dx, true, 1.0, g, tap, products, Threads::All);
         }
     };
     if s.row_frames() == s.frames {
@@ -165,7 +147,7 @@ pub fn input_gradient(dx: &mut [f32], g: &[f32], w: &[f32], s: Sizes) {
 ///
 /// Frames `u = i·stride + r` of one residue `r` see taps `k = m·stride + r` at outputs `t = i − m`: a convolution with stride 1
 /// of the padded output gradient with the reversed, transposed taps of that residue.
-fn grouped_input_gradient(dx: &mut [f32], g: &[f32], w: &[f32], s: Sizes) {
+fn grouped_input_gradient(dx: &mut [f32], g: &[f32], w: &[f32], s: Conv1dSizes) {
     let (stride, left) = (s.options.stride, s.options.pad_left);
     let (ci, co) = (s.group_input(), s.group_output());
     let reach = s.kernel.div_ceil(stride) - 1;
@@ -209,12 +191,12 @@ fn grouped_input_gradient(dx: &mut [f32], g: &[f32], w: &[f32], s: Sizes) {
 }
 
 /// Gradient of the weight: `dw[k] = Σ_{b, t} x[b, t·stride + k − pad_left]ᵀ · g[b, t]`.
-pub fn weight_gradient(x: &[f32], g: &[f32], s: Sizes) -> Vec<f32> {
+pub fn weight_gradient(x: &[f32], g: &[f32], s: Conv1dSizes, products: Products) -> Vec<f32> {
     let x = s.pad(x);
     if s.options.groups == 1 {
         let g = s.spread(g);
         let g = View::new(&g, s.windows(), s.output, s.output);
-        return product(s.window_view(&x).t(), g, Threads::All);
+        return product(s.window_view(&x).t(), g, products, Threads::All);
     }
     let mut dw = vec![0.0; s.kernel * s.group_input() * s.output];
     let row_in = s.row_frames() * s.input;

@@ -1,14 +1,24 @@
 //! Element-wise kernels.
 
+use std::mem::MaybeUninit;
+
 use super::math::{fma, normal_cdf};
-use super::simd;
+use super::{simd, written};
 use crate::ops::dropout_bits;
+
+/// `y = x·Φ(x)`; gives `y` back, written.
+pub fn gelu<'a>(y: &'a mut [MaybeUninit<f32>], x: &[f32]) -> &'a mut [f32] {
+    assert_eq!(y.len(), x.len());
+    gelu_into(y, x);
+    // SAFETY: there are as many results as elements, and each was written.
+    unsafe { written(y) }
+}
 
 simd! {
     /// `y = x·Φ(x)`.
-    pub fn gelu(y: &mut [f32], x: &[f32]) {
+    pub fn gelu_into(y: &mut [MaybeUninit<f32>], x: &[f32]) {
         for (y, &x) in y.iter_mut().zip(x) {
-            *y = x * normal_cdf::<FMA>(x).0;
+            y.write(x * normal_cdf::<FMA>(x).0);
         }
     }
 

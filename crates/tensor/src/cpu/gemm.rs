@@ -2,6 +2,9 @@
 
 use gemm::Parallelism;
 
+use super::bf16;
+use crate::ops::Products;
+
 /// A matrix to read: element `(i, j)` is `data[i·row_stride + j·col_stride]`.
 #[derive(Clone, Copy)]
 pub struct View<'a> {
@@ -28,6 +31,23 @@ impl<'a> View<'a> {
             col_stride: self.row_stride,
             ..self
         }
+    }
+}
+
+impl<'a> View<'a> {
+    /// Rows and columns.
+    pub(super) fn size(&self) -> [usize; 2] {
+        [self.rows, self.cols]
+    }
+
+    /// The elements from the first of row `i` on, where those of a row are neighbours.
+    pub(super) fn row(&self, i: usize) -> Option<&'a [f32]> {
+        (self.col_stride == 1).then(|| &self.data[i * self.row_stride..])
+    }
+
+    /// The elements from the first of column `j` on, which are neighbours where those of a row are not.
+    pub(super) fn column(&self, j: usize) -> &'a [f32] {
+        &self.data[j * self.col_stride..]
     }
 }
 
@@ -95,6 +115,37 @@ impl<'a> ViewMut<'a> {
         ViewMut { life: std::marker::PhantomData, ..*self }
     }
 
+    /// The part of `size` rows and columns from `first`, for one of several threads.
+    ///
+    /// # Safety
+    /// As [`Shared::rows`].
+    pub(super) unsafe fn part<'b>(
+        shared: (Shared, usize),
+        first: [usize; 2],
+        size: [usize; 2],
+    ) -> ViewMut<'b> {
+        let (memory, row_stride) = shared;
+        // SAFETY: the caller's.
+        unsafe { memory.rows(first[0] * row_stride + first[1], size[0], size[1], row_stride) }
+    }
+
+    /// The memory of all rows, and their distance.
+    pub(super) fn share(&mut self) -> (Shared, usize) {
+        let len = last(self.rows, self.cols, self.row_stride, 1);
+        (Shared { start: self.start, len }, self.row_stride)
+    }
+
+    /// Overwrites elements of row `i` from `first` with `factor·values`; what they held before is not read.
+    pub(super) fn set(&mut self, i: usize, first: usize, values: &[f32], factor: f32) {
+        assert!(i < self.rows && first + values.len() <= self.cols, "row {i} of {}", self.rows);
+        // SAFETY: the elements lie inside the memory of the view, which `self` borrows mutably.
+        let start = unsafe { self.start.add(i * self.row_stride + first) };
+        for (j, value) in values.iter().enumerate() {
+            // SAFETY: as above.
+            unsafe { start.add(j).write(factor * value) };
+        }
+    }
+
     /// One row.
     pub fn row(&mut self, i: usize) -> &mut [f32] {
         assert!(i < self.rows, "row {i} of {}", self.rows);
@@ -113,7 +164,7 @@ pub enum Threads {
 }
 
 /// `a·b` in new memory.
-pub fn product(a: View<'_>, b: View<'_>, threads: Threads) -> Vec<f32> {
+pub fn product(a: View<'_>, b: View<'_>, products: Products, threads: Threads) -> Vec<f32> {
     let (rows, cols) = (a.rows, b.cols);
     if a.cols == 0 {
         return vec![0.0; rows * cols];
@@ -126,6 +177,7 @@ pub fn product(a: View<'_>, b: View<'_>, threads: Threads) -> Vec<f32> {
         1.0,
         a,
         b,
+        products,
         threads,
     );
     // SAFETY: a product that does not accumulate writes every element, and reads none of them before.
@@ -134,7 +186,15 @@ pub fn product(a: View<'_>, b: View<'_>, threads: Threads) -> Vec<f32> {
 }
 
 /// `out ← alpha·a·b`, or `out ← out + alpha·a·b` where `accumulate`.
-pub fn gemm(mut out: ViewMut<'_>, accumulate: bool, alpha: f32, a: View<'_>, b: View<'_>, threads: Threads) {
+pub fn gemm(
+    mut out: ViewMut<'_>,
+    accumulate: bool,
+    alpha: f32,
+    a: View<'_>,
+    b: View<'_>,
+    products: Products,
+    threads: Threads,
+) {
     assert!(
         out.rows == a.rows && out.cols == b.cols && a.cols == b.rows,
         "gemm: [{}, {}] from [{}, {}] × [{}, {}]",
@@ -153,6 +213,9 @@ pub fn gemm(mut out: ViewMut<'_>, accumulate: bool, alpha: f32, a: View<'_>, b: 
             (0..out.rows).for_each(|i| out.row(i).fill(0.0));
         }
         return;
+    }
+    if products == Products::Bf16 {
+        return bf16::gemm(out, accumulate, alpha, [a, b], threads);
     }
     let parallelism = match threads {
         Threads::One => Parallelism::None,

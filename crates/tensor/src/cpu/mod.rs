@@ -13,6 +13,7 @@
 pub mod math;
 
 pub mod attention;
+pub mod bf16;
 pub mod contrastive;
 pub mod conv;
 pub mod ctc;
@@ -113,17 +114,22 @@ pub fn map_pieces(
     out.par_chunks_mut(piece).zip(input.par_chunks(piece)).enumerate().for_each(|(i, (y, x))| f(i, y, x));
 }
 
-/// A new vector of `len` elements, of which `f` writes one piece at a time, in parallel; pieces are 0 before.
+/// A new vector of `len` elements, which `f` makes a piece at a time, in parallel.
 ///
-/// Zeroing a whole large vector first would send it through memory once more; here a piece is zeroed when it is about to
-/// be written, and both happen in cache.
-pub fn build(len: usize, piece: usize, f: impl Fn(usize, &mut [f32]) + Sync) -> Vec<f32> {
+/// `f` gives the piece back when it has written all of it. Nothing is zeroed before: for element-wise work that would cost half
+/// as much as the work.
+pub fn create(
+    len: usize,
+    piece: usize,
+    f: impl for<'a> Fn(usize, &'a mut [MaybeUninit<f32>]) -> &'a mut [f32] + Sync,
+) -> Vec<f32> {
     let mut data = Vec::with_capacity(len);
     let piece = piece.max(1);
     let fill = |(i, piece): (usize, &mut [MaybeUninit<f32>])| {
-        piece.fill(MaybeUninit::new(0.0));
-        // SAFETY: every element was just written.
-        f(i, unsafe { piece.assume_init_mut() });
+        let (start, len) = (piece.as_ptr().cast::<f32>(), piece.len());
+        let written = f(i, piece);
+        // Who gives back a slice of numbers in the place of a slice of nothing has written them.
+        assert!(written.as_ptr() == start && written.len() == len, "a piece was not written");
     };
     let spare = &mut data.spare_capacity_mut()[..len];
     if len <= piece {
@@ -136,19 +142,50 @@ pub fn build(len: usize, piece: usize, f: impl Fn(usize, &mut [f32]) + Sync) -> 
     data
 }
 
-/// `rows` copies of `bias`, or rows of zeros.
-pub fn bias_rows(rows: usize, width: usize, bias: Option<&[f32]>) -> Vec<f32> {
-    build(rows * width, width * (PIECE / width.max(1)).max(1), |_, rows| {
-        if let Some(bias) = bias {
-            rows.chunks_exact_mut(width).for_each(|row| row.copy_from_slice(bias));
-        }
+/// A piece of which every element was written.
+///
+/// # Safety
+/// Every element was written.
+unsafe fn written(piece: &mut [MaybeUninit<f32>]) -> &mut [f32] {
+    // SAFETY: the caller's.
+    unsafe { piece.assume_init_mut() }
+}
+
+/// As [`create`]; pieces are 0 before.
+pub fn build(len: usize, piece: usize, f: impl Fn(usize, &mut [f32]) + Sync) -> Vec<f32> {
+    create(len, piece, |i, piece| {
+        piece.fill(MaybeUninit::new(0.0));
+        // SAFETY: every element was just written.
+        let piece = unsafe { written(piece) };
+        f(i, piece);
+        piece
     })
 }
 
-/// A new vector of the results of `f` on the pieces of `input`; see [`build`].
-pub fn map(input: &[f32], piece: usize, f: impl Fn(&mut [f32], &[f32]) + Sync) -> Vec<f32> {
+/// `rows` copies of `bias`, or rows of zeros.
+pub fn bias_rows(rows: usize, width: usize, bias: Option<&[f32]>) -> Vec<f32> {
+    let piece = width * (PIECE / width.max(1)).max(1);
+    let Some(bias) = bias else { return build(rows * width, piece, |_, _| {}) };
+    create(rows * width, piece, |_, rows| {
+        rows.chunks_exact_mut(width).for_each(|row| {
+            row.write_copy_of_slice(bias);
+        });
+        // SAFETY: pieces are whole rows, and each was just written.
+        unsafe { written(rows) }
+    })
+}
+
+/// A new vector of the results of `f` on the pieces of `input`; see [`create`].
+pub fn map(
+    input: &[f32],
+    piece: usize,
+    f: impl for<'a> Fn(&'a mut [MaybeUninit<f32>], &[f32]) -> &'a mut [f32] + Sync,
+) -> Vec<f32> {
     let piece = piece.max(1);
-    build(input.len(), piece, |i, y| f(y, &input[i * piece..][..y.len()]))
+    create(input.len(), piece, |i, y| {
+        let x = &input[i * piece..][..y.len()];
+        f(y, x)
+    })
 }
 
 /// Applies `f` to pieces of `out` in parallel.

@@ -1,17 +1,49 @@
 //! Layer norm and RMS norm, a row at a time.
 
+use std::mem::MaybeUninit;
+
 use super::math::fma;
 use super::reduce::{dot_inline, sum};
-use super::simd;
+use super::{simd, written};
+
+/// Layer norm of the rows of `x`; gives `y` back, written.
+pub fn layer_norm<'a>(
+    y: &'a mut [MaybeUninit<f32>],
+    x: &[f32],
+    gamma: &[f32],
+    beta: &[f32],
+    epsilon: f32,
+) -> &'a mut [f32] {
+    let width = gamma.len();
+    assert!(y.len() == x.len() && x.len().is_multiple_of(width) && beta.len() == width);
+    layer_norm_into(y, x, gamma, beta, epsilon);
+    // SAFETY: `y` is whole rows, of which each element was written.
+    unsafe { written(y) }
+}
+
+/// [`layer_norm`] over what `y` holds.
+pub fn layer_norm_over(y: &mut [f32], x: &[f32], gamma: &[f32], beta: &[f32], epsilon: f32) {
+    // SAFETY: the same elements; the kernel writes nothing but numbers.
+    let y = unsafe { &mut *(std::ptr::from_mut(y) as *mut [MaybeUninit<f32>]) };
+    layer_norm_into(y, x, gamma, beta, epsilon);
+}
+
+/// RMS norm of the rows of `x`; gives `y` back, written.
+pub fn rms_norm<'a>(y: &'a mut [MaybeUninit<f32>], x: &[f32], gamma: &[f32], epsilon: f32) -> &'a mut [f32] {
+    assert!(y.len() == x.len() && x.len().is_multiple_of(gamma.len()));
+    rms_norm_into(y, x, gamma, epsilon);
+    // SAFETY: `y` is whole rows, of which each element was written.
+    unsafe { written(y) }
+}
 
 simd! {
-    /// Layer norm of the rows of `x`.
-    pub fn layer_norm(y: &mut [f32], x: &[f32], gamma: &[f32], beta: &[f32], epsilon: f32) {
+    /// [`layer_norm`]
+    pub fn layer_norm_into(y: &mut [MaybeUninit<f32>], x: &[f32], gamma: &[f32], beta: &[f32], epsilon: f32) {
         let width = gamma.len();
         for (y, x) in y.chunks_exact_mut(width).zip(x.chunks_exact(width)) {
             let (mean, rate) = moments(x, epsilon);
             for (((y, &x), &gamma), &beta) in y.iter_mut().zip(x).zip(gamma).zip(beta) {
-                *y = fma::<FMA>((x - mean) * rate, gamma, beta);
+                y.write(fma::<FMA>((x - mean) * rate, gamma, beta));
             }
         }
     }
@@ -40,13 +72,13 @@ simd! {
         }
     }
 
-    /// RMS norm of the rows of `x`.
-    pub fn rms_norm(y: &mut [f32], x: &[f32], gamma: &[f32], epsilon: f32) {
+    /// [`rms_norm`]
+    pub fn rms_norm_into(y: &mut [MaybeUninit<f32>], x: &[f32], gamma: &[f32], epsilon: f32) {
         let width = gamma.len();
         for (y, x) in y.chunks_exact_mut(width).zip(x.chunks_exact(width)) {
             let rate = 1.0 / (sum(x, |x| x * x) / width as f32 + epsilon).sqrt();
             for ((y, &x), &gamma) in y.iter_mut().zip(x).zip(gamma) {
-                *y = x * rate * gamma;
+                y.write(x * rate * gamma);
             }
         }
     }

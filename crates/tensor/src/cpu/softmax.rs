@@ -1,9 +1,11 @@
 //! Softmax of a row, its logarithm, and their gradients.
 
+use std::mem::MaybeUninit;
+
 use super::elementwise::scale;
 use super::math::exp;
 use super::reduce::{dot_inline, map_sum, max, sum};
-use super::simd;
+use super::{simd, written};
 
 /// `x ← exp(x) / Σ exp(x)`; gives `ln Σ exp(x)`. An empty row or one of −∞ becomes 0, with −∞.
 pub fn softmax(x: &mut [f32]) -> f32 {
@@ -12,6 +14,28 @@ pub fn softmax(x: &mut [f32]) -> f32 {
         scale(x, 1.0 / total);
     }
     top + total.ln()
+}
+
+/// Softmax of the rows of `x`; gives `y` back, written.
+pub fn softmax_rows<'a>(y: &'a mut [MaybeUninit<f32>], x: &[f32], width: usize) -> &'a mut [f32] {
+    assert!(y.len() == x.len() && x.len().is_multiple_of(width.max(1)));
+    let width = width.max(1);
+    for (y, x) in y.chunks_exact_mut(width).zip(x.chunks_exact(width)) {
+        softmax(y.write_copy_of_slice(x));
+    }
+    // SAFETY: `y` is whole rows, and each was written.
+    unsafe { written(y) }
+}
+
+/// Logarithm of the softmax of the rows of `x`; gives `y` back, written.
+pub fn log_softmax_rows<'a>(y: &'a mut [MaybeUninit<f32>], x: &[f32], width: usize) -> &'a mut [f32] {
+    assert!(y.len() == x.len() && x.len().is_multiple_of(width.max(1)));
+    let width = width.max(1);
+    for (y, x) in y.chunks_exact_mut(width).zip(x.chunks_exact(width)) {
+        log_softmax(y, x, log_sum_exp(x));
+    }
+    // SAFETY: `y` is whole rows, of which each element was written.
+    unsafe { written(y) }
 }
 
 simd! {
@@ -49,9 +73,9 @@ simd! {
     }
 
     /// `y ← x − log_sum_exp`.
-    pub fn log_softmax(y: &mut [f32], x: &[f32], log_sum_exp: f32) {
+    pub fn log_softmax(y: &mut [MaybeUninit<f32>], x: &[f32], log_sum_exp: f32) {
         for (y, &x) in y.iter_mut().zip(x) {
-            *y = x - log_sum_exp;
+            y.write(x - log_sum_exp);
         }
     }
 

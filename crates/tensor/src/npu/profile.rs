@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use super::kernels::ctc::LANES;
 use super::runtime::{OpDesc, RuntimeError};
 use super::session::{Record, Session};
 use super::tile::{Pipe, Timeline};
+use crate::ops::Conv1dSizes;
 
 /// One operation of a step with all its repetitions.
 #[derive(Debug, Clone)]
@@ -34,13 +36,24 @@ impl Line {
             | OpDesc::SoftmaxBackward { rows: op, .. }
             | OpDesc::LayerNorm { rows: op, .. }
             | OpDesc::LayerNormBackward(op)
+            | OpDesc::RmsNorm { rows: op, .. }
+            | OpDesc::RmsNormBackward { rows: op, .. }
+            | OpDesc::Scale(op)
+            | OpDesc::SoftmaxMinus(op)
+            | OpDesc::Dropout { rows: op, .. }
+            | OpDesc::DropoutMask { rows: op, .. }
+            | OpDesc::AdamW(op)
+            | OpDesc::Ema(op)
             | OpDesc::Gelu(op)
             | OpDesc::GeluBackward(op) => format!("{}x{}", op.rows, op.cols),
             OpDesc::Conv { conv: c, .. } | OpDesc::ConvInputGradient(c) | OpDesc::ConvWeightGradient(c) => {
-                format!(
-                    "{}x{}x{} k{} s{} g{} to {}",
-                    c.batch, c.frames, c.input, c.kernel, c.stride, c.groups, c.output
-                )
+                let Conv1dSizes { batch, frames, kernel, input, output, options, .. } = c.sizes;
+                let (stride, groups) = (options.stride, options.groups);
+                format!("{batch}x{frames}x{input} k{kernel} s{stride} g{groups} to {output}")
+            }
+            OpDesc::Contrastive(op) => format!("{}x{}", op.positions, op.width),
+            OpDesc::Ctc(op) => {
+                format!("{}x{} utterances, {} frames, {} states", op.groups, LANES, op.frames, op.states)
             }
             OpDesc::Attention(op) | OpDesc::AttentionBackward(op) => {
                 format!("{}x{} heads, {}x{}, d{}", op.batch, op.heads, op.queries, op.keys, op.dim)

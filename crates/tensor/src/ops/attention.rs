@@ -3,7 +3,7 @@
 use burn::backend::flex::FlexTensor;
 use burn::tensor::Tensor;
 
-use super::Dropout;
+use super::{Dropout, Products};
 use crate::cpu::attention::{self as kernel, Sizes};
 use crate::fused::{self, Kernel, dense, elements};
 use crate::npu::{self, session::Session};
@@ -77,7 +77,7 @@ pub fn attention(q: Tensor<3>, k: Tensor<3>, v: Tensor<3>, options: AttentionOpt
     if empty || ![&q, &k, &v].into_iter().all(fused::applies) {
         return reference::attention(q, k, v, &options);
     }
-    let sizes = Sizes { batch, queries, keys: k_dims[1], width };
+    let sizes = Sizes { batch, queries, keys: k_dims[1], width, products: Products::current() };
     fused::apply3(Attention { sizes, options }, q, k, v)
 }
 

@@ -11,6 +11,7 @@ use rayon::prelude::*;
 use crate::cpu::contrastive::{self as kernel, Position, Targets};
 use crate::cpu::elementwise;
 use crate::fused::{self, Kernel, dense, elements, owned};
+use crate::npu::{self, session::Session};
 use crate::reference;
 
 /// What [`contrastive_loss`] gives.
@@ -125,5 +126,28 @@ impl Kernel<1> for Contrastive {
         let (mut saved, grad) = (owned(saved), dense(grad));
         elements(&grad).iter().for_each(|&grad| elementwise::scale(saved.storage_mut(), grad));
         [Some(saved)]
+    }
+
+    fn npu_forward(&self, npu: &Session, [pred]: &[FlexTensor; 1]) -> Option<(FlexTensor, FlexTensor)> {
+        let pred = dense(pred.clone());
+        let sizes: [usize; 2] = pred.layout().shape().dims();
+        let target = elements(&self.target);
+        let result =
+            npu::ops::contrastive(npu, elements(&pred), target, sizes, &self.negatives, self.temperature)?;
+        self.correct.store(result.correct, Ordering::Relaxed);
+        Some((fused::tensor(vec![result.loss], [1, 1]), fused::tensor(result.grad, sizes)))
+    }
+
+    fn npu_backward(
+        &self,
+        npu: &Session,
+        saved: &FlexTensor,
+        grad: &FlexTensor,
+        _: [bool; 1],
+    ) -> Option<[Option<FlexTensor>; 1]> {
+        let [positions, width]: [usize; 2] = saved.layout().shape().dims();
+        let scales = elements(&dense(grad.clone())).repeat(positions);
+        let dx = npu::ops::scale_rows(npu, elements(saved), &scales)?;
+        Some([Some(fused::tensor(dx, [positions, width]))])
     }
 }

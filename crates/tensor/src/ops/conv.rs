@@ -4,10 +4,11 @@ use burn::backend::flex::FlexTensor;
 use burn::tensor::Tensor;
 
 use crate::cpu;
-use crate::cpu::conv::{self as kernel, Sizes};
+use crate::cpu::conv as kernel;
 use crate::cpu::reduce::column_sums;
 use crate::fused::{self, Kernel, dense, elements};
 use crate::npu::{self, session::Session};
+use crate::ops::Products;
 use crate::reference;
 
 /// How [`conv1d`] moves over its input.
@@ -39,6 +40,25 @@ impl Conv1dOptions {
     }
 }
 
+/// Sizes of one convolution, on any device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Conv1dSizes {
+    /// Rows of the batch.
+    pub batch: usize,
+    /// Input frames.
+    pub frames: usize,
+    /// Output frames.
+    pub outputs: usize,
+    /// Kernel length.
+    pub kernel: usize,
+    /// Input channels.
+    pub input: usize,
+    /// Output channels.
+    pub output: usize,
+    /// Stride, padding and groups.
+    pub options: Conv1dOptions,
+}
+
 /// `y[b, t, o] = bias[o] + Σ_{k, c} x[b, t·stride + k − pad_left, c] · weight[k, c, o]`.
 ///
 /// # Shapes
@@ -59,7 +79,7 @@ pub fn conv1d(x: Tensor<3>, weight: Tensor<3>, bias: Option<Tensor<1>>, options:
         "conv1d: {inputs} input channels, weight {:?}, {options:?}",
         weight.dims()
     );
-    let sizes = Sizes {
+    let sizes = Conv1dSizes {
         batch,
         frames,
         outputs: options.output_frames(frames, kernel),
@@ -76,156 +96,98 @@ pub fn conv1d(x: Tensor<3>, weight: Tensor<3>, bias: Option<Tensor<1>>, options:
     {
         return reference::conv1d(x, weight, bias, options);
     }
+    let conv = Conv1d { sizes, products: Products::current() };
     match bias {
-        Some(bias) => fused::apply3(Conv1d(sizes), x, weight, bias),
-        None => fused::apply2(Conv1d(sizes), x, weight),
+        Some(bias) => fused::apply3(conv, x, weight, bias),
+        None => fused::apply2(conv, x, weight),
     }
 }
 
+/// The inputs are `x`, `weight` and, of three, `bias`.
 #[derive(Debug, Clone)]
-struct Conv1d(Sizes);
+struct Conv1d {
+    sizes: Conv1dSizes,
+    products: Products,
+}
 
 impl Conv1d {
-    fn product(
-        &self,
-        x: FlexTensor,
-        weight: FlexTensor,
-        bias: Option<FlexTensor>,
-    ) -> (FlexTensor, (FlexTensor, FlexTensor)) {
-        let (x, weight, bias) = (dense(x), dense(weight), bias.map(dense));
-        let rows = self.0.batch * self.0.outputs;
-        let mut y = cpu::bias_rows(rows, self.0.output, bias.as_ref().map(elements));
-        kernel::forward(&mut y, elements(&x), elements(&weight), self.0);
-        (fused::tensor(y, [self.0.batch, self.0.outputs, self.0.output]), (x, weight))
+    fn output(&self, y: Vec<f32>) -> FlexTensor {
+        fused::tensor(y, [self.sizes.batch, self.sizes.outputs, self.sizes.output])
+    }
+}
+
+impl<const N: usize> Kernel<N> for Conv1d {
+    type Saved = (FlexTensor, FlexTensor);
+
+    fn forward(&self, inputs: [FlexTensor; N], tracked: bool) -> (FlexTensor, Option<Self::Saved>) {
+        let inputs = inputs.map(dense);
+        let (x, weight) = (&inputs[0], &inputs[1]);
+        let rows = self.sizes.batch * self.sizes.outputs;
+        let mut y = cpu::bias_rows(rows, self.sizes.output, inputs.get(2).map(elements));
+        kernel::forward(&mut y, elements(x), elements(weight), self.sizes, self.products);
+        (self.output(y), tracked.then(|| (x.clone(), weight.clone())))
     }
 
-    fn gradients(
+    fn backward(
         &self,
-        (x, weight): (FlexTensor, FlexTensor),
+        (x, weight): Self::Saved,
         grad: FlexTensor,
-        wanted: &[bool],
-    ) -> [Option<FlexTensor>; 3] {
+        wanted: [bool; N],
+    ) -> [Option<FlexTensor>; N] {
         let grad = dense(grad);
-        let wants = |i: usize| wanted.get(i).is_some_and(|wanted| *wanted);
-        let dx = wants(0).then(|| {
-            let mut dx = fused::zeros(x.layout().shape().clone());
-            kernel::input_gradient(dx.storage_mut(), elements(&grad), elements(&weight), self.0);
-            dx
-        });
-        let dw = wants(1).then(|| {
-            let dw = kernel::weight_gradient(elements(&x), elements(&grad), self.0);
-            fused::tensor(dw, weight.layout().shape().clone())
-        });
-        let db = wants(2).then(|| {
-            let mut db = fused::zeros([self.0.output]);
-            column_sums(elements(&grad), self.0.output, db.storage_mut());
-            db
-        });
-        [dx, dw, db]
-    }
-}
-
-impl Conv1d {
-    fn npu_product(
-        &self,
-        npu: &Session,
-        x: &FlexTensor,
-        weight: &FlexTensor,
-        bias: Option<&FlexTensor>,
-    ) -> Option<(FlexTensor, (FlexTensor, FlexTensor))> {
-        let (x, weight, bias) = (dense(x.clone()), dense(weight.clone()), bias.cloned().map(dense));
-        let bias = bias.as_ref().map(elements);
-        let y = npu::ops::conv1d(npu, elements(&x), elements(&weight), bias, &self.0)?;
-        Some((fused::tensor(y, [self.0.batch, self.0.outputs, self.0.output]), (x, weight)))
+        let one = |i: usize| match i {
+            0 => {
+                let mut dx = fused::zeros(x.layout().shape().clone());
+                kernel::input_gradient(
+                    dx.storage_mut(),
+                    elements(&grad),
+                    elements(&weight),
+                    self.sizes,
+                    self.products,
+                );
+                dx
+            }
+            1 => {
+                let dw = kernel::weight_gradient(elements(&x), elements(&grad), self.sizes, self.products);
+                fused::tensor(dw, weight.layout().shape().clone())
+            }
+            _ => {
+                let mut db = fused::zeros([self.sizes.output]);
+                column_sums(elements(&grad), self.sizes.output, db.storage_mut());
+                db
+            }
+        };
+        std::array::from_fn(|i| wanted[i].then(|| one(i)))
     }
 
-    fn npu_gradients(
+    fn npu_forward(&self, npu: &Session, inputs: &[FlexTensor; N]) -> Option<(FlexTensor, Self::Saved)> {
+        let inputs = inputs.each_ref().map(|input| dense(input.clone()));
+        let (x, weight) = (&inputs[0], &inputs[1]);
+        let bias = inputs.get(2).map(elements);
+        let y = npu::ops::conv1d(npu, elements(x), elements(weight), bias, self.sizes)?;
+        Some((self.output(y), (x.clone(), weight.clone())))
+    }
+
+    fn npu_backward(
         &self,
         npu: &Session,
-        (x, weight): &(FlexTensor, FlexTensor),
+        (x, weight): &Self::Saved,
         grad: &FlexTensor,
-        wanted: &[bool],
-    ) -> Option<[Option<FlexTensor>; 3]> {
+        wanted: [bool; N],
+    ) -> Option<[Option<FlexTensor>; N]> {
         let grad = dense(grad.clone());
-        let wants = |i: usize| wanted.get(i).is_some_and(|wanted| *wanted);
-        let (mut dx, mut dw, mut db) = (None, None, None);
-        if wants(0) {
-            let data = npu::ops::conv1d_input_gradient(npu, elements(&grad), elements(weight), &self.0);
-            dx = data.map(|dx| fused::tensor(dx, x.layout().shape().clone()));
-        }
-        if wants(1) {
-            let data = npu::ops::conv1d_weight_gradient(npu, elements(x), elements(&grad), &self.0);
-            dw = data.map(|dw| fused::tensor(dw, weight.layout().shape().clone()));
-        }
-        if wants(2) {
-            let data = npu::ops::column_sums(npu, elements(&grad), self.0.output);
-            db = data.map(|db| fused::tensor(db, [self.0.output]));
-        }
-        let all = [dx, dw, db];
-        (0..3).all(|i| !wants(i) || all[i].is_some()).then_some(all)
-    }
-}
-
-impl Kernel<3> for Conv1d {
-    type Saved = (FlexTensor, FlexTensor);
-
-    fn forward(
-        &self,
-        [x, weight, bias]: [FlexTensor; 3],
-        tracked: bool,
-    ) -> (FlexTensor, Option<Self::Saved>) {
-        let (y, saved) = self.product(x, weight, Some(bias));
-        (y, tracked.then_some(saved))
-    }
-
-    fn backward(&self, saved: Self::Saved, grad: FlexTensor, wanted: [bool; 3]) -> [Option<FlexTensor>; 3] {
-        self.gradients(saved, grad, &wanted)
-    }
-
-    fn npu_forward(
-        &self,
-        npu: &Session,
-        [x, weight, bias]: &[FlexTensor; 3],
-    ) -> Option<(FlexTensor, Self::Saved)> {
-        self.npu_product(npu, x, weight, Some(bias))
-    }
-
-    fn npu_backward(
-        &self,
-        npu: &Session,
-        saved: &Self::Saved,
-        grad: &FlexTensor,
-        wanted: [bool; 3],
-    ) -> Option<[Option<FlexTensor>; 3]> {
-        self.npu_gradients(npu, saved, grad, &wanted)
-    }
-}
-
-impl Kernel<2> for Conv1d {
-    type Saved = (FlexTensor, FlexTensor);
-
-    fn forward(&self, [x, weight]: [FlexTensor; 2], tracked: bool) -> (FlexTensor, Option<Self::Saved>) {
-        let (y, saved) = self.product(x, weight, None);
-        (y, tracked.then_some(saved))
-    }
-
-    fn backward(&self, saved: Self::Saved, grad: FlexTensor, wanted: [bool; 2]) -> [Option<FlexTensor>; 2] {
-        let [dx, dw, _] = self.gradients(saved, grad, &wanted);
-        [dx, dw]
-    }
-
-    fn npu_forward(&self, npu: &Session, [x, weight]: &[FlexTensor; 2]) -> Option<(FlexTensor, Self::Saved)> {
-        self.npu_product(npu, x, weight, None)
-    }
-
-    fn npu_backward(
-        &self,
-        npu: &Session,
-        saved: &Self::Saved,
-        grad: &FlexTensor,
-        wanted: [bool; 2],
-    ) -> Option<[Option<FlexTensor>; 2]> {
-        let [dx, dw, _] = self.npu_gradients(npu, saved, grad, &wanted)?;
-        Some([dx, dw])
+        let g = elements(&grad);
+        let one = |i: usize| match i {
+            0 => {
+                let dx = npu::ops::conv1d_input_gradient(npu, g, elements(weight), self.sizes)?;
+                Some(fused::tensor(dx, x.layout().shape().clone()))
+            }
+            1 => {
+                let dw = npu::ops::conv1d_weight_gradient(npu, elements(x), g, self.sizes)?;
+                Some(fused::tensor(dw, weight.layout().shape().clone()))
+            }
+            _ => Some(fused::tensor(npu::ops::column_sums(npu, g, self.sizes.output)?, [self.sizes.output])),
+        };
+        fused::all_wanted(wanted, one)
     }
 }

@@ -8,6 +8,7 @@ use rayon::prelude::*;
 
 use crate::cpu::ctc::{self as kernel, Utterance};
 use crate::fused::{self, Kernel, dense, elements, owned};
+use crate::npu::{self, session::Session};
 use crate::reference;
 
 /// `−ln p(target | logits)` of each utterance, with the log-softmax inside.
@@ -83,5 +84,33 @@ impl Kernel<1> for Ctc {
         let (mut saved, grad) = (owned(saved), dense(grad));
         kernel::scale_rows(saved.storage_mut(), elements(&grad));
         [Some(saved)]
+    }
+
+    fn npu_forward(&self, npu: &Session, [logits]: &[FlexTensor; 1]) -> Option<(FlexTensor, FlexTensor)> {
+        let logits = dense(logits.clone());
+        let [batch, frames, vocabulary]: [usize; 3] = logits.layout().shape().dims();
+        let [losses, grad] = npu::ops::ctc(
+            npu,
+            &npu::ops::CtcBatch {
+                logits: elements(&logits),
+                frames,
+                vocabulary,
+                targets: &self.targets,
+                input_lens: &self.input_lens,
+                blank: self.blank,
+            },
+        )?;
+        Some((fused::tensor(losses, [batch, 1, 1]), fused::tensor(grad, [batch, frames, vocabulary])))
+    }
+
+    fn npu_backward(
+        &self,
+        npu: &Session,
+        saved: &FlexTensor,
+        grad: &FlexTensor,
+        _: [bool; 1],
+    ) -> Option<[Option<FlexTensor>; 1]> {
+        let dx = npu::ops::scale_rows(npu, elements(saved), elements(&dense(grad.clone())))?;
+        Some([Some(fused::tensor(dx, saved.layout().shape().clone()))])
     }
 }

@@ -4,7 +4,8 @@ use burn::backend::flex::FlexTensor;
 use burn::tensor::Tensor;
 
 use crate::cpu::{self, elementwise};
-use crate::fused::{self, Kernel, owned};
+use crate::fused::{self, Kernel, dense, elements, owned};
+use crate::npu::{self, session::Session};
 use crate::reference;
 
 /// Which elements are dropped: each with probability `p`, decided by [`Dropout::keeps`].
@@ -52,12 +53,18 @@ pub(crate) fn block_key(seed: u64, block: u64) -> u64 {
     mix(mix(seed).wrapping_add(block.wrapping_mul(0x9e37_79b9_7f4a_7c15)))
 }
 
+/// What lanes are multiplied by before they meet the key.
+pub(crate) const LANE: u32 = 0x9e37_79b9;
+
+/// The factors of the two rounds of a lane's mixer.
+pub(crate) const MIX: [u32; 2] = [0x21f0_aaad, 0xd35a_2d97];
+
 /// The random word of one lane (the `lowbias32` mixer, keyed before and between its rounds).
 #[inline(always)]
 pub(crate) fn bits(key: u64, lane: u32) -> u32 {
-    let x = lane.wrapping_mul(0x9e37_79b9) ^ key as u32;
-    let x = (x ^ (x >> 16)).wrapping_mul(0x21f0_aaad);
-    let x = (x ^ (x >> 15)).wrapping_add((key >> 32) as u32).wrapping_mul(0xd35a_2d97);
+    let x = lane.wrapping_mul(LANE) ^ key as u32;
+    let x = (x ^ (x >> 16)).wrapping_mul(MIX[0]);
+    let x = (x ^ (x >> 15)).wrapping_add((key >> 32) as u32).wrapping_mul(MIX[1]);
     x ^ (x >> 15)
 }
 
@@ -82,6 +89,20 @@ impl Kernel<1> for Dropout {
     fn backward(&self, (): (), grad: FlexTensor, _: [bool; 1]) -> [Option<FlexTensor>; 1] {
         [Some(self.apply(grad))]
     }
+
+    fn npu_forward(&self, npu: &Session, [x]: &[FlexTensor; 1]) -> Option<(FlexTensor, ())> {
+        Some((self.apply_on(npu, x)?, ()))
+    }
+
+    fn npu_backward(
+        &self,
+        npu: &Session,
+        _: &(),
+        grad: &FlexTensor,
+        _: [bool; 1],
+    ) -> Option<[Option<FlexTensor>; 1]> {
+        Some([Some(self.apply_on(npu, grad)?)])
+    }
 }
 
 impl Dropout {
@@ -100,6 +121,12 @@ impl Dropout {
             }
         });
         x
+    }
+
+    fn apply_on(&self, npu: &Session, x: &FlexTensor) -> Option<FlexTensor> {
+        let x = dense(x.clone());
+        let y = npu::ops::dropout(npu, elements(&x), *self)?;
+        Some(fused::tensor(y, x.layout().shape().clone()))
     }
 }
 

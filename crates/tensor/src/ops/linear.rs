@@ -8,6 +8,7 @@ use crate::cpu::gemm::{Threads, View, ViewMut, gemm, product};
 use crate::cpu::reduce::column_sums;
 use crate::fused::{self, Kernel, dense, elements, rows_of};
 use crate::npu::{self, session::Session};
+use crate::ops::Products;
 use crate::reference;
 
 /// `x · weight + bias`.
@@ -32,183 +33,118 @@ pub fn linear<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Option<Tens
         weight.dims(),
         bias.as_ref().map(|bias| bias.dims())
     );
+    let linear = Linear { products: Products::current() };
     match bias {
-        Some(bias) => fused::apply3(Linear, x, weight, bias),
-        None => fused::apply2(Linear, x, weight),
+        Some(bias) => fused::apply3(linear, x, weight, bias),
+        None => fused::apply2(linear, x, weight),
     }
 }
 
+/// The inputs are `x`, `weight` and, of three, `bias`.
 #[derive(Debug, Clone)]
-struct Linear;
+struct Linear {
+    products: Products,
+}
 
-impl Linear {
-    fn map(
-        x: FlexTensor,
-        weight: FlexTensor,
-        bias: Option<FlexTensor>,
-    ) -> (FlexTensor, (FlexTensor, FlexTensor)) {
-        let (x, weight) = (dense(x), dense(weight));
-        let [inputs, outputs]: [usize; 2] = weight.layout().shape().dims();
-        let rows = rows(&x, inputs);
-        let mut shape: Vec<usize> = x.layout().shape().iter().copied().collect();
-        if let Some(last) = shape.last_mut() {
-            *last = outputs;
-        }
-        let bias = bias.map(dense);
-        let view = View::new(elements(&x), rows, inputs, inputs);
-        let matrix = View::new(elements(&weight), inputs, outputs, outputs);
-        let y = match bias.as_ref().map(elements) {
+/// Rows of `x`, inputs and outputs of the map.
+fn sizes(x: &FlexTensor, weight: &FlexTensor) -> [usize; 3] {
+    let [inputs, outputs]: [usize; 2] = weight.layout().shape().dims();
+    // The last dimension may be 0.
+    let rows = if inputs > 0 { rows_of(x).0 } else { x.layout().shape().iter().rev().skip(1).product() };
+    [rows, inputs, outputs]
+}
+
+/// The result's rows in the shape of `x`.
+fn output(y: Vec<f32>, x: &FlexTensor, outputs: usize) -> FlexTensor {
+    let mut shape: Vec<usize> = x.layout().shape().iter().copied().collect();
+    if let Some(last) = shape.last_mut() {
+        *last = outputs;
+    }
+    fused::tensor(y, Shape::from(shape))
+}
+
+impl<const N: usize> Kernel<N> for Linear {
+    type Saved = (FlexTensor, FlexTensor);
+
+    fn forward(&self, inputs: [FlexTensor; N], tracked: bool) -> (FlexTensor, Option<Self::Saved>) {
+        let inputs = inputs.map(dense);
+        let (x, weight) = (&inputs[0], &inputs[1]);
+        let [rows, width, outputs] = sizes(x, weight);
+        let view = View::new(elements(x), rows, width, width);
+        let matrix = View::new(elements(weight), width, outputs, outputs);
+        let y = match inputs.get(2).map(elements) {
             Some(bias) => {
                 let mut y = cpu::bias_rows(rows, outputs, Some(bias));
-                gemm(ViewMut::new(&mut y, rows, outputs, outputs), true, 1.0, view, matrix, Threads::All);
+                let out = ViewMut::new(&mut y, rows, outputs, outputs);
+                gemm(out, true, 1.0, view, matrix, self.products, Threads::All);
                 y
             }
-            None => product(view, matrix, Threads::All),
+            None => product(view, matrix, self.products, Threads::All),
         };
-        (fused::tensor(y, Shape::from(shape)), (x, weight))
+        (output(y, x, outputs), tracked.then(|| (x.clone(), weight.clone())))
     }
 
-    fn gradients(
-        (x, weight): (FlexTensor, FlexTensor),
+    fn backward(
+        &self,
+        (x, weight): Self::Saved,
         grad: FlexTensor,
-        wanted: &[bool],
-    ) -> [Option<FlexTensor>; 3] {
+        wanted: [bool; N],
+    ) -> [Option<FlexTensor>; N] {
         let grad = dense(grad);
-        let [inputs, outputs]: [usize; 2] = weight.layout().shape().dims();
-        let rows = rows(&x, inputs);
+        let [rows, width, outputs] = sizes(&x, &weight);
         let g = View::new(elements(&grad), rows, outputs, outputs);
-        let wants = |i: usize| wanted.get(i).is_some_and(|wanted| *wanted);
-        let dx = wants(0).then(|| {
-            let transposed = View::new(elements(&weight), inputs, outputs, outputs).t();
-            fused::tensor(product(g, transposed, Threads::All), x.layout().shape().clone())
-        });
-        let dw = wants(1).then(|| {
-            let transposed = View::new(elements(&x), rows, inputs, inputs).t();
-            fused::tensor(product(transposed, g, Threads::All), [inputs, outputs])
-        });
-        let db = wants(2).then(|| {
-            let mut db = fused::zeros([outputs]);
-            column_sums(elements(&grad), outputs, db.storage_mut());
-            db
-        });
-        [dx, dw, db]
-    }
-}
-
-impl Linear {
-    fn npu_map(
-        npu: &Session,
-        x: &FlexTensor,
-        weight: &FlexTensor,
-        bias: Option<&FlexTensor>,
-    ) -> Option<(FlexTensor, (FlexTensor, FlexTensor))> {
-        let (x, weight, bias) = (dense(x.clone()), dense(weight.clone()), bias.cloned().map(dense));
-        let [inputs, outputs]: [usize; 2] = weight.layout().shape().dims();
-        let sizes = [rows(&x, inputs), inputs, outputs];
-        let y = npu::ops::linear(npu, elements(&x), elements(&weight), bias.as_ref().map(elements), sizes)?;
-        let mut shape: Vec<usize> = x.layout().shape().iter().copied().collect();
-        if let Some(last) = shape.last_mut() {
-            *last = outputs;
-        }
-        Some((fused::tensor(y, Shape::from(shape)), (x, weight)))
+        let one = |i: usize| match i {
+            0 => {
+                let transposed = View::new(elements(&weight), width, outputs, outputs).t();
+                let dx = product(g, transposed, self.products, Threads::All);
+                fused::tensor(dx, x.layout().shape().clone())
+            }
+            1 => {
+                let transposed = View::new(elements(&x), rows, width, width).t();
+                fused::tensor(product(transposed, g, self.products, Threads::All), [width, outputs])
+            }
+            _ => {
+                let mut db = fused::zeros([outputs]);
+                column_sums(elements(&grad), outputs, db.storage_mut());
+                db
+            }
+        };
+        std::array::from_fn(|i| wanted[i].then(|| one(i)))
     }
 
-    fn npu_gradients(
+    fn npu_forward(&self, npu: &Session, inputs: &[FlexTensor; N]) -> Option<(FlexTensor, Self::Saved)> {
+        let inputs = inputs.each_ref().map(|input| dense(input.clone()));
+        let (x, weight) = (&inputs[0], &inputs[1]);
+        let sizes = sizes(x, weight);
+        let bias = inputs.get(2).map(elements);
+        let y = npu::ops::linear(npu, elements(x), elements(weight), bias, sizes)?;
+        Some((output(y, x, sizes[2]), (x.clone(), weight.clone())))
+    }
+
+    fn npu_backward(
+        &self,
         npu: &Session,
-        (x, weight): &(FlexTensor, FlexTensor),
+        (x, weight): &Self::Saved,
         grad: &FlexTensor,
-        wanted: &[bool],
-    ) -> Option<[Option<FlexTensor>; 3]> {
+        wanted: [bool; N],
+    ) -> Option<[Option<FlexTensor>; N]> {
         let grad = dense(grad.clone());
-        let [inputs, outputs]: [usize; 2] = weight.layout().shape().dims();
-        let sizes = [rows(x, inputs), inputs, outputs];
+        let sizes = sizes(x, weight);
         if sizes.contains(&0) {
             return None;
         }
-        let wants = |i: usize| wanted.get(i).is_some_and(|wanted| *wanted);
-        let (mut dx, mut dw, mut db) = (None, None, None);
-        if wants(0) {
-            let data = npu::ops::linear_input_gradient(npu, elements(&grad), elements(weight), sizes);
-            dx = data.map(|dx| fused::tensor(dx, x.layout().shape().clone()));
-        }
-        if wants(1) {
-            let data = npu::ops::linear_weight_gradient(npu, elements(x), elements(&grad), sizes);
-            dw = data.map(|dw| fused::tensor(dw, [inputs, outputs]));
-        }
-        if wants(2) {
-            let data = npu::ops::column_sums(npu, elements(&grad), outputs);
-            db = data.map(|db| fused::tensor(db, [outputs]));
-        }
-        let all = [dx, dw, db];
-        (0..3).all(|i| !wants(i) || all[i].is_some()).then_some(all)
-    }
-}
-
-/// Rows of a matrix whose last dimension may be 0.
-fn rows(x: &FlexTensor, inputs: usize) -> usize {
-    if inputs > 0 { rows_of(x).0 } else { x.layout().shape().iter().rev().skip(1).product() }
-}
-
-impl Kernel<3> for Linear {
-    type Saved = (FlexTensor, FlexTensor);
-
-    fn forward(
-        &self,
-        [x, weight, bias]: [FlexTensor; 3],
-        tracked: bool,
-    ) -> (FlexTensor, Option<Self::Saved>) {
-        let (y, saved) = Self::map(x, weight, Some(bias));
-        (y, tracked.then_some(saved))
-    }
-
-    fn backward(&self, saved: Self::Saved, grad: FlexTensor, wanted: [bool; 3]) -> [Option<FlexTensor>; 3] {
-        Self::gradients(saved, grad, &wanted)
-    }
-
-    fn npu_forward(
-        &self,
-        npu: &Session,
-        [x, weight, bias]: &[FlexTensor; 3],
-    ) -> Option<(FlexTensor, Self::Saved)> {
-        Self::npu_map(npu, x, weight, Some(bias))
-    }
-
-    fn npu_backward(
-        &self,
-        npu: &Session,
-        saved: &Self::Saved,
-        grad: &FlexTensor,
-        wanted: [bool; 3],
-    ) -> Option<[Option<FlexTensor>; 3]> {
-        Self::npu_gradients(npu, saved, grad, &wanted)
-    }
-}
-
-impl Kernel<2> for Linear {
-    type Saved = (FlexTensor, FlexTensor);
-
-    fn forward(&self, [x, weight]: [FlexTensor; 2], tracked: bool) -> (FlexTensor, Option<Self::Saved>) {
-        let (y, saved) = Self::map(x, weight, None);
-        (y, tracked.then_some(saved))
-    }
-
-    fn backward(&self, saved: Self::Saved, grad: FlexTensor, wanted: [bool; 2]) -> [Option<FlexTensor>; 2] {
-        let [dx, dw, _] = Self::gradients(saved, grad, &wanted);
-        [dx, dw]
-    }
-
-    fn npu_forward(&self, npu: &Session, [x, weight]: &[FlexTensor; 2]) -> Option<(FlexTensor, Self::Saved)> {
-        Self::npu_map(npu, x, weight, None)
-    }
-
-    fn npu_backward(
-        &self,
-        npu: &Session,
-        saved: &Self::Saved,
-        grad: &FlexTensor,
-        wanted: [bool; 2],
-    ) -> Option<[Option<FlexTensor>; 2]> {
-        let [dx, dw, _] = Self::npu_gradients(npu, saved, grad, &wanted)?;
-        Some([dx, dw])
+        let (g, [_, width, outputs]) = (elements(&grad), sizes);
+        let one = |i: usize| match i {
+            0 => {
+                let dx = npu::ops::linear_input_gradient(npu, g, elements(weight), sizes)?;
+                Some(fused::tensor(dx, x.layout().shape().clone()))
+            }
+            1 => {
+                let dw = npu::ops::linear_weight_gradient(npu, elements(x), g, sizes)?;
+                Some(fused::tensor(dw, [width, outputs]))
+            }
+            _ => Some(fused::tensor(npu::ops::column_sums(npu, g, outputs)?, [outputs])),
+        };
+        fused::all_wanted(wanted, one)
     }
 }

@@ -17,16 +17,21 @@ mod dropout;
 mod linear;
 mod norm;
 mod optimizer;
+mod products;
 mod softmax;
 
 pub use activation::gelu;
 pub use attention::{AttentionOptions, alibi_slope, attention};
 pub use contrastive::{ContrastiveOutput, contrastive_loss};
-pub use conv::{Conv1dOptions, conv1d};
+pub use conv::{Conv1dOptions, Conv1dSizes, conv1d};
 pub use ctc::ctc_loss;
-pub(crate) use dropout::{BLOCK as DROPOUT_BLOCK, bits as dropout_bits, block_key as dropout_key};
+pub(crate) use dropout::{
+    BLOCK as DROPOUT_BLOCK, LANE as DROPOUT_LANE, MIX as DROPOUT_MIX, bits as dropout_bits,
+    block_key as dropout_key,
+};
 pub use dropout::{Dropout, dropout};
 pub use linear::linear;
 pub use norm::{layer_norm, rms_norm};
 pub use optimizer::{AdamWStep, adamw, ema};
+pub use products::{Products, with_products};
 pub use softmax::{log_softmax, softmax};

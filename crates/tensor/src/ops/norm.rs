@@ -1,5 +1,7 @@
 //! Normalisation over the last dimension.
 
+use std::sync::Arc;
+
 use burn::backend::flex::FlexTensor;
 use burn::tensor::Tensor;
 use rayon::prelude::*;
@@ -59,7 +61,8 @@ struct LayerNorm {
 }
 
 impl Kernel<3> for LayerNorm {
-    type Saved = (FlexTensor, FlexTensor);
+    /// Input and scale; where an NPU computed, also its means and inverse deviations of the rows.
+    type Saved = (FlexTensor, FlexTensor, Option<Arc<[Vec<f32>; 2]>>);
 
     fn forward(&self, [x, gamma, beta]: [FlexTensor; 3], tracked: bool) -> (FlexTensor, Option<Self::Saved>) {
         let (x, gamma, beta) = (dense(x), dense(gamma), dense(beta));
@@ -67,10 +70,15 @@ impl Kernel<3> for LayerNorm {
         let y = cpu::map(elements(&x), piece(scale.len()), |y, x| {
             kernel::layer_norm(y, x, scale, shift, self.epsilon)
         });
-        (fused::tensor(y, x.layout().shape().clone()), tracked.then_some((x, gamma)))
+        (fused::tensor(y, x.layout().shape().clone()), tracked.then_some((x, gamma, None)))
     }
 
-    fn backward(&self, (x, gamma): Self::Saved, grad: FlexTensor, _: [bool; 3]) -> [Option<FlexTensor>; 3] {
+    fn backward(
+        &self,
+        (x, gamma, _): Self::Saved,
+        grad: FlexTensor,
+        _: [bool; 3],
+    ) -> [Option<FlexTensor>; 3] {
         let mut grad = owned(grad);
         let scale = elements(&gamma);
         let width = scale.len();
@@ -86,20 +94,22 @@ impl Kernel<3> for LayerNorm {
         [x, gamma, beta]: &[FlexTensor; 3],
     ) -> Option<(FlexTensor, Self::Saved)> {
         let (x, gamma, beta) = (dense(x.clone()), dense(gamma.clone()), dense(beta.clone()));
-        let y = npu::ops::layer_norm(npu, elements(&x), elements(&gamma), elements(&beta), self.epsilon)?;
-        Some((fused::tensor(y, x.layout().shape().clone()), (x, gamma)))
+        let [y, means, rates] =
+            npu::ops::layer_norm(npu, elements(&x), elements(&gamma), elements(&beta), self.epsilon)?;
+        let y = fused::tensor(y, x.layout().shape().clone());
+        Some((y, (x, gamma, Some(Arc::new([means, rates])))))
     }
 
     fn npu_backward(
         &self,
         npu: &Session,
-        (x, gamma): &Self::Saved,
+        (x, gamma, moments): &Self::Saved,
         grad: &FlexTensor,
         _: [bool; 3],
     ) -> Option<[Option<FlexTensor>; 3]> {
         let (grad, scale) = (dense(grad.clone()), elements(gamma));
-        let [dx, dg, db] =
-            npu::ops::layer_norm_backward(npu, elements(&grad), elements(x), scale, self.epsilon)?;
+        let moments = moments.as_ref()?.each_ref().map(Vec::as_slice);
+        let [dx, dg, db] = npu::ops::layer_norm_backward(npu, elements(&grad), elements(x), moments, scale)?;
         let dx = fused::tensor(dx, x.layout().shape().clone());
         Some([Some(dx), Some(fused::tensor(dg, [scale.len()])), Some(fused::tensor(db, [scale.len()]))])
     }
@@ -128,6 +138,25 @@ impl Kernel<2> for RmsNorm {
             kernel::rms_norm_backward(g, x, scale, dg, self.epsilon);
         });
         [Some(grad), Some(dg)]
+    }
+
+    fn npu_forward(&self, npu: &Session, [x, gamma]: &[FlexTensor; 2]) -> Option<(FlexTensor, Self::Saved)> {
+        let (x, gamma) = (dense(x.clone()), dense(gamma.clone()));
+        let y = npu::ops::rms_norm(npu, elements(&x), elements(&gamma), self.epsilon)?;
+        Some((fused::tensor(y, x.layout().shape().clone()), (x, gamma)))
+    }
+
+    fn npu_backward(
+        &self,
+        npu: &Session,
+        (x, gamma): &Self::Saved,
+        grad: &FlexTensor,
+        _: [bool; 2],
+    ) -> Option<[Option<FlexTensor>; 2]> {
+        let (grad, scale) = (dense(grad.clone()), elements(gamma));
+        let [dx, dg] = npu::ops::rms_norm_backward(npu, elements(&grad), elements(x), scale, self.epsilon)?;
+        let dx = fused::tensor(dx, x.layout().shape().clone());
+        Some([Some(dx), Some(fused::tensor(dg, [scale.len()]))])
     }
 }
 

@@ -7,6 +7,8 @@ use rayon::prelude::*;
 
 use crate::cpu::{self, optimizer as kernel};
 use crate::fused::{self, dense, elements, owned};
+use crate::npu;
+use crate::npu::session::{self, Session};
 use crate::reference;
 
 /// The scalars of one AdamW update.
@@ -73,6 +75,11 @@ pub fn adamw<const D: usize>(
         root_scale: (1.0 / correction2.sqrt()) as f32,
         eps: step.eps as f32,
     };
+    if let Some(npu) = session::current()
+        && let Some(updated) = adamw_on(&npu, [&param, &grad, &m, &v], &scalars)
+    {
+        return updated;
+    }
     let (mut param, mut m, mut v) = (owned(primitive(param)), owned(primitive(m)), owned(primitive(v)));
     let grad = dense(primitive(grad));
     let pieces =
@@ -83,6 +90,19 @@ pub fn adamw<const D: usize>(
         .zip(v.storage_mut::<f32>().par_chunks_mut(cpu::PIECE));
     pieces.zip(moments).for_each(|((p, g), (m, v))| kernel::adamw(p, g, m, v, scalars));
     (tensor(param), tensor(m), tensor(v))
+}
+
+/// The update on the NPU chosen for this process; none where it has no body for it.
+fn adamw_on<const D: usize>(
+    npu: &Session,
+    state: [&Tensor<D>; 4],
+    scalars: &kernel::AdamW,
+) -> Option<(Tensor<D>, Tensor<D>, Tensor<D>)> {
+    let shape = state[0].dims();
+    let state = state.map(|x| dense(primitive(x.clone())));
+    let updated = npu::ops::adamw(npu, state.each_ref().map(elements), scalars)?;
+    let [p, m, v] = updated.map(|x| tensor(fused::tensor(x, shape)));
+    Some((p, m, v))
 }
 
 fn primitive<const D: usize>(x: Tensor<D>) -> FlexTensor {
@@ -113,8 +133,15 @@ pub fn ema<const D: usize>(teacher: Tensor<D>, student: Tensor<D>, momentum: f64
     if !fused::applies(&teacher) || !fused::applies(&student) {
         return reference::ema(teacher, student, momentum);
     }
-    let (mut teacher, student) = (owned(primitive(teacher)), dense(primitive(student)));
     let (momentum, rest) = (momentum as f32, (1.0 - momentum) as f32);
+    let (teacher, student) = (primitive(teacher), dense(primitive(student)));
+    if let Some(npu) = session::current() {
+        let dense = dense(teacher.clone());
+        if let Some(updated) = npu::ops::ema(&npu, elements(&dense), elements(&student), [momentum, rest]) {
+            return tensor(fused::tensor(updated, dense.layout().shape().clone()));
+        }
+    }
+    let mut teacher = owned(teacher);
     cpu::map_pieces(teacher.storage_mut(), elements(&student), cpu::PIECE, |_, t, s| {
         kernel::ema(t, s, momentum, rest)
     });

@@ -1,5 +1,7 @@
 //! Softmax and its logarithm.
 
+use std::mem::MaybeUninit;
+
 use burn::backend::flex::FlexTensor;
 use burn::tensor::Tensor;
 
@@ -35,14 +37,13 @@ fn piece(width: usize) -> usize {
     width * (cpu::PIECE / width.max(1)).max(1)
 }
 
-/// A new tensor of the results of `f` on the rows of `input`.
-fn new_rows(input: &FlexTensor, f: impl Fn(&mut [f32], &[f32]) + Sync) -> FlexTensor {
+/// A new tensor of the results of `f` on pieces of whole rows.
+fn new_rows(
+    input: &FlexTensor,
+    f: impl for<'a> Fn(&'a mut [MaybeUninit<f32>], &[f32], usize) -> &'a mut [f32] + Sync,
+) -> FlexTensor {
     let (_, width) = rows_of(input);
-    let out = cpu::map(elements(input), piece(width), |out, input| {
-        out.chunks_exact_mut(width.max(1))
-            .zip(input.chunks_exact(width.max(1)))
-            .for_each(|(out, input)| f(out, input));
-    });
+    let out = cpu::map(elements(input), piece(width), |out, input| f(out, input, width));
     fused::tensor(out, input.layout().shape().clone())
 }
 
@@ -65,10 +66,7 @@ impl Kernel<1> for Softmax {
 
     fn forward(&self, [x]: [FlexTensor; 1], tracked: bool) -> (FlexTensor, Option<FlexTensor>) {
         let x = dense(x);
-        let y = new_rows(&x, |y, x| {
-            y.copy_from_slice(x);
-            kernel::softmax(y);
-        });
+        let y = new_rows(&x, kernel::softmax_rows);
         (y.clone(), tracked.then_some(y))
     }
 
@@ -121,7 +119,7 @@ impl Kernel<1> for LogSoftmax {
 
     fn forward(&self, [x]: [FlexTensor; 1], tracked: bool) -> (FlexTensor, Option<FlexTensor>) {
         let x = dense(x);
-        let y = new_rows(&x, |y, x| kernel::log_softmax(y, x, kernel::log_sum_exp(x)));
+        let y = new_rows(&x, kernel::log_softmax_rows);
         (y.clone(), tracked.then_some(y))
     }
 

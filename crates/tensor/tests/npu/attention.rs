@@ -30,8 +30,13 @@ fn naive(op: &Attention, [q, k, v, g]: [&[f32]; 4], mask: &[f32], drop: &[f32]) 
             let sees = |j: usize| !op.masked || mask[(head / op.heads * tq + i) * tk + j] != 0.0;
             let kept =
                 |j: usize| op.dropout.map_or(1.0, |scale| f64::from(scale * drop[(head * tq + i) * tk + j]));
-            let score =
-                |j: usize| if sees(j) { (dot(q, at(tq, i), k, at(tk, j)) * scale).exp() } else { 0.0 };
+            let slope = (-8.0 * (head % op.heads + 1) as f64 / op.heads as f64).exp2();
+            let bias = |j: usize| {
+                if op.alibi { slope * (i as f64 + tk as f64 - tq as f64 - j as f64).abs() } else { 0.0 }
+            };
+            let score = |j: usize| {
+                if sees(j) { (dot(q, at(tq, i), k, at(tk, j)) * scale - bias(j)).exp() } else { 0.0 }
+            };
             let e: Vec<f64> = (0..tk).map(score).collect();
             let total: f64 = e.iter().sum();
             let p: Vec<f64> = e.iter().map(|e| if total > 0.0 { e / total } else { 0.0 }).collect();
@@ -99,6 +104,7 @@ fn attention_and_its_gradients_equal_the_definition() {
         keys,
         dim,
         masked: false,
+        alibi: false,
         dropout: None,
         elem,
     };
@@ -110,8 +116,12 @@ fn attention_and_its_gradients_equal_the_definition() {
             let op = plain(b, h, tq, tk, d, elem);
             check(op, &spec);
             check(Attention { masked: true, ..op }, &spec);
+            check(Attention { alibi: true, ..op }, &spec);
         }
-        check(Attention { masked: true, dropout: Some(1.25), ..plain(b, h, tq, tk, d, Elem::F16) }, &spec);
+        check(
+            Attention { masked: true, alibi: true, dropout: Some(1.25), ..plain(b, h, tq, tk, d, Elem::F16) },
+            &spec,
+        );
         check(Attention { dropout: Some(2.0), ..plain(b, h, tq, tk, d, Elem::F16) }, &spec);
     }
     for device in ["910a", "310p3", "910c-die"] {

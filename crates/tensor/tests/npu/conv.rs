@@ -1,15 +1,18 @@
 use auricle_tensor::npu::kernels::conv::{Conv, forward, input_gradient, weight_gradient};
 use auricle_tensor::npu::tile::Elem;
+use auricle_tensor::ops::{Conv1dOptions, Conv1dSizes};
 
 use crate::common::{assert_close, b3, checked, normal, rounded, tolerance, whole};
 
 /// Calls `f(x index, w index, y index)` for every product of the sum.
-fn terms(s: &Conv, mut f: impl FnMut(usize, usize, usize)) {
-    let (ci, co) = (s.input / s.groups, s.output / s.groups);
+fn terms(s: &Conv1dSizes, mut f: impl FnMut(usize, usize, usize)) {
+    let (ci, co) = (s.input / s.options.groups, s.output / s.options.groups);
     for b in 0..s.batch {
         for t in 0..s.outputs {
             for k in 0..s.kernel {
-                let Some(frame) = (t * s.stride + k).checked_sub(s.pad_left).filter(|&u| u < s.frames) else {
+                let Some(frame) =
+                    (t * s.options.stride + k).checked_sub(s.options.pad_left).filter(|&u| u < s.frames)
+                else {
                     continue;
                 };
                 for c in 0..ci {
@@ -35,8 +38,10 @@ fn check(
     groups: usize,
     elem: Elem,
 ) {
-    let outputs = (frames + pads[0] + pads[1] - kernel) / stride + 1;
-    let s = Conv { batch, frames, outputs, kernel, input, output, stride, pad_left: pads[0], groups, elem };
+    let options = Conv1dOptions { stride, pad_left: pads[0], pad_right: pads[1], groups };
+    let outputs = options.output_frames(frames, kernel);
+    let sizes = Conv1dSizes { batch, frames, outputs, kernel, input, output, options };
+    let s = Conv { sizes, elem };
     let spec = b3();
     for exact in [true, false] {
         let make = |n, seed| if exact { whole(n, seed) } else { rounded(&normal(n, seed), elem) };
@@ -45,7 +50,7 @@ fn check(
         let (g, bias) = (make(batch * outputs * output, 3), make(output, 4));
         let mut y: Vec<f64> = (0..g.len()).map(|i| f64::from(bias[i % output])).collect();
         let (mut dx, mut dw) = (vec![0.0; x.len()], vec![0.0; w.len()]);
-        terms(&s, |i, j, o| {
+        terms(&sizes, |i, j, o| {
             let (x, w, g) = (f64::from(x[i]), f64::from(w[j]), f64::from(g[o]));
             y[o] += x * w;
             dx[i] += g * w;

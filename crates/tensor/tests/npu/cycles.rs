@@ -4,30 +4,45 @@ use auricle_tensor::npu::Basis;
 use auricle_tensor::npu::kernels::Tile;
 use auricle_tensor::npu::kernels::attention::{Attention, attention};
 use auricle_tensor::npu::kernels::attention_backward::attention_backward;
+use auricle_tensor::npu::kernels::contrastive::{Contrastive, contrastive};
 use auricle_tensor::npu::kernels::conv::{self, Conv};
+use auricle_tensor::npu::kernels::ctc::{Ctc, ctc};
+use auricle_tensor::npu::kernels::dropout;
 use auricle_tensor::npu::kernels::matmul::{Matmul, matmul};
 use auricle_tensor::npu::kernels::rows::{self, Rows};
+use auricle_tensor::npu::kernels::updates;
 use auricle_tensor::npu::spec::DeviceSpec;
 use auricle_tensor::npu::tile::{Elem, Pipe, Program, time, trace};
+use auricle_tensor::ops::{Conv1dOptions, Conv1dSizes};
 
 use crate::common::b3;
 
 fn some_attention(queries: usize, heads: usize, dim: usize) -> Attention {
-    Attention { batch: 1, heads, queries, keys: queries, dim, masked: false, dropout: None, elem: Elem::F16 }
+    Attention {
+        batch: 1,
+        heads,
+        queries,
+        keys: queries,
+        dim,
+        masked: false,
+        alibi: false,
+        dropout: None,
+        elem: Elem::F16,
+    }
 }
 
 fn programs(spec: &DeviceSpec) -> Vec<Program> {
     let op = Rows { rows: 700, cols: 512, elem: Elem::F16 };
     let conv = Conv {
-        batch: 2,
-        frames: 200,
-        outputs: 100,
-        kernel: 5,
-        input: 80,
-        output: 384,
-        stride: 2,
-        pad_left: 2,
-        groups: 1,
+        sizes: Conv1dSizes {
+            batch: 2,
+            frames: 200,
+            outputs: 100,
+            kernel: 5,
+            input: 80,
+            output: 384,
+            options: Conv1dOptions { stride: 2, pad_left: 2, pad_right: 1, groups: 1 },
+        },
         elem: Elem::F16,
     };
     vec![
@@ -42,6 +57,16 @@ fn programs(spec: &DeviceSpec) -> Vec<Program> {
         conv::weight_gradient(spec, conv).unwrap(),
         attention(spec, some_attention(400, 8, 64)).unwrap(),
         attention_backward(spec, some_attention(400, 8, 64)).unwrap(),
+        attention(spec, Attention { alibi: true, ..some_attention(400, 8, 64) }).unwrap(),
+        attention_backward(spec, Attention { alibi: true, ..some_attention(400, 8, 64) }).unwrap(),
+        rows::rms_norm(spec, op, 1e-5).unwrap(),
+        rows::rms_norm_backward(spec, op, 1e-5).unwrap(),
+        dropout::dropout(spec, Rows { elem: Elem::F32, ..op }, 1 << 30, 1.25).unwrap(),
+        updates::adamw(spec, Rows { elem: Elem::F32, ..op }).unwrap(),
+        updates::ema(spec, Rows { elem: Elem::F32, ..op }).unwrap(),
+        contrastive(spec, Contrastive { positions: 300, width: 128, temperature: 0.1, elem: Elem::F16 })
+            .unwrap(),
+        ctc(spec, Ctc { groups: 2, frames: 60, states: 41 }).unwrap(),
     ]
 }
 

@@ -129,6 +129,44 @@ fn layer_norm_and_its_gradients() {
 }
 
 #[test]
+fn rms_norm_and_its_gradients() {
+    let spec = b3();
+    let epsilon = 1e-5;
+    each(|op, name| {
+        let n = op.rows * op.cols;
+        let (x, g) = (rounded(&normal(n, 1), op.elem), rounded(&normal(n, 2), op.elem));
+        let gamma = normal(op.cols, 3);
+        let program = rows::rms_norm(&spec, op, epsilon as f32).unwrap();
+        let got = checked(&program, &spec, &[&x, &gamma]).remove(0);
+        let rate = |x: &[f64]| 1.0 / (x.iter().map(|x| x * x).sum::<f64>() / x.len() as f64 + epsilon).sqrt();
+        let want = by_row(&[&x], op.cols, |x| {
+            let rate = rate(&x[0]);
+            x[0].iter().zip(&gamma).map(|(x, &g)| x * rate * f64::from(g)).collect()
+        });
+        assert_close(name, &got, &want, tolerance(op.elem));
+        let program = rows::rms_norm_backward(&spec, op, epsilon as f32).unwrap();
+        let back = checked(&program, &spec, &[&g, &x, &gamma]);
+        let mut dgamma = vec![0.0; op.cols];
+        for (x, g) in x.chunks(op.cols).zip(g.chunks(op.cols)) {
+            let rate = rate(&x.iter().map(|&x| f64::from(x)).collect::<Vec<_>>());
+            let terms = x.iter().zip(g).map(|(&x, &g)| f64::from(g) * f64::from(x) * rate);
+            dgamma.iter_mut().zip(terms).for_each(|(sum, term)| *sum += term);
+        }
+        let want = by_row(&[&g, &x], op.cols, |row| {
+            let rate = rate(&row[1]);
+            let g: Vec<f64> = row[0].iter().zip(&gamma).map(|(g, &s)| g * f64::from(s)).collect();
+            let slope = g.iter().zip(&row[1]).map(|(g, x)| g * x).sum::<f64>() * rate * rate / g.len() as f64;
+            g.iter().zip(&row[1]).map(|(g, x)| rate * (g - x * slope)).collect()
+        });
+        // A row of one element has no gradient but rounding.
+        if op.cols > 1 {
+            assert_close(&format!("{name} dx"), &back[0], &want, 2.0 * tolerance(op.elem));
+        }
+        assert_close(&format!("{name} dgamma"), &back[1], &dgamma, 2e-5);
+    });
+}
+
+#[test]
 fn gelu_and_its_gradient() {
     let spec = b3();
     each(|op, name| {

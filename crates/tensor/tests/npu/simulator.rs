@@ -1,8 +1,10 @@
 //! The executor refuses wrong programs: every mutation of a right one is caught.
 
 use auricle_tensor::npu::kernels::attention::{Attention, attention};
+use auricle_tensor::npu::kernels::ctc::{Ctc, ctc};
 use auricle_tensor::npu::kernels::matmul::{Matmul, matmul};
 use auricle_tensor::npu::kernels::rows::{self, Rows};
+use auricle_tensor::npu::kernels::updates;
 use auricle_tensor::npu::spec::DeviceSpec;
 use auricle_tensor::npu::tile::{self, Elem, Instr, Order, Program, Role, TileError};
 
@@ -27,6 +29,7 @@ fn programs(spec: &DeviceSpec) -> Vec<Program> {
         keys: 600,
         dim: 16,
         masked: true,
+        alibi: false,
         dropout: None,
         elem: Elem::F16,
     };
@@ -36,8 +39,13 @@ fn programs(spec: &DeviceSpec) -> Vec<Program> {
         rows::softmax(spec, op, false).unwrap(),
         rows::layer_norm_backward(spec, op).unwrap(),
         attention(spec, heads).unwrap(),
+        ctc(spec, Ctc { groups: 2, frames: 7, states: 5 }).unwrap(),
+        updates::adamw(spec, Rows { elem: Elem::F32, ..op }).unwrap(),
     ]
 }
+
+/// An instruction: core, and place in its program.
+type Place = (usize, usize);
 
 /// Removes, one by one, up to `count` of the instructions that `is` picks; gives what happens.
 fn without(
@@ -45,8 +53,8 @@ fn without(
     spec: &DeviceSpec,
     count: usize,
     is: impl Fn(&Instr) -> bool,
-) -> Vec<(String, Result<(), TileError>)> {
-    let all: Vec<(usize, usize)> = program
+) -> Vec<(Place, Result<(), TileError>)> {
+    let all: Vec<Place> = program
         .cores
         .iter()
         .enumerate()
@@ -57,33 +65,108 @@ fn without(
         .step_by((all.len() / count).max(1))
         .map(|&(core, index)| {
             let mut mutant = program.clone();
-            let removed = mutant.cores[core].code.remove(index);
-            (
-                format!("{} without {core}/{index} {removed:?}", program.name),
-                attempt(&mutant, spec).map(|_| ()),
-            )
+            mutant.cores[core].code.remove(index);
+            ((core, index), attempt(&mutant, spec).map(|_| ()))
         })
         .collect()
 }
 
+/// What comes after what in a program: a pipe does its instructions in order, and the n-th wait for a flag comes after its
+/// n-th setting.
+struct After<'a> {
+    program: &'a Program,
+    /// By flag: settings and waits, each in the order of its pipe.
+    flags: Vec<[Vec<Place>; 2]>,
+}
+
+impl<'a> After<'a> {
+    fn of(program: &'a Program) -> Self {
+        let mut flags = vec![[Vec::new(), Vec::new()]; program.flags];
+        for (core, c) in program.cores.iter().enumerate() {
+            for (index, instr) in c.code.iter().enumerate() {
+                match instr {
+                    Instr::Set { flag, .. } => flags[flag.0][0].push((core, index)),
+                    Instr::Wait { flag, .. } => flags[flag.0][1].push((core, index)),
+                    _ => {}
+                }
+            }
+        }
+        Self { program, flags }
+    }
+
+    fn instr(&self, (core, index): Place) -> &Instr {
+        &self.program.cores[core].code[index]
+    }
+
+    /// The setting that a wait waits for.
+    fn setting(&self, wait: Place) -> Place {
+        let Instr::Wait { flag, .. } = self.instr(wait) else { panic!("{wait:?} is no wait") };
+        let [settings, waits] = &self.flags[flag.0];
+        settings[waits.iter().position(|&place| place == wait).unwrap()]
+    }
+
+    /// Whether the order that a wait makes follows from the other waits: whether the first work after it comes after
+    /// the last work before the setting anyway.
+    fn is_implied(&self, wait: Place) -> bool {
+        let is_work = |instr: &Instr| !matches!(instr, Instr::Set { .. } | Instr::Wait { .. });
+        let code = |core: usize| &self.program.cores[core].code;
+        let setting = self.setting(wait);
+        let (from, to) = (self.instr(setting).pipe(), self.instr(wait).pipe());
+        let last =
+            (0..setting.1).rev().find(|&i| code(setting.0)[i].pipe() == from && is_work(&code(setting.0)[i]));
+        let first =
+            (wait.1..code(wait.0).len()).find(|&i| code(wait.0)[i].pipe() == to && is_work(&code(wait.0)[i]));
+        let (Some(last), Some(first)) = (last, first) else { return true };
+        let (mut seen, mut open) = (std::collections::BTreeSet::new(), vec![(setting.0, last)]);
+        while let Some(place @ (core, index)) = open.pop() {
+            if !seen.insert(place) {
+                continue;
+            }
+            let pipe = self.instr(place).pipe();
+            if (core, pipe) == (wait.0, to) && index <= first {
+                return true;
+            }
+            open.extend(
+                (index + 1..code(core).len()).find(|&i| code(core)[i].pipe() == pipe).map(|i| (core, i)),
+            );
+            if let Instr::Set { flag, .. } = self.instr(place) {
+                let [settings, waits] = &self.flags[flag.0];
+                let nth = settings.iter().position(|&other| other == place).unwrap();
+                open.extend(waits.get(nth).copied().filter(|&other| other != wait));
+            }
+        }
+        false
+    }
+}
+
 #[test]
-fn a_missing_wait_is_an_error() {
+fn a_missing_wait_is_an_error_unless_other_waits_imply_it() {
     let spec = b3();
     for program in programs(&spec) {
         attempt(&program, &spec).unwrap();
-        let mutants = without(&program, &spec, 40, |instr| matches!(instr, Instr::Wait { .. }));
+        let after = After::of(&program);
+        // Every wait of attention: between its cores some follow from others (scores that came back were multiplied).
+        let count = if ["attention", "ctc"].iter().any(|name| program.name.starts_with(name)) {
+            usize::MAX
+        } else {
+            40
+        };
+        let mutants = without(&program, &spec, count, |instr| matches!(instr, Instr::Wait { .. }));
         let all = mutants.len();
-        let mut unnoticed = Vec::new();
-        for (what, result) in mutants {
+        let mut unnoticed = 0;
+        for (place, result) in mutants {
+            let what = format!("{} without {place:?} {:?}", program.name, after.instr(place));
             match result {
                 // Seen as a race, or as data that is not there yet.
                 Err(error) => assert!(matches!(error, TileError::Instruction { .. }), "{what}: {error}"),
-                Ok(()) => unnoticed.push(what),
+                Ok(()) => {
+                    assert!(after.is_implied(place), "{what} goes unnoticed");
+                    unnoticed += 1;
+                }
             }
         }
-        // Between the cores of attention some waits follow from others: scores that came back have been multiplied.
-        let allowed = if program.name.starts_with("attention") { all / 4 } else { 0 };
-        assert!(unnoticed.len() <= allowed, "{} of {all}: {unnoticed:#?}", unnoticed.len());
+        println!("{}: of {all} waits {unnoticed} follow from others", program.name);
+        assert!(all >= 20 && unnoticed * 10 <= all, "{}: {unnoticed} of {all}", program.name);
     }
 }
 
@@ -91,7 +174,7 @@ fn a_missing_wait_is_an_error() {
 fn a_missing_load_or_product_reads_what_nobody_wrote() {
     let spec = b3();
     for program in programs(&spec).into_iter().take(1) {
-        for (what, result) in
+        for (place, result) in
             without(&program, &spec, 30, |i| matches!(i, Instr::Load { .. } | Instr::Extract { .. }))
         {
             let error = result.map_err(|error| error.to_string());
@@ -99,7 +182,7 @@ fn a_missing_load_or_product_reads_what_nobody_wrote() {
             if let Err(error) = error {
                 assert!(
                     error.contains("nothing has written") || error.contains("a wait is missing"),
-                    "{what}: {error}"
+                    "{place:?}: {error}"
                 );
             }
         }
@@ -115,8 +198,12 @@ fn a_missing_result_is_an_error() {
     let spec = b3();
     for program in programs(&spec) {
         let is_out = |i: &Instr| matches!(i, Instr::Fixpipe { to, .. } | Instr::Store { to, .. } if program.tensors[to.tensor].role == Role::Output);
-        for (what, result) in without(&program, &spec, 10, is_out) {
-            assert!(matches!(result, Err(TileError::Incomplete { .. })), "{what}: {result:?}");
+        for (place, result) in without(&program, &spec, 10, is_out) {
+            assert!(
+                matches!(result, Err(TileError::Incomplete { .. })),
+                "{} without {place:?}: {result:?}",
+                program.name
+            );
         }
     }
 }

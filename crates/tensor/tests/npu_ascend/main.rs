@@ -16,6 +16,7 @@ use auricle_tensor::npu::runtime::ascend::library::{Place, Presence};
 use auricle_tensor::npu::runtime::ascend::{AscendRuntime, Mutation};
 use auricle_tensor::npu::runtime::{Held, NpuRuntime, OpDesc, RuntimeError};
 use auricle_tensor::npu::tile::Elem;
+use auricle_tensor::ops::{Conv1dOptions, Conv1dSizes};
 use libloading::Library;
 
 /// The stub, built and loaded once, for one test at a time.
@@ -174,15 +175,15 @@ fn simulated(op: &OpDesc, half: &OpDesc, inputs: &[Vec<f32>]) -> Vec<Vec<f32>> {
 fn operations() -> Vec<(OpDesc, OpDesc)> {
     let rows = Rows { rows: 7, cols: 11, elem: Elem::F32 };
     let conv = Conv {
-        batch: 2,
-        frames: 9,
-        outputs: 5,
-        kernel: 3,
-        input: 4,
-        output: 6,
-        stride: 2,
-        pad_left: 1,
-        groups: 2,
+        sizes: Conv1dSizes {
+            batch: 2,
+            frames: 9,
+            outputs: 5,
+            kernel: 3,
+            input: 4,
+            output: 6,
+            options: Conv1dOptions { stride: 2, pad_left: 1, pad_right: 1, groups: 2 },
+        },
         elem: Elem::F32,
     };
     let product = Matmul::new(5, 7, 3, Elem::F32);

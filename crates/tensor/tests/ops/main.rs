@@ -14,4 +14,5 @@ mod golden;
 mod graph;
 mod linear;
 mod optimizer;
+mod products;
 mod rows;

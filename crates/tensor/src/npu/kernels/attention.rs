@@ -8,6 +8,7 @@ use super::running_softmax::Softmax;
 use super::{Builder, KernelError, Places, Ring, pad16};
 use crate::npu::spec::DeviceSpec;
 use crate::npu::tile::ir::{CoreKind, Elem, Instr, Local, Pipe, Program, Role, Space};
+use crate::ops::alibi_slope;
 
 /// Sizes of an attention; see [`crate::ops::attention`] for the formula.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -24,6 +25,8 @@ pub struct Attention {
     pub dim: usize,
     /// Whether there is a mask `[B, T_q, T_k]` with 1 where a query may look.
     pub masked: bool,
+    /// Whether scores have the linear position bias of [`crate::ops::AttentionOptions`].
+    pub alibi: bool,
     /// Where weights are dropped, by a mask `[B·H, T_q, T_k]` with 1 where they are kept: what those are multiplied by.
     pub dropout: Option<f32>,
     /// Type of queries, keys, values and masks.
@@ -37,6 +40,16 @@ impl Attention {
 
     pub(super) fn scale(&self) -> f32 {
         1.0 / (self.dim as f32).sqrt()
+    }
+
+    /// Position of the first query, counted in keys.
+    pub(super) fn first_position(&self) -> f32 {
+        self.keys as f32 - self.queries as f32
+    }
+
+    /// Slope of the position bias of head `row·H + head`.
+    pub(super) fn slope(&self, head: usize) -> f32 {
+        alibi_slope(head % self.heads, self.heads)
     }
 
     pub(super) fn name(&self, what: &str) -> String {
@@ -71,7 +84,9 @@ impl Blocks {
         let masks = usize::from(op.masked) + usize::from(op.dropout.is_some());
         let fits = |b: &Self| {
             let sub = b.q.div_ceil(vectors);
-            let ub = sub * b.kv * (2 * (4 + 2 * masks) + 4) + 2 * sub * width * 4 + 16 * 4 * sub + 1024;
+            let bias = if op.alibi { 4 * (sub + 1) * b.kv } else { 0 };
+            let ub =
+                sub * b.kv * (2 * (4 + 2 * masks) + 4) + bias + 2 * sub * width * 4 + 16 * 4 * sub + 1024;
             4 * b.q * b.kv.max(width) <= buffers.l0a.count()
                 && 4 * b.kv * width <= buffers.l0b.count()
                 && 4 * b.q * (b.kv + width) <= buffers.l0c.count()

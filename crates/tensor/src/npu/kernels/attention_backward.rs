@@ -15,9 +15,9 @@ use super::product::{CubeCore, Matrix, Product, Segment, Tile, run as run_produc
 use super::{Builder, KernelError};
 use crate::npu::spec::DeviceSpec;
 use crate::npu::tile::ir::{
-    Binary::{Mul, Sub},
+    Binary::{Add, Mul, Sub},
     CoreKind, Elem, Pipe, Program, Reduce, Role,
-    Unary::Exp,
+    Unary::{Abs, Exp},
     VecOp,
 };
 
@@ -160,6 +160,19 @@ fn soften(
         let (s, dp, sum) = (c.inputs[0], c.inputs[1], c.inputs[2]);
         let (p, ds, t, total) = (c.outputs[0], c.outputs[1], c.matrices[0], c.columns[0]);
         e.scalar(Mul, t, s, op.scale());
+        if op.alibi {
+            // The places of the results are free until then.
+            let (bias, numbers) = (p, ds.part(0, 0, 1, op.keys));
+            let first = op.first_position() + c.start as f32;
+            e.one(VecOp::Ramp { first: 0.0, step: 1.0 }, numbers, numbers);
+            e.one(VecOp::Ramp { first, step: 1.0 }, total, total);
+            e.one(VecOp::Fill(0.0), bias, bias);
+            e.two(VecOp::Binary(Add), bias, bias, numbers);
+            e.two(VecOp::Binary(Sub), bias, bias, total);
+            e.one(VecOp::Unary(Abs), bias, bias);
+            e.scalar(Mul, bias, bias, -op.slope(c.job));
+            e.two(VecOp::Binary(Add), t, t, bias);
+        }
         e.two(VecOp::Binary(Sub), t, t, sum);
         e.one(VecOp::Unary(Exp), t, t);
         if op.masked {

@@ -8,50 +8,33 @@ use super::product::{Matrix, Product, Segment, Tile};
 use super::{Builder, KernelError};
 use crate::npu::spec::DeviceSpec;
 use crate::npu::tile::ir::{Elem, Program, Role};
+use crate::ops::Conv1dSizes;
 
-/// Sizes of a convolution; see [`crate::ops::conv1d`] for the formula.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+/// A convolution on the cube; see [`crate::ops::conv1d`] for the formula.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Conv {
-    /// Rows of the batch.
-    pub batch: usize,
-    /// Input frames.
-    pub frames: usize,
-    /// Output frames.
-    pub outputs: usize,
-    /// Kernel length.
-    pub kernel: usize,
-    /// Input channels.
-    pub input: usize,
-    /// Output channels.
-    pub output: usize,
-    /// Frames between two outputs.
-    pub stride: usize,
-    /// Zero frames before the first.
-    pub pad_left: usize,
-    /// Channel groups.
-    pub groups: usize,
+    /// Its sizes.
+    pub sizes: Conv1dSizes,
     /// Type of input, weight and gradient.
     pub elem: Elem,
 }
 
 impl Conv {
     fn name(&self, what: &str) -> String {
-        format!(
-            "{what} [{}, {}, {}] * [{}, {}/{}, {}]",
-            self.batch, self.frames, self.input, self.kernel, self.input, self.groups, self.output
-        )
+        let Conv1dSizes { batch, frames, kernel, input, output, options, .. } = self.sizes;
+        format!("{what} [{batch}, {frames}, {input}] * [{kernel}, {input}/{}, {output}]", options.groups)
     }
 
     pub(crate) fn x_len(&self) -> usize {
-        self.batch * self.frames * self.input
+        self.sizes.batch * self.sizes.frames * self.sizes.input
     }
 
     pub(crate) fn y_len(&self) -> usize {
-        self.batch * self.outputs * self.output
+        self.sizes.batch * self.sizes.outputs * self.sizes.output
     }
 
     pub(crate) fn w_len(&self) -> usize {
-        self.kernel * self.input / self.groups * self.output
+        self.sizes.kernel * self.sizes.input / self.sizes.options.groups * self.sizes.output
     }
 
     /// First and last element of a row of the batch.
@@ -63,17 +46,18 @@ impl Conv {
     ///
     /// `b` offsets are those of the weight `[K, C/groups, C_out]`.
     fn windows(&self, row: usize, group: usize) -> Vec<Segment> {
-        let (ci, co) = (self.input / self.groups, self.output / self.groups);
-        let a_valid = self.row(row, self.frames, self.input);
-        let first = a_valid.0 as isize - (self.pad_left * self.input) as isize;
-        if self.groups == 1 {
-            return vec![Segment { a: first, a_valid, b: 0, len: self.kernel * self.input }];
+        let (ci, co) =
+            (self.sizes.input / self.sizes.options.groups, self.sizes.output / self.sizes.options.groups);
+        let a_valid = self.row(row, self.sizes.frames, self.sizes.input);
+        let first = a_valid.0 as isize - (self.sizes.options.pad_left * self.sizes.input) as isize;
+        if self.sizes.options.groups == 1 {
+            return vec![Segment { a: first, a_valid, b: 0, len: self.sizes.kernel * self.sizes.input }];
         }
-        (0..self.kernel)
+        (0..self.sizes.kernel)
             .map(|k| Segment {
-                a: first + (k * self.input + group * ci) as isize,
+                a: first + (k * self.sizes.input + group * ci) as isize,
                 a_valid,
-                b: (k * ci * self.output + group * co) as isize,
+                b: (k * ci * self.sizes.output + group * co) as isize,
                 len: ci,
             })
             .collect()
@@ -86,25 +70,25 @@ pub fn forward(spec: &DeviceSpec, op: Conv, bias: bool) -> Result<Program, Kerne
     b.cube_takes(op.elem)?;
     let x = b.tensor("x", op.elem, op.x_len(), Role::Input);
     let w = b.tensor("w", op.elem, op.w_len(), Role::Input);
-    let bias = bias.then(|| b.tensor("bias", Elem::F32, op.output, Role::Input));
+    let bias = bias.then(|| b.tensor("bias", Elem::F32, op.sizes.output, Role::Input));
     let y = b.tensor("y", Elem::F32, op.y_len(), Role::Output);
-    let co = op.output / op.groups;
+    let co = op.sizes.output / op.sizes.options.groups;
     let mut products = Vec::new();
-    for row in 0..op.batch {
-        for group in 0..op.groups {
+    for row in 0..op.sizes.batch {
+        for group in 0..op.sizes.options.groups {
             products.push(Product {
-                rows: op.outputs,
+                rows: op.sizes.outputs,
                 cols: co,
-                a: Matrix { tensor: x, stride: op.stride * op.input, transposed: false },
-                b: Matrix { tensor: w, stride: op.output, transposed: false },
+                a: Matrix { tensor: x, stride: op.sizes.options.stride * op.sizes.input, transposed: false },
+                b: Matrix { tensor: w, stride: op.sizes.output, transposed: false },
                 segments: op.windows(row, group),
-                out: (y, row * op.outputs * op.output + group * co, op.output),
+                out: (y, row * op.sizes.outputs * op.sizes.output + group * co, op.sizes.output),
                 bias: bias.map(|bias| (bias, group * co)),
             });
         }
     }
     let depth = products.first().map_or(1, depth);
-    let tile = Tile::choose(spec, [op.outputs, co, depth, products.len()]);
+    let tile = Tile::choose(spec, [op.sizes.outputs, co, depth, products.len()]);
     on_cube_cores(&mut b, &products, tile, op.elem);
     Ok(b.program)
 }
@@ -121,28 +105,28 @@ pub fn weight_gradient(spec: &DeviceSpec, op: Conv) -> Result<Program, KernelErr
     let x = b.tensor("x", op.elem, op.x_len(), Role::Input);
     let g = b.tensor("g", op.elem, op.y_len(), Role::Input);
     let dw = b.tensor("dw", Elem::F32, op.w_len(), Role::Output);
-    let (ci, co) = (op.input / op.groups, op.output / op.groups);
+    let (ci, co) = (op.sizes.input / op.sizes.options.groups, op.sizes.output / op.sizes.options.groups);
     let mut products = Vec::new();
-    for group in 0..op.groups {
+    for group in 0..op.sizes.options.groups {
         // A product for every run of neighbouring channels of the window.
         let runs = op.windows(0, group);
         for (tap, run) in runs.iter().enumerate() {
-            let segments = (0..op.batch).map(|row| {
-                let a_valid = op.row(row, op.frames, op.input);
+            let segments = (0..op.sizes.batch).map(|row| {
+                let a_valid = op.row(row, op.sizes.frames, op.sizes.input);
                 Segment {
                     a: run.a + a_valid.0 as isize,
                     a_valid,
-                    b: (row * op.outputs * op.output + group * co) as isize,
-                    len: op.outputs,
+                    b: (row * op.sizes.outputs * op.sizes.output + group * co) as isize,
+                    len: op.sizes.outputs,
                 }
             });
             products.push(Product {
                 rows: run.len,
                 cols: co,
-                a: Matrix { tensor: x, stride: op.stride * op.input, transposed: true },
-                b: Matrix { tensor: g, stride: op.output, transposed: false },
+                a: Matrix { tensor: x, stride: op.sizes.options.stride * op.sizes.input, transposed: true },
+                b: Matrix { tensor: g, stride: op.sizes.output, transposed: false },
                 segments: segments.collect(),
-                out: (dw, tap * ci * op.output + group * co, op.output),
+                out: (dw, tap * ci * op.sizes.output + group * co, op.sizes.output),
                 bias: None,
             });
         }
@@ -162,26 +146,26 @@ pub fn input_gradient(spec: &DeviceSpec, op: Conv) -> Result<Program, KernelErro
     let g = b.tensor("g", op.elem, op.y_len(), Role::Input);
     let w = b.tensor("w", op.elem, op.w_len(), Role::Input);
     let dx = b.tensor("dx", Elem::F32, op.x_len(), Role::Output);
-    let (ci, co) = (op.input / op.groups, op.output / op.groups);
+    let (ci, co) = (op.sizes.input / op.sizes.options.groups, op.sizes.output / op.sizes.options.groups);
     let mut products = Vec::new();
-    for residue in 0..op.stride {
-        let first = op.pad_left.saturating_sub(residue).div_ceil(op.stride);
-        let frame = first * op.stride + residue - op.pad_left;
-        if frame >= op.frames {
+    for residue in 0..op.sizes.options.stride {
+        let first = op.sizes.options.pad_left.saturating_sub(residue).div_ceil(op.sizes.options.stride);
+        let frame = first * op.sizes.options.stride + residue - op.sizes.options.pad_left;
+        if frame >= op.sizes.frames {
             continue;
         }
-        for row in 0..op.batch {
-            for group in 0..op.groups {
-                let a_valid = op.row(row, op.outputs, op.output);
-                let mut segments: Vec<Segment> = (residue..op.kernel)
-                    .step_by(op.stride)
+        for row in 0..op.sizes.batch {
+            for group in 0..op.sizes.options.groups {
+                let a_valid = op.row(row, op.sizes.outputs, op.sizes.output);
+                let mut segments: Vec<Segment> = (residue..op.sizes.kernel)
+                    .step_by(op.sizes.options.stride)
                     .enumerate()
                     .map(|(m, k)| Segment {
                         a: a_valid.0 as isize
-                            + (first as isize - m as isize) * op.output as isize
+                            + (first as isize - m as isize) * op.sizes.output as isize
                             + (group * co) as isize,
                         a_valid,
-                        b: (k * ci * op.output + group * co) as isize,
+                        b: (k * ci * op.sizes.output + group * co) as isize,
                         len: co,
                     })
                     .collect();
@@ -190,12 +174,16 @@ pub fn input_gradient(spec: &DeviceSpec, op: Conv) -> Result<Program, KernelErro
                     segments.push(Segment { a: 0, a_valid: (0, 0), b: 0, len: co });
                 }
                 products.push(Product {
-                    rows: (op.frames - frame).div_ceil(op.stride),
+                    rows: (op.sizes.frames - frame).div_ceil(op.sizes.options.stride),
                     cols: ci,
-                    a: Matrix { tensor: g, stride: op.output, transposed: false },
-                    b: Matrix { tensor: w, stride: op.output, transposed: true },
+                    a: Matrix { tensor: g, stride: op.sizes.output, transposed: false },
+                    b: Matrix { tensor: w, stride: op.sizes.output, transposed: true },
                     segments,
-                    out: (dx, (row * op.frames + frame) * op.input + group * ci, op.stride * op.input),
+                    out: (
+                        dx,
+                        (row * op.sizes.frames + frame) * op.sizes.input + group * ci,
+                        op.sizes.options.stride * op.sizes.input,
+                    ),
                     bias: None,
                 });
             }

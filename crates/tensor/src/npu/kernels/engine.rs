@@ -18,7 +18,7 @@ pub(super) struct Stream {
 pub(super) struct Plan {
     pub inputs: Vec<Stream>,
     pub outputs: Vec<Stream>,
-    /// Rows that every chunk uses: tensors of `cols` elements, single precision.
+    /// Rows that every chunk uses: whole tensors, single precision.
     pub constants: Vec<usize>,
     /// Sums over all rows: tensors of `cols` elements, single precision.
     pub sums: Vec<usize>,
@@ -40,6 +40,10 @@ pub(super) struct Job {
 /// The places of a chunk, single precision.
 pub(super) struct Chunk {
     core: usize,
+    /// Which of the jobs.
+    pub job: usize,
+    /// First row of the chunk in its job.
+    pub start: usize,
     pub inputs: Vec<Local>,
     pub outputs: Vec<Local>,
     pub constants: Vec<Local>,
@@ -103,6 +107,8 @@ fn places(b: &mut Builder<'_>, plan: &Plan, core: usize, rows: usize) -> VectorC
         streams.iter().map(copy).collect()
     };
     let (wide_inputs, wide_outputs) = (wide(&inputs[0]), wide(&outputs[0]));
+    let widths = plan.constants.iter().map(|&tensor| b.program.tensors[tensor].len);
+    let constants = widths.map(|cols| ub.matrix(1, cols, Elem::F32)).collect();
     let mut several = |count: usize, rows: usize, cols: usize| -> Vec<Local> {
         (0..count).map(|_| ub.matrix(rows, cols, Elem::F32)).collect()
     };
@@ -113,7 +119,7 @@ fn places(b: &mut Builder<'_>, plan: &Plan, core: usize, rows: usize) -> VectorC
         wide_inputs,
         outputs,
         wide_outputs,
-        constants: several(plan.constants.len(), 1, plan.cols),
+        constants,
         sums: several(plan.sums.len(), 1, plan.cols),
         matrices: several(plan.matrices, rows, plan.cols),
         columns: several(plan.columns, rows, 1),
@@ -165,9 +171,9 @@ pub(super) fn run(
         unit.begin(b, plan);
     }
     let (mut next, count) = (0, units.len());
-    for job in jobs {
+    for (index, job) in jobs.iter().enumerate() {
         for start in (0..job.rows).step_by(rows) {
-            units[next % count].chunk(b, plan, job, start, body);
+            units[next % count].chunk(b, plan, (index, job), start, body);
             next += 1;
         }
     }
@@ -181,7 +187,7 @@ impl VectorCore {
     /// Loads the constants, which the flag of the first chunk covers too; clears the sums.
     fn begin(&self, b: &mut Builder<'_>, plan: &Plan) {
         for (&tensor, &place) in plan.constants.iter().zip(&self.constants) {
-            let from = b.view(tensor, 0, 1, plan.cols, plan.cols);
+            let from = b.view(tensor, 0, 1, place.cols, place.cols);
             b.load(self.core, from, place);
         }
         self.sums.iter().for_each(|&sum| b.vector(self.core, VecOp::Fill(0.0), sum, sum));
@@ -191,7 +197,7 @@ impl VectorCore {
         &mut self,
         b: &mut Builder<'_>,
         plan: &Plan,
-        job: &Job,
+        (index, job): (usize, &Job),
         start: usize,
         body: &dyn Fn(&mut Emit<'_, '_>, &Chunk),
     ) {
@@ -209,6 +215,8 @@ impl VectorCore {
         self.arrive.take(b, slot);
         let mut chunk = Chunk {
             core: self.core,
+            job: index,
+            start,
             inputs: arrived,
             outputs: Vec::new(),
             constants: self.constants.clone(),

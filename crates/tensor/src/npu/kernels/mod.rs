@@ -6,12 +6,16 @@
 
 pub mod attention;
 pub mod attention_backward;
+pub mod contrastive;
 pub mod conv;
+pub mod ctc;
+pub mod dropout;
 mod engine;
 pub mod matmul;
 mod product;
 pub mod rows;
 mod running_softmax;
+pub mod updates;
 
 use super::spec::{Architecture, DeviceSpec};
 use super::tile::ir::{

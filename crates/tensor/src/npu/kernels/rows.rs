@@ -20,35 +20,36 @@ pub(super) struct RowKernel<'a> {
 }
 
 impl<'a> RowKernel<'a> {
-    fn new(spec: &'a DeviceSpec, name: String, rows: usize, cols: usize) -> Self {
+    pub fn new(spec: &'a DeviceSpec, name: String, rows: usize, cols: usize) -> Self {
         Self { b: Builder::new(spec, name), plan: Plan { cols, ..Plan::default() }, rows }
     }
 
-    fn input(&mut self, name: &'static str, elem: Elem, cols: usize) {
+    pub fn input(&mut self, name: &'static str, elem: Elem, cols: usize) {
         let tensor = self.b.tensor(name, elem, self.rows * cols, Role::Input);
         self.plan.inputs.push(Stream { tensor, cols });
     }
 
-    fn output(&mut self, name: &'static str, elem: Elem, cols: usize) {
+    pub fn output(&mut self, name: &'static str, elem: Elem, cols: usize) {
         let tensor = self.b.tensor(name, elem, self.rows * cols, Role::Output);
         self.plan.outputs.push(Stream { tensor, cols });
     }
 
-    fn constant(&mut self, name: &'static str) {
-        let tensor = self.b.tensor(name, Elem::F32, self.plan.cols, Role::Input);
+    /// A row that all rows use.
+    pub fn constant(&mut self, name: &'static str, cols: usize) {
+        let tensor = self.b.tensor(name, Elem::F32, cols, Role::Input);
         self.plan.constants.push(tensor);
     }
 
-    fn sum(&mut self, name: &'static str) {
+    pub fn sum(&mut self, name: &'static str) {
         let tensor = self.b.tensor(name, Elem::F32, self.plan.cols, Role::Output);
         self.plan.sums.push(tensor);
     }
 
-    fn work(&mut self, matrices: usize, columns: usize) {
+    pub fn work(&mut self, matrices: usize, columns: usize) {
         (self.plan.matrices, self.plan.columns) = (matrices, columns);
     }
 
-    fn finish(mut self, body: &dyn Fn(&mut Emit<'_, '_>, &Chunk)) -> Result<Program, KernelError> {
+    pub fn finish(mut self, body: &dyn Fn(&mut Emit<'_, '_>, &Chunk)) -> Result<Program, KernelError> {
         let count = self.b.spec.cores.vector.count().min(self.rows).max(1);
         let cores: Vec<usize> = (0..count).map(|_| self.b.core(CoreKind::Vector)).collect();
         let job = Job {
@@ -73,7 +74,7 @@ pub struct Rows {
 }
 
 impl Rows {
-    fn kernel<'a>(&self, spec: &'a DeviceSpec, name: &str) -> RowKernel<'a> {
+    pub(super) fn kernel<'a>(&self, spec: &'a DeviceSpec, name: &str) -> RowKernel<'a> {
         RowKernel::new(spec, format!("{name} {}x{}", self.rows, self.cols), self.rows, self.cols)
     }
 }
@@ -133,8 +134,8 @@ pub fn softmax_backward(spec: &DeviceSpec, op: Rows, logarithm: bool) -> Result<
 pub fn layer_norm(spec: &DeviceSpec, op: Rows, epsilon: f32) -> Result<Program, KernelError> {
     let mut kernel = op.kernel(spec, "layer norm");
     kernel.input("x", op.elem, op.cols);
-    kernel.constant("gamma");
-    kernel.constant("beta");
+    kernel.constant("gamma", op.cols);
+    kernel.constant("beta", op.cols);
     kernel.output("y", op.elem, op.cols);
     kernel.output("mean", Elem::F32, 1);
     kernel.output("rate", Elem::F32, 1);
@@ -165,7 +166,7 @@ pub fn layer_norm_backward(spec: &DeviceSpec, op: Rows) -> Result<Program, Kerne
     kernel.input("x", op.elem, op.cols);
     kernel.input("mean", Elem::F32, 1);
     kernel.input("rate", Elem::F32, 1);
-    kernel.constant("gamma");
+    kernel.constant("gamma", op.cols);
     kernel.output("dx", op.elem, op.cols);
     kernel.sum("dgamma");
     kernel.sum("dbeta");
@@ -189,6 +190,58 @@ pub fn layer_norm_backward(spec: &DeviceSpec, op: Rows) -> Result<Program, Kerne
         e.scalar(Mul, level, level, share);
         e.two(VecOp::Binary(Mul), t, normal, level);
         e.two(VecOp::Binary(Sub), dx, dx, t);
+        e.two(VecOp::Binary(Mul), dx, dx, rate);
+    })
+}
+
+/// RMS norm of every row. Tensors: `x`, `gamma`, then `y`.
+pub fn rms_norm(spec: &DeviceSpec, op: Rows, epsilon: f32) -> Result<Program, KernelError> {
+    let mut kernel = op.kernel(spec, "rms norm");
+    kernel.input("x", op.elem, op.cols);
+    kernel.constant("gamma", op.cols);
+    kernel.output("y", op.elem, op.cols);
+    kernel.work(1, 1);
+    kernel.finish(&|e, c| {
+        let (x, y, t, rate) = (c.inputs[0], c.outputs[0], c.matrices[0], c.columns[0]);
+        root_mean_square(e, (t, rate), x, epsilon);
+        e.two(VecOp::Binary(Mul), t, x, rate);
+        e.two(VecOp::Binary(Mul), y, t, c.constants[0]);
+    })
+}
+
+/// `rate = 1/√(mean x² + ε)` of every row; `t` is working memory.
+fn root_mean_square(e: &mut Emit<'_, '_>, (t, rate): (Local, Local), x: Local, epsilon: f32) {
+    e.two(VecOp::Binary(Mul), t, x, x);
+    e.one(VecOp::RowReduce(Reduce::Sum), rate, t);
+    e.scalar(Mul, rate, rate, 1.0 / x.cols as f32);
+    e.scalar(Add, rate, rate, epsilon);
+    e.one(VecOp::Unary(Sqrt), rate, rate);
+    e.one(VecOp::Unary(Reciprocal), rate, rate);
+}
+
+/// Gradients of RMS norm, whose rates are made again. Tensors: `g`, `x`, `gamma`, then `dx`, `dgamma`.
+pub fn rms_norm_backward(spec: &DeviceSpec, op: Rows, epsilon: f32) -> Result<Program, KernelError> {
+    let mut kernel = op.kernel(spec, "rms norm backward");
+    kernel.input("g", op.elem, op.cols);
+    kernel.input("x", op.elem, op.cols);
+    kernel.constant("gamma", op.cols);
+    kernel.output("dx", op.elem, op.cols);
+    kernel.sum("dgamma");
+    kernel.work(2, 2);
+    kernel.finish(&|e, c| {
+        let (g, x, dx) = (c.inputs[0], c.inputs[1], c.outputs[0]);
+        let (normal, t, rate, slope) = (c.matrices[0], c.matrices[1], c.columns[0], c.columns[1]);
+        root_mean_square(e, (t, rate), x, epsilon);
+        e.two(VecOp::Binary(Mul), normal, x, rate);
+        e.two(VecOp::Binary(Mul), t, g, normal);
+        e.one(VecOp::AddColumns, c.sums[0], t);
+        // t = g·gamma; dx = rate·(t − normal·mean(t·normal))
+        e.two(VecOp::Binary(Mul), t, g, c.constants[0]);
+        e.two(VecOp::Binary(Mul), dx, t, normal);
+        e.one(VecOp::RowReduce(Reduce::Sum), slope, dx);
+        e.scalar(Mul, slope, slope, 1.0 / x.cols as f32);
+        e.two(VecOp::Binary(Mul), normal, normal, slope);
+        e.two(VecOp::Binary(Sub), dx, t, normal);
         e.two(VecOp::Binary(Mul), dx, dx, rate);
     })
 }
@@ -234,6 +287,31 @@ pub fn gelu_backward(spec: &DeviceSpec, op: Rows) -> Result<Program, KernelError
         e.two(VecOp::Binary(Add), t, t, density);
         e.two(VecOp::Binary(Mul), dx, t, g);
     })
+}
+
+/// `(eʸ − x)·scale` of every row: the gradient of a loss of a log-softmax with result `y`.
+/// Tensors: `y`, `x`, `scales [rows]`, then `dx`.
+pub fn softmax_minus(spec: &DeviceSpec, op: Rows) -> Result<Program, KernelError> {
+    let mut kernel = op.kernel(spec, "softmax minus");
+    kernel.input("y", op.elem, op.cols);
+    kernel.input("x", op.elem, op.cols);
+    kernel.input("scales", Elem::F32, 1);
+    kernel.output("dx", op.elem, op.cols);
+    kernel.finish(&|e, c| {
+        let dx = c.outputs[0];
+        e.one(VecOp::Unary(Exp), dx, c.inputs[0]);
+        e.two(VecOp::Binary(Sub), dx, dx, c.inputs[1]);
+        e.two(VecOp::Binary(Mul), dx, dx, c.inputs[2]);
+    })
+}
+
+/// Every row times a number of its own. Tensors: `x`, `scales [rows]`, then `y`.
+pub fn scale(spec: &DeviceSpec, op: Rows) -> Result<Program, KernelError> {
+    let mut kernel = op.kernel(spec, "scale");
+    kernel.input("x", op.elem, op.cols);
+    kernel.input("scales", Elem::F32, 1);
+    kernel.output("y", op.elem, op.cols);
+    kernel.finish(&|e, c| e.two(VecOp::Binary(Mul), c.outputs[0], c.inputs[0], c.inputs[1]))
 }
 
 /// Sums of the columns. Tensors: `x [rows, cols]`, then `sums [cols]`.

@@ -5,7 +5,7 @@ use super::{Builder, Places, Ring};
 use crate::npu::tile::ir::{
     Binary::{Add, Max, Mul, Sub},
     CoreKind, Elem, GmView, Instr, Local, Pipe, Reduce, Role, Space,
-    Unary::{Exp, Ln, Reciprocal},
+    Unary::{Abs, Exp, Ln, Reciprocal},
     VecOp,
 };
 
@@ -68,6 +68,8 @@ pub(super) struct Softmax {
     rounded: Vec<Local>,
     result: Local,
     sum: Local,
+    /// Where there is a position bias: the bias of a block, and the keys' numbers from its first.
+    bias: Option<[Local; 2]>,
     /// Largest score, total weight, a working column, and how much the sums of two blocks shrink.
     columns: [Local; 5],
 }
@@ -79,6 +81,10 @@ impl Softmax {
         let mut ub = Places::new(Space::Ub);
         let masks = |wanted: bool| if wanted { (rows, keys) } else { (0, 1) };
         let (mask, drop) = (masks(op.masked), masks(op.dropout.is_some()));
+        let bias = op.alibi.then(|| [ub.matrix(rows, keys, Elem::F32), ub.matrix(1, keys, Elem::F32)]);
+        if let Some([_, numbers]) = bias {
+            b.vector(core, VecOp::Ramp { first: 0.0, step: 1.0 }, numbers, numbers);
+        }
         let (fix, load) = ((cube, Pipe::Fixpipe), (core, Pipe::Mte2));
         Self {
             core,
@@ -98,6 +104,7 @@ impl Softmax {
             rounded: (0..2).map(|_| ub.matrix(rows, keys, op.elem)).collect(),
             result: ub.matrix(rows, op.dim, Elem::F32),
             sum: ub.matrix(rows, op.dim, Elem::F32),
+            bias,
             columns: std::array::from_fn(|_| ub.matrix(rows, 1, Elem::F32)),
         }
     }
@@ -151,6 +158,7 @@ impl Softmax {
         let [top, total, t1, even, odd] = self.columns(rows);
         let shrink = if step.is_multiple_of(2) { even } else { odd };
         b.vector(core, VecOp::Scalar(Mul, op.scale()), s, s);
+        self.add_bias(b, op, job.head, query as f32 + op.first_position() - start as f32, (s, t1));
         if op.masked {
             b.vector2(core, VecOp::Select(f32::NEG_INFINITY), s, s, mask);
         }
@@ -176,6 +184,26 @@ impl Softmax {
         self.leave.take(b, place);
         self.weights.send(b, core, rounded);
         self.leave.free(b, place);
+    }
+
+    /// Adds the position bias to the scores `s` of a block, whose first query stands `first` after its first key.
+    fn add_bias(
+        &self,
+        b: &mut Builder<'_>,
+        op: &Attention,
+        head: usize,
+        first: f32,
+        (s, column): (Local, Local),
+    ) {
+        let Some([bias, numbers]) = self.bias else { return };
+        let (core, bias) = (self.core, bias.part(0, 0, s.rows, s.cols));
+        b.vector(core, VecOp::Ramp { first, step: 1.0 }, column, column);
+        b.vector(core, VecOp::Fill(0.0), bias, bias);
+        b.vector2(core, VecOp::Binary(Add), bias, bias, numbers.part(0, 0, 1, s.cols));
+        b.vector2(core, VecOp::Binary(Sub), bias, bias, column);
+        b.vector(core, VecOp::Unary(Abs), bias, bias);
+        b.vector(core, VecOp::Scalar(Mul, -op.slope(head)), bias, bias);
+        b.vector2(core, VecOp::Binary(Add), s, s, bias);
     }
 
     /// Adds a block's result to the sum.

@@ -3,9 +3,13 @@
 use crate::npu::kernels::KernelError;
 use crate::npu::kernels::attention::{Attention, attention};
 use crate::npu::kernels::attention_backward::attention_backward;
+use crate::npu::kernels::contrastive::{Contrastive, contrastive};
 use crate::npu::kernels::conv::{self, Conv};
+use crate::npu::kernels::ctc::{Ctc, ctc};
+use crate::npu::kernels::dropout;
 use crate::npu::kernels::matmul::{Matmul, matmul};
 use crate::npu::kernels::rows::{self, Rows};
+use crate::npu::kernels::updates::{self, ADAMW_SCALARS, EMA_SCALARS};
 use crate::npu::spec::DeviceSpec;
 use crate::npu::tile::{Elem, Program, Role};
 
@@ -39,6 +43,44 @@ pub enum OpDesc {
     },
     /// [`rows::layer_norm_backward`]
     LayerNormBackward(Rows),
+    /// [`rows::rms_norm`]
+    RmsNorm {
+        /// Sizes.
+        rows: Rows,
+        /// Added to the mean square.
+        epsilon: f32,
+    },
+    /// [`rows::rms_norm_backward`]
+    RmsNormBackward {
+        /// Sizes.
+        rows: Rows,
+        /// Added to the mean square.
+        epsilon: f32,
+    },
+    /// [`rows::scale`]
+    Scale(Rows),
+    /// [`rows::softmax_minus`]
+    SoftmaxMinus(Rows),
+    /// [`dropout::dropout`]
+    Dropout {
+        /// Sizes.
+        rows: Rows,
+        /// Words below it are dropped.
+        threshold: u32,
+        /// What is kept is multiplied by it.
+        scale: f32,
+    },
+    /// [`dropout::mask`]
+    DropoutMask {
+        /// Sizes.
+        rows: Rows,
+        /// Words below it are dropped.
+        threshold: u32,
+    },
+    /// [`updates::adamw`]
+    AdamW(Rows),
+    /// [`updates::ema`]
+    Ema(Rows),
     /// [`rows::gelu`]
     Gelu(Rows),
     /// [`rows::gelu_backward`]
@@ -58,6 +100,10 @@ pub enum OpDesc {
     Attention(Attention),
     /// [`attention_backward`]
     AttentionBackward(Attention),
+    /// [`contrastive`]
+    Contrastive(Contrastive),
+    /// [`ctc`]
+    Ctc(Ctc),
 }
 
 /// A tensor of an operation.
@@ -83,6 +129,16 @@ impl OpDesc {
             Self::SoftmaxBackward { .. } => "log softmax backward",
             Self::LayerNorm { .. } => "layer norm",
             Self::LayerNormBackward(_) => "layer norm backward",
+            Self::RmsNorm { .. } => "rms norm",
+            Self::RmsNormBackward { .. } => "rms norm backward",
+            Self::Scale(_) => "scale",
+            Self::SoftmaxMinus(_) => "softmax minus",
+            Self::Dropout { .. } => "dropout",
+            Self::DropoutMask { .. } => "dropout mask",
+            Self::AdamW(_) => "adamw",
+            Self::Ema(_) => "ema",
+            Self::Contrastive(_) => "contrastive",
+            Self::Ctc(_) => "ctc",
             Self::Gelu(_) => "gelu",
             Self::GeluBackward(_) => "gelu backward",
             Self::Conv { .. } => "conv1d",
@@ -102,6 +158,16 @@ impl OpDesc {
             Self::SoftmaxBackward { rows, logarithm } => rows::softmax_backward(spec, rows, logarithm),
             Self::LayerNorm { rows, epsilon } => rows::layer_norm(spec, rows, epsilon),
             Self::LayerNormBackward(op) => rows::layer_norm_backward(spec, op),
+            Self::RmsNorm { rows, epsilon } => rows::rms_norm(spec, rows, epsilon),
+            Self::RmsNormBackward { rows, epsilon } => rows::rms_norm_backward(spec, rows, epsilon),
+            Self::Scale(op) => rows::scale(spec, op),
+            Self::SoftmaxMinus(op) => rows::softmax_minus(spec, op),
+            Self::Dropout { rows, threshold, scale } => dropout::dropout(spec, rows, threshold, scale),
+            Self::DropoutMask { rows, threshold } => dropout::mask(spec, rows, threshold),
+            Self::AdamW(op) => updates::adamw(spec, op),
+            Self::Ema(op) => updates::ema(spec, op),
+            Self::Contrastive(op) => contrastive(spec, op),
+            Self::Ctc(op) => ctc(spec, op),
             Self::Gelu(op) => rows::gelu(spec, op),
             Self::GeluBackward(op) => rows::gelu_backward(spec, op),
             Self::Conv { conv, bias } => conv::forward(spec, conv, bias),
@@ -147,9 +213,56 @@ impl OpDesc {
                 [&matrices[..], &moments[..], &[input(single, op.cols), output(elem, len)], &sums[..]]
                     .concat()
             }
+            Self::RmsNorm { rows: op, .. } => {
+                let (elem, len) = of_rows(op);
+                vec![input(elem, len), input(single, op.cols), output(elem, len)]
+            }
+            Self::RmsNormBackward { rows: op, .. } => {
+                let (elem, len) = of_rows(op);
+                let gamma = input(single, op.cols);
+                vec![input(elem, len), input(elem, len), gamma, output(elem, len), output(single, op.cols)]
+            }
+            Self::Scale(op) => {
+                let (elem, len) = of_rows(op);
+                vec![input(elem, len), input(single, op.rows), output(elem, len)]
+            }
+            Self::SoftmaxMinus(op) => {
+                let (elem, len) = of_rows(op);
+                vec![input(elem, len), input(elem, len), input(single, op.rows), output(elem, len)]
+            }
+            Self::Dropout { rows: op, .. } => {
+                let (elem, len) = of_rows(op);
+                let words = [op.cols, op.rows, op.rows, op.rows].map(|len| input(single, len));
+                [&[input(elem, len)], &words[..], &[output(elem, len)]].concat()
+            }
+            Self::DropoutMask { rows: op, .. } => {
+                let (elem, len) = of_rows(op);
+                let words = [op.cols, op.rows, op.rows, op.rows].map(|len| input(single, len));
+                [&words[..], &[output(elem, len)]].concat()
+            }
+            Self::AdamW(op) => {
+                let (elem, len) = of_rows(op);
+                [&[input(elem, len); 4][..], &[input(single, ADAMW_SCALARS)], &[output(elem, len); 3]]
+                    .concat()
+            }
+            Self::Ema(op) => {
+                let (elem, len) = of_rows(op);
+                vec![input(elem, len), input(elem, len), input(single, EMA_SCALARS), output(elem, len)]
+            }
+            Self::Contrastive(op) => {
+                let (n, all) = (op.positions, op.positions * op.width);
+                let inputs = [input(single, all), input(single, all), input(op.elem, n * n)];
+                [&inputs[..], &[output(single, n); 4], &[output(single, all)]].concat()
+            }
+            Self::Ctc(op) => {
+                let inputs = [op.emitted_len(), op.table_len(), op.entry_len(), op.table_len()];
+                let outputs = [op.score_len(), op.emitted_len()];
+                let inputs = inputs.into_iter().map(|len| input(single, len));
+                inputs.chain(outputs.into_iter().map(|len| output(single, len))).collect()
+            }
             Self::Conv { conv, bias } => {
                 let mut slots = vec![input(conv.elem, conv.x_len()), input(conv.elem, conv.w_len())];
-                slots.extend(bias.then(|| input(single, conv.output)));
+                slots.extend(bias.then(|| input(single, conv.sizes.output)));
                 slots.push(output(single, conv.y_len()));
                 slots
             }
@@ -178,10 +291,11 @@ impl OpDesc {
         let count = match self {
             Self::Matmul(op) => op.m * op.k * op.n,
             Self::Conv { conv: c, .. } | Self::ConvInputGradient(c) | Self::ConvWeightGradient(c) => {
-                c.batch * c.outputs * c.w_len()
+                c.sizes.batch * c.sizes.outputs * c.w_len()
             }
             Self::Attention(op) => 2 * op.score_len() * op.dim,
             Self::AttentionBackward(op) => 5 * op.score_len() * op.dim,
+            Self::Contrastive(op) => 2 * op.positions * op.positions * op.width,
             _ => 0,
         };
         count as f64

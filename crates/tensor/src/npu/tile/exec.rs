@@ -308,18 +308,22 @@ impl<'a> Machine<'a> {
                 let buffer = &mut buffers[Space::Ub as usize];
                 let shape_fits = match op {
                     VecOp::RowReduce(_) => to.cols == 1 && to.rows == a.rows,
-                    VecOp::AddColumns => to.rows == 1 && to.cols == a.cols,
+                    VecOp::AddColumns | VecOp::MaxColumns => to.rows == 1 && to.cols == a.cols,
                     _ => (to.rows, to.cols) == (a.rows, a.cols),
                 };
                 let second_fits =
                     b.is_none_or(|b| (b.rows == a.rows || b.rows == 1) && (b.cols == a.cols || b.cols == 1));
                 expect(shape_fits && second_fits, "sizes do not fit")?;
+                if matches!(op, VecOp::Word(_)) {
+                    let wide = [Some(*to), Some(*a), *b].into_iter().flatten().all(|t| t.elem == Elem::F32);
+                    expect(wide, "words have 32 bits")?;
+                }
                 z.clear();
                 z.resize(to.len(), 0.0);
-                if matches!(op, VecOp::AddColumns) {
+                if matches!(op, VecOp::AddColumns | VecOp::MaxColumns) {
                     read(buffer, to, by, z)?;
                 }
-                if matches!(op, VecOp::Fill(_)) {
+                if matches!(op, VecOp::Fill(_) | VecOp::Ramp { .. }) {
                     x.clear()
                 } else {
                     read(buffer, a, by, x)?
@@ -465,6 +469,7 @@ fn transposed(from: &[f32], rows: usize, cols: usize, to: &mut Vec<f32>) {
 /// `c += a·b`.
 fn product(c: &mut [f32], a: &[f32], b: &[f32], [m, k, n]: [usize; 3]) {
     use crate::cpu::gemm::{Threads, View, ViewMut, gemm};
+    use crate::ops::Products;
     let (a, b) = (View::new(a, m, k, k), View::new(b, k, n, n));
-    gemm(ViewMut::new(c, m, n, n), true, 1.0, a, b, Threads::One);
+    gemm(ViewMut::new(c, m, n, n), true, 1.0, a, b, Products::Single, Threads::One);
 }

@@ -140,6 +140,8 @@ pub enum Unary {
     Reciprocal,
     /// The error function.
     Erf,
+    /// `|x|`
+    Abs,
 }
 
 /// A function of two numbers.
@@ -153,6 +155,23 @@ pub enum Binary {
     Mul,
     /// The larger.
     Max,
+    /// Quotient.
+    Div,
+}
+
+/// A function of 32-bit words: an element of a single-precision matrix is taken as its bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Word {
+    /// Sum of two, modulo 2³².
+    Add,
+    /// Exclusive or of two.
+    Xor,
+    /// Product with a number, modulo 2³².
+    Times(u32),
+    /// Shift to the right.
+    Shift(u32),
+    /// The numbers 1 or 0: whether the word, without sign, is at least this.
+    AtLeast(u32),
 }
 
 /// What a row is reduced to.
@@ -181,6 +200,17 @@ pub enum VecOp {
     RowReduce(Reduce),
     /// `to[0, c] += Σᵣ a[r, c]`
     AddColumns,
+    /// `to[0, c] = max(to[0, c], maxᵣ a[r, c])`
+    MaxColumns,
+    /// `to[i] = first + step·i`, elements in row-major order.
+    Ramp {
+        /// The first element.
+        first: f32,
+        /// From element to element.
+        step: f32,
+    },
+    /// As [`Unary`](Self::Unary) and [`Binary`](Self::Binary), on words.
+    Word(Word),
     /// `to = b ≠ 0 ? a : value`
     Select(f32),
 }

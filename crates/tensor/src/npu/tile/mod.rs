@@ -20,6 +20,6 @@ mod vector;
 pub use exec::{Order, TileError, run};
 pub use ir::{
     Binary, Core, CoreKind, Elem, Flag, GmView, Instr, Local, Pipe, Program, Reduce, Role, Space, TensorDecl,
-    Unary, VecOp,
+    Unary, VecOp, Word,
 };
 pub use time::{Timeline, time};

@@ -18,7 +18,7 @@
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 
-use super::ir::{CoreKind, Instr, Local, Pipe, Program, Role, Space, Unary, VecOp};
+use super::ir::{Binary, CoreKind, Instr, Local, Pipe, Program, Role, Space, Unary, VecOp, Word};
 use crate::npu::spec::DeviceSpec;
 
 /// An instruction at work.
@@ -122,7 +122,10 @@ pub fn time(program: &Program, spec: &DeviceSpec, events: bool) -> Timeline {
 /// Cycles of one pass of the vector unit's functions; those with many passes are sequences of simple ones.
 fn passes(op: VecOp) -> f64 {
     match op {
-        VecOp::Unary(Unary::Exp | Unary::Ln | Unary::Sqrt | Unary::Reciprocal) => 2.0,
+        VecOp::Unary(Unary::Exp | Unary::Ln | Unary::Sqrt | Unary::Reciprocal)
+        | VecOp::Binary(Binary::Div) => 2.0,
+        // Made of or, and, not, and: the unit has no exclusive or.
+        VecOp::Word(Word::Xor) => 4.0,
         VecOp::Unary(Unary::Erf) => 16.0,
         _ => 1.0,
     }

@@ -1,6 +1,6 @@
 //! Arithmetic of the vector unit on single-precision rows.
 
-use super::ir::{Binary, Reduce, Unary, VecOp};
+use super::ir::{Binary, Reduce, Unary, VecOp, Word};
 
 /// Operand: elements in row-major order, and its size.
 pub struct Operand<'a> {
@@ -45,6 +45,19 @@ pub fn apply(op: VecOp, to: &mut [f32], cols: usize, a: &Operand<'_>, b: Option<
                 to.iter_mut().zip(row).for_each(|(to, x)| *to += x);
             }
         }
+        VecOp::MaxColumns => {
+            for row in a.values.chunks_exact(a.cols.max(1)) {
+                to.iter_mut().zip(row).for_each(|(to, x)| *to = to.max(*x));
+            }
+        }
+        VecOp::Ramp { first, step } => {
+            to.iter_mut().enumerate().for_each(|(i, to)| *to = first + step * i as f32);
+        }
+        VecOp::Word(f) => {
+            for (i, (to, x)) in to.iter_mut().zip(a.values).enumerate() {
+                *to = word(f, x.to_bits(), second(i).to_bits());
+            }
+        }
         VecOp::Select(value) => {
             for (i, (to, &x)) in to.iter_mut().zip(a.values).enumerate() {
                 *to = if second(i) != 0.0 { x } else { value };
@@ -61,6 +74,7 @@ fn unary(f: Unary, x: f32) -> f32 {
         Unary::Reciprocal if x == 0.0 => 0.0,
         Unary::Reciprocal => 1.0 / x,
         Unary::Erf => erf(x),
+        Unary::Abs => x.abs(),
     }
 }
 
@@ -70,6 +84,18 @@ fn binary(f: Binary, a: f32, b: f32) -> f32 {
         Binary::Sub => a - b,
         Binary::Mul => a * b,
         Binary::Max => a.max(b),
+        Binary::Div => a / b,
+    }
+}
+
+/// A float that carries the bits of a word; moving it does not change them.
+fn word(f: Word, a: u32, b: u32) -> f32 {
+    match f {
+        Word::Add => f32::from_bits(a.wrapping_add(b)),
+        Word::Xor => f32::from_bits(a ^ b),
+        Word::Times(factor) => f32::from_bits(a.wrapping_mul(factor)),
+        Word::Shift(places) => f32::from_bits(a >> places),
+        Word::AtLeast(least) => f32::from(u8::from(a >= least)),
     }
 }
 

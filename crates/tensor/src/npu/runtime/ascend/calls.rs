@@ -92,7 +92,9 @@ pub fn launch(runtime: &AscendRuntime, op: &OpDesc, tensors: &[Buffer]) -> Resul
             [Some(tensors[1]), Some(tensors[0]), None],
             [None, Some(tensors[2])],
         ),
-        OpDesc::Attention(_) | OpDesc::AttentionBackward(_) => Err(unsupported()),
+        OpDesc::Attention(_) | OpDesc::AttentionBackward(_) | OpDesc::Contrastive(_) | OpDesc::Ctc(_) => {
+            Err(unsupported())
+        }
         _ => row_operation(runtime, op, tensors),
     }
 }
@@ -189,7 +191,9 @@ fn frames(batch: usize, frames: usize, channels: usize) -> Layout {
 
 /// `[K, C_in/groups, C_out]` as the library wants it: outputs, inputs, taps.
 fn taps(conv: &Conv) -> Layout {
-    Layout::dense(&[conv.kernel, conv.input / conv.groups, conv.output]).permuted(&[2, 1, 0]).channels_first()
+    Layout::dense(&[conv.sizes.kernel, conv.sizes.input / conv.sizes.options.groups, conv.sizes.output])
+        .permuted(&[2, 1, 0])
+        .channels_first()
 }
 
 /// The arrays of numbers that both calls of a convolution take.
@@ -203,16 +207,16 @@ struct Numbers<'a> {
 impl<'a> Numbers<'a> {
     /// The library pads both sides alike: other paddings are left to the CPU.
     fn new(runtime: &'a AscendRuntime, conv: &Conv) -> Result<Self, RuntimeError> {
-        let padded = conv.frames + 2 * conv.pad_left;
-        let outputs = padded.checked_sub(conv.kernel).map(|room| room / conv.stride + 1);
-        if outputs != Some(conv.outputs) {
+        let padded = conv.sizes.frames + 2 * conv.sizes.options.pad_left;
+        let outputs = padded.checked_sub(conv.sizes.kernel).map(|room| room / conv.sizes.options.stride + 1);
+        if outputs != Some(conv.sizes.outputs) {
             let op = "conv1d with unequal padding";
             return Err(RuntimeError::Unsupported { runtime: "AscendCL binding".into(), op });
         }
         let ints = |value| Descriptor::ints(&runtime.api, &[value]);
         Ok(Self {
-            stride: ints(conv.stride)?,
-            padding: ints(conv.pad_left)?,
+            stride: ints(conv.sizes.options.stride)?,
+            padding: ints(conv.sizes.options.pad_left)?,
             dilation: ints(1)?,
             none: ints(0)?,
         })
@@ -226,16 +230,21 @@ fn convolution(
     tensors: &[Buffer],
 ) -> Result<(), RuntimeError> {
     let numbers = Numbers::new(runtime, conv)?;
-    let x = Descriptor::tensor(runtime, tensors[0], &frames(conv.batch, conv.frames, conv.input))?;
+    let x = Descriptor::tensor(
+        runtime,
+        tensors[0],
+        &frames(conv.sizes.batch, conv.sizes.frames, conv.sizes.input),
+    )?;
     let w = Descriptor::tensor(runtime, tensors[1], &taps(conv))?;
-    let bias =
-        bias.then(|| Descriptor::tensor(runtime, tensors[2], &Layout::dense(&[conv.output]))).transpose()?;
-    let out = &frames(conv.batch, conv.outputs, conv.output);
+    let bias = bias
+        .then(|| Descriptor::tensor(runtime, tensors[2], &Layout::dense(&[conv.sizes.output])))
+        .transpose()?;
+    let out = &frames(conv.sizes.batch, conv.sizes.outputs, conv.sizes.output);
     let y = Descriptor::tensor(runtime, tensors[tensors.len() - 1], out)?;
     call!(runtime, "aclnnConvolution",
         x.handle => Handle, w.handle => Handle, bias.as_ref().map_or(null_mut(), |b| b.handle) => Handle,
         numbers.stride.handle => Handle, numbers.padding.handle => Handle, numbers.dilation.handle => Handle,
-        false => bool, numbers.none.handle => Handle, conv.groups as i64 => i64, y.handle => Handle,
+        false => bool, numbers.none.handle => Handle, conv.sizes.options.groups as i64 => i64, y.handle => Handle,
         ROUNDED_OPERANDS => i8)
 }
 
@@ -251,16 +260,16 @@ fn convolution_backward(
     let describe = |buffer: Option<Buffer>, layout: &Layout| {
         buffer.map(|buffer| Descriptor::tensor(runtime, buffer, layout)).transpose()
     };
-    let input = frames(conv.batch, conv.frames, conv.input);
+    let input = frames(conv.sizes.batch, conv.sizes.frames, conv.sizes.input);
     let handle = |d: &Option<Descriptor<'_>>| d.as_ref().map_or(null_mut(), |d| d.handle);
-    let g = describe(g, &frames(conv.batch, conv.outputs, conv.output))?;
+    let g = describe(g, &frames(conv.sizes.batch, conv.sizes.outputs, conv.sizes.output))?;
     let (x, w) = (describe(x.or(dx), &input)?, describe(w.or(dw), &taps(conv))?);
     let mask = Descriptor::bools(&runtime.api, &[dx.is_some(), dw.is_some(), false])?;
-    let bias = Descriptor::ints(&runtime.api, &[conv.output])?;
+    let bias = Descriptor::ints(&runtime.api, &[conv.sizes.output])?;
     let (dx, dw) = (describe(dx, &input)?, describe(dw, &taps(conv))?);
     call!(runtime, "aclnnConvolutionBackward",
         handle(&g) => Handle, handle(&x) => Handle, handle(&w) => Handle, bias.handle => Handle,
         numbers.stride.handle => Handle, numbers.padding.handle => Handle, numbers.dilation.handle => Handle,
-        false => bool, numbers.none.handle => Handle, conv.groups as i32 => i32, mask.handle => Handle,
+        false => bool, numbers.none.handle => Handle, conv.sizes.options.groups as i32 => i32, mask.handle => Handle,
         ROUNDED_OPERANDS => i8, handle(&dx) => Handle, handle(&dw) => Handle, null_mut() => Handle)
 }

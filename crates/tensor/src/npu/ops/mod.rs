@@ -2,6 +2,9 @@
 //!
 //! Every function gives none where the CPU is to compute; shapes were checked by the caller.
 
+mod losses;
+mod updates;
+
 use super::kernels::attention::Attention;
 use super::kernels::conv::Conv;
 use super::kernels::matmul::Matmul;
@@ -10,8 +13,10 @@ use super::runtime::OpDesc;
 use super::session::Session;
 use super::tile::Elem;
 use crate::cpu::attention::Sizes as AttentionSizes;
-use crate::cpu::conv::Sizes as ConvSizes;
-use crate::ops::AttentionOptions;
+use crate::ops::{AttentionOptions, Conv1dSizes};
+
+pub use losses::{Batch as CtcBatch, contrastive, ctc};
+pub use updates::{adamw, dropout, dropout_mask, ema, scale_rows};
 
 type Outputs = Option<Vec<Vec<f32>>>;
 
@@ -21,12 +26,6 @@ fn first(outputs: Outputs) -> Option<Vec<f32>> {
 
 fn rows(rows: usize, cols: usize) -> Rows {
     Rows { rows, cols, elem: Elem::F32 }
-}
-
-/// Rows of an element-wise operation: whole rows of 1,024 where they come out even, else one row for every divisor below.
-fn flat(len: usize) -> Rows {
-    let cols = (1..=1024.min(len)).rev().find(|cols| len.is_multiple_of(*cols)).unwrap_or(1);
-    rows(len / cols, cols)
 }
 
 /// `x·w + bias`, `[m, k]·[k, n]`
@@ -67,15 +66,12 @@ pub fn column_sums(s: &Session, g: &[f32], n: usize) -> Option<Vec<f32>> {
 
 /// Exact GELU.
 pub fn gelu(s: &Session, x: &[f32]) -> Option<Vec<f32>> {
-    if x.is_empty() {
-        return None;
-    }
-    first(s.run(&OpDesc::Gelu(flat(x.len())), &[x]))
+    updates::elementwise(s, OpDesc::Gelu, &[x])
 }
 
 /// Gradient of GELU.
 pub fn gelu_backward(s: &Session, g: &[f32], x: &[f32]) -> Option<Vec<f32>> {
-    first(s.run(&OpDesc::GeluBackward(flat(x.len())), &[g, x]))
+    updates::elementwise(s, OpDesc::GeluBackward, &[g, x])
 }
 
 /// Softmax of rows of `width`, or its logarithm.
@@ -97,48 +93,52 @@ pub fn softmax_backward(
     first(s.run(&OpDesc::SoftmaxBackward { rows: rows(y.len() / width, width), logarithm }, &[g, y]))
 }
 
-/// LayerNorm of rows as wide as `gamma`.
-pub fn layer_norm(s: &Session, x: &[f32], gamma: &[f32], beta: &[f32], epsilon: f32) -> Option<Vec<f32>> {
+/// LayerNorm of rows as wide as `gamma`: results, means and inverse deviations.
+pub fn layer_norm(
+    s: &Session,
+    x: &[f32],
+    gamma: &[f32],
+    beta: &[f32],
+    epsilon: f32,
+) -> Option<[Vec<f32>; 3]> {
     if x.is_empty() {
         return None;
     }
     let rows = rows(x.len() / gamma.len(), gamma.len());
-    first(s.run(&OpDesc::LayerNorm { rows, epsilon }, &[x, gamma, beta]))
+    s.run(&OpDesc::LayerNorm { rows, epsilon }, &[x, gamma, beta])?.try_into().ok()
 }
 
-/// Gradients of LayerNorm: of `x`, `gamma`, `beta`. The moments of the rows are made again, on the host.
+/// Gradients of LayerNorm, with what it gave as means and inverse deviations: of `x`, `gamma`, `beta`.
 pub fn layer_norm_backward(
+    s: &Session,
+    g: &[f32],
+    x: &[f32],
+    [means, rates]: [&[f32]; 2],
+    gamma: &[f32],
+) -> Option<[Vec<f32>; 3]> {
+    let op = OpDesc::LayerNormBackward(rows(x.len() / gamma.len(), gamma.len()));
+    s.run(&op, &[g, x, means, rates, gamma])?.try_into().ok()
+}
+
+/// RMS norm of rows as wide as `gamma`.
+pub fn rms_norm(s: &Session, x: &[f32], gamma: &[f32], epsilon: f32) -> Option<Vec<f32>> {
+    if x.is_empty() {
+        return None;
+    }
+    let rows = rows(x.len() / gamma.len(), gamma.len());
+    first(s.run(&OpDesc::RmsNorm { rows, epsilon }, &[x, gamma]))
+}
+
+/// Gradients of RMS norm: of `x` and `gamma`.
+pub fn rms_norm_backward(
     s: &Session,
     g: &[f32],
     x: &[f32],
     gamma: &[f32],
     epsilon: f32,
-) -> Option<[Vec<f32>; 3]> {
-    let width = gamma.len();
-    let (mut means, mut rates) = (Vec::new(), Vec::new());
-    for row in x.chunks_exact(width) {
-        let mean = row.iter().map(|&x| f64::from(x)).sum::<f64>() / width as f64;
-        let variance = row.iter().map(|&x| (f64::from(x) - mean).powi(2)).sum::<f64>() / width as f64;
-        means.push(mean as f32);
-        rates.push((1.0 / (variance + f64::from(epsilon)).sqrt()) as f32);
-    }
-    let op = OpDesc::LayerNormBackward(rows(x.len() / width, width));
-    s.run(&op, &[g, x, &means, &rates, gamma])?.try_into().ok()
-}
-
-fn conv(s: &Session, sizes: &ConvSizes) -> Conv {
-    Conv {
-        batch: sizes.batch,
-        frames: sizes.frames,
-        outputs: sizes.outputs,
-        kernel: sizes.kernel,
-        input: sizes.input,
-        output: sizes.output,
-        stride: sizes.options.stride,
-        pad_left: sizes.options.pad_left,
-        groups: sizes.options.groups,
-        elem: s.elem(),
-    }
+) -> Option<[Vec<f32>; 2]> {
+    let rows = rows(x.len() / gamma.len(), gamma.len());
+    s.run(&OpDesc::RmsNormBackward { rows, epsilon }, &[g, x, gamma])?.try_into().ok()
 }
 
 /// Convolution.
@@ -147,24 +147,24 @@ pub fn conv1d(
     x: &[f32],
     w: &[f32],
     bias: Option<&[f32]>,
-    sizes: &ConvSizes,
+    sizes: Conv1dSizes,
 ) -> Option<Vec<f32>> {
-    let op = OpDesc::Conv { conv: conv(s, sizes), bias: bias.is_some() };
+    let op = OpDesc::Conv { conv: Conv { sizes, elem: s.elem() }, bias: bias.is_some() };
     let inputs: Vec<&[f32]> = [Some(x), Some(w), bias].into_iter().flatten().collect();
     first(s.run(&op, &inputs))
 }
 
 /// Gradient of a convolution's input.
-pub fn conv1d_input_gradient(s: &Session, g: &[f32], w: &[f32], sizes: &ConvSizes) -> Option<Vec<f32>> {
-    first(s.run(&OpDesc::ConvInputGradient(conv(s, sizes)), &[g, w]))
+pub fn conv1d_input_gradient(s: &Session, g: &[f32], w: &[f32], sizes: Conv1dSizes) -> Option<Vec<f32>> {
+    first(s.run(&OpDesc::ConvInputGradient(Conv { sizes, elem: s.elem() }), &[g, w]))
 }
 
 /// Gradient of a convolution's weight.
-pub fn conv1d_weight_gradient(s: &Session, x: &[f32], g: &[f32], sizes: &ConvSizes) -> Option<Vec<f32>> {
-    first(s.run(&OpDesc::ConvWeightGradient(conv(s, sizes)), &[x, g]))
+pub fn conv1d_weight_gradient(s: &Session, x: &[f32], g: &[f32], sizes: Conv1dSizes) -> Option<Vec<f32>> {
+    first(s.run(&OpDesc::ConvWeightGradient(Conv { sizes, elem: s.elem() }), &[x, g]))
 }
 
-/// The operation and its masks, which the host makes: the device takes them from memory.
+/// The operation and its masks, which the device takes from memory.
 struct Masked {
     op: Attention,
     mask: Option<Vec<f32>>,
@@ -173,7 +173,7 @@ struct Masked {
 
 impl Masked {
     fn new(s: &Session, sizes: &AttentionSizes, options: &AttentionOptions) -> Self {
-        let AttentionSizes { batch, queries, keys, width } = *sizes;
+        let AttentionSizes { batch, queries, keys, width, .. } = *sizes;
         let heads = options.heads;
         let hides = options.causal || options.left_context.is_some() || options.key_lengths.is_some();
         let mask = hides.then(|| {
@@ -184,8 +184,9 @@ impl Masked {
             mask
         });
         let drop = options.dropout.map(|dropout| {
+            let count = batch * heads * queries;
             let kept = |i: usize| f32::from(u8::from(dropout.keeps((i / keys) as u64, (i % keys) as u32)));
-            (0..batch * heads * queries * keys).map(kept).collect()
+            dropout_mask(s, dropout, [count, keys]).unwrap_or_else(|| (0..count * keys).map(kept).collect())
         });
         let op = Attention {
             batch,
@@ -194,6 +195,7 @@ impl Masked {
             keys,
             dim: width / heads,
             masked: hides,
+            alibi: options.alibi,
             dropout: options.dropout.map(|dropout| dropout.scale() as f32),
             elem: s.elem(),
         };
@@ -223,10 +225,6 @@ pub fn attention(
     sizes: &AttentionSizes,
     options: &AttentionOptions,
 ) -> Option<[Vec<f32>; 2]> {
-    // The tile program has no position bias yet: the CPU computes it.
-    if options.alibi {
-        return None;
-    }
     let masked = Masked::new(s, sizes, options);
     let (k, v) = (hidden_zeroed(k, sizes, options), hidden_zeroed(v, sizes, options));
     // Where a window hides single keys, only the CPU keeps what is not finite out.
@@ -247,9 +245,6 @@ pub fn attention_backward(
     sizes: &AttentionSizes,
     options: &AttentionOptions,
 ) -> Option<[Vec<f32>; 3]> {
-    if options.alibi {
-        return None;
-    }
     let masked = Masked::new(s, sizes, options);
     let (k, v) = (hidden_zeroed(k, sizes, options), hidden_zeroed(v, sizes, options));
     let mut inputs: Vec<&[f32]> = vec![q, &k, &v, grad, sums];
