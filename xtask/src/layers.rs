@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 /// Every crate, lowest first. A crate may depend on those before it, whatever the kind of dependency.
-const ORDER: [&str; 18] = [
+const ORDER: [&str; 19] = [
     "auricle-rng",
     "auricle-tensor",
     "auricle-audio",

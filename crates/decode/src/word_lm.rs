@@ -12,7 +12,7 @@ pub struct WordLmConfig {
     pub beam: usize,
     /// Weight λ of `ln p(word | words before)`. Default: 0.8.
     pub lm_weight: f64,
-    /// Added per word: language models like short sentences. Default: 1.
+    /// Added per word: language models like short sentences. Default: 2.
     pub word_bonus: f64,
     /// Tokens of a frame less probable than this (ln) are not looked at. Default: −8.
     pub least_token: f32,
@@ -20,7 +20,7 @@ pub struct WordLmConfig {
 
 impl Default for WordLmConfig {
     fn default() -> Self {
-        Self { beam: 32, lm_weight: 0.8, word_bonus: 1.0, least_token: -8.0 }
+        Self { beam: 32, lm_weight: 0.8, word_bonus: 2.0, least_token: -8.0 }
     }
 }
 
