@@ -1,7 +1,7 @@
 //! How many learners a machine can listen to at once.
 //!
 //! Clients on the loopback send 40 ms of sound every 40 ms and wait for the event of each piece; the number of
-//! clients grows until the 99th percentile of that time passes 200 ms. One JSON line per number.
+//! clients grows until the 99th percentile of that time passes 200 ms in three tries. One JSON line per number.
 //!
 //! `cargo run --release --workspace --bin serve_load -- [--secs 12] [--model runs/mdd/model.safetensors]`
 
@@ -16,6 +16,7 @@ use auricle_text::{Lexicon, Pronouncer};
 use auricle_train::recipe;
 use burn::tensor::Device;
 use clap::Parser;
+use cpu_time::ProcessTime;
 use serde_json::{Value, json};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
@@ -116,9 +117,21 @@ fn percentile(times: &mut [f64], share: f64) -> f64 {
     times.get(((times.len() as f64 - 1.0) * share) as usize).copied().unwrap_or(0.0)
 }
 
+/// Whether so many clients are served in time, in one of three tries: other work of the machine is not the
+/// server's limit.
+fn is_served(address: SocketAddr, clients: usize, secs: f64) -> Result<bool> {
+    for _ in 0..3 {
+        if measure(address, clients, secs)? < LATENCY_MS {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// Measures so many clients at once; the 99th percentile.
 fn measure(address: SocketAddr, clients: usize, secs: f64) -> Result<f64> {
     let before = resident();
+    let computed = ProcessTime::now();
     let start = Instant::now() + Duration::from_millis(200);
     let threads: Vec<_> = (0..clients)
         .map(|i| {
@@ -135,12 +148,14 @@ fn measure(address: SocketAddr, clients: usize, secs: f64) -> Result<f64> {
         times.extend(own);
         ends.push(end);
     }
+    // Of server and clients together, which are one process.
+    let share = computed.elapsed().as_secs_f64() / (clients as f64 * secs);
     let (p50, p99) = (percentile(&mut times, 0.5), percentile(&mut times, 0.99));
     println!(
         "{}",
         json!({
             "clients": clients, "p50_ms": p50, "p99_ms": p99, "result_p50_ms": percentile(&mut ends, 0.5),
-            "rss_bytes": resident(), "rss_grown_bytes": grown,
+            "cores_per_client": share, "rss_bytes": resident(), "rss_grown_bytes": grown,
         })
     );
     Ok(p99)
@@ -163,12 +178,12 @@ fn main() -> Result<()> {
     }
     // Doubling, then halving the interval.
     let (mut good, mut bad) = (1, 2);
-    while measure(address, bad, args.secs)? < LATENCY_MS {
+    while is_served(address, bad, args.secs)? {
         (good, bad) = (bad, 2 * bad);
     }
     while bad - good > 1.max(good / 16) {
         let middle = usize::midpoint(good, bad);
-        if measure(address, middle, args.secs)? < LATENCY_MS { good = middle } else { bad = middle }
+        if is_served(address, middle, args.secs)? { good = middle } else { bad = middle }
     }
     println!("{}", json!({"most_clients": good, "p99_below_ms": LATENCY_MS}));
     stopper.stop();

@@ -36,7 +36,7 @@ pub struct Args {
     /// A phone below this score, of 0 to 100, is mispronounced. Default: the model's.
     #[arg(long)]
     threshold: Option<f64>,
-    /// Origin whose pages may connect besides the server's own, like https://speak.example; may be repeated.
+    /// Origin whose pages may connect besides the server's own, like `https://speak.example`; may be repeated.
     #[arg(long)]
     origin: Vec<String>,
     /// Computations at once. Default: as many as the machine can run.

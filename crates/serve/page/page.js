@@ -170,7 +170,7 @@ function tip(word, phone) {
       "div",
       {},
       element("p", {}, element("strong", {}, word.text), `: “${phone.phone}”${example(phone.phone)}. ${heard}`),
-      phone.hint ? element("p", { class: "small" }, `${phone.hint[0].toUpperCase()}${phone.hint.slice(1)}.`) : null,
+      phone.hint && phone.said !== LEFT_OUT ? element("p", { class: "small" }, `${phone.hint[0].toUpperCase()}${phone.hint.slice(1)}.`) : null,
     ),
     button,
   );

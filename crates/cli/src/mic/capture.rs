@@ -42,7 +42,9 @@ fn inputs() -> Result<Vec<(String, Device)>> {
         let name = device.description().map(|description| description.name().to_string());
         (name.unwrap_or_else(|_| "unnamed".into()), device)
     };
-    Ok(devices.map(named).collect())
+    // ALSA always has a device that records nothing.
+    let is_real = |device: &Device| device.id().is_ok_and(|id| id.id() != "null");
+    Ok(devices.filter(is_real).map(named).collect())
 }
 
 /// Prints the microphones, with the rate that each would be used at.
@@ -63,10 +65,13 @@ pub fn list() -> Result<()> {
 }
 
 fn choose(name: Option<&str>) -> Result<Device> {
+    let mut inputs = inputs()?;
+    if inputs.is_empty() {
+        bail!("{NO_MICROPHONE}");
+    }
     let Some(name) = name else {
         return cpal::default_host().default_input_device().context(NO_MICROPHONE);
     };
-    let mut inputs = inputs()?;
     let place = name
         .parse::<usize>()
         .ok()
