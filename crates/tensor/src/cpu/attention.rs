@@ -265,3 +265,31 @@ pub fn backward(
         }
     });
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a task holds of the scores, forward and backward, grows with the keys, not with their product with the queries.
+    #[test]
+    fn blocks_cover_the_queries_and_stay_small() {
+        for (queries, keys) in [(1, 1), (17, 31), (500, 500), (100, 3000), (5000, 20_000)] {
+            let products = Products::Single;
+            let sizes = Sizes { batch: 1, queries, keys, width: 64, products };
+            for options in
+                [AttentionOptions::new(1), AttentionOptions { causal: true, ..AttentionOptions::new(1) }]
+            {
+                let mut next = 0;
+                for block in Head::new(sizes, &options, 0).blocks(false) {
+                    assert_eq!(block.queries.start, next);
+                    next = block.queries.end;
+                    assert!(
+                        block.queries.len() * block.keys.len() <= BLOCK.max(16 * keys),
+                        "{queries} {keys}"
+                    );
+                }
+                assert_eq!(next, queries);
+            }
+        }
+    }
+}
