@@ -120,7 +120,7 @@ fn the_program_says_where_it_listens_and_ends_when_asked() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     auricle(folder, &["serve", "--max-sessions", "0"]).failed_with(&["max_sessions = 0", "1 to 10000"]);
-    auricle(folder, &["serve"]).failed_with(&["no model `mdd-en-small`"]);
+    auricle(folder, &["serve", "--model", "nowhere"]).failed_with(&["no model `nowhere`"]);
     small_corpus(folder);
     let recipe = workspace().join("recipes/quickstart/mdd.toml");
     let settings = [
