@@ -92,7 +92,10 @@ fn parameters_below_the_cut_are_those_that_latents_depend_on() {
             let after = values(model.lower(split, mel.clone(), &valid, &mut Context::eval()).0);
             // A bias of keys is invisible to a softmax: nothing depends on it.
             let depends = before != after || name.ends_with("key.bias");
-            assert!(depends == parts.is_lower(&name) || name.ends_with("key.bias"), "{name}, cut above {split}");
+            assert!(
+                depends == parts.is_lower(&name) || name.ends_with("key.bias"),
+                "{name}, cut above {split}"
+            );
         }
     }
 }
@@ -111,7 +114,8 @@ fn a_recogniser_is_adapted_by_text() {
     let recipe = recipe.to_str().unwrap();
     let sets = ["--set", "data.train=['train.jsonl']", "--set", "data.validation=['dev.jsonl']"];
     let short = ["--set", "train.steps=2", "--set", "batch.batch_secs=10"];
-    auricle(folder, &[&["train", recipe, "--quiet", "--run", "base"], &sets[..], &short[..]].concat()).succeeded();
+    auricle(folder, &[&["train", recipe, "--quiet", "--run", "base"], &sets[..], &short[..]].concat())
+        .succeeded();
 
     auricle(folder, &["adapt", "--model", "base", "--text", "text.txt", "--out", "a"])
         .failed_with(&["auricle lasyn fit --model base"]);
@@ -126,15 +130,18 @@ fn a_recogniser_is_adapted_by_text() {
     let latents = weights(&folder.join("z.safetensors"));
     assert!(latents["0"].shape()[0] > 4, "{:?}", latents["0"].shape());
 
-    let adapt = ["adapt", "--model", "base", "--text", "text.txt", "--eval", "dev.jsonl", "--steps", "3", "--quiet"];
+    let adapt =
+        ["adapt", "--model", "base", "--text", "text.txt", "--eval", "dev.jsonl", "--steps", "3", "--quiet"];
     for (out, audio) in [("text", &[][..]), ("both", &["--audio", "train.jsonl"][..])] {
         let run = auricle(folder, &[&adapt[..], &["--out", out], audio].concat()).succeeded();
         assert!(run.stdout.contains("recordings"), "{}", run.stdout);
         assert!(run.stderr.contains("9 lines of text"), "{}", run.stderr);
         assert!(folder.join(out).join("adaptation.html").is_file());
         // What is below the cut is as it was, what is above is not; the result decodes like any recogniser.
-        let (before, after) =
-            (weights(&folder.join("base/model.safetensors")), weights(&folder.join(out).join("model.safetensors")));
+        let (before, after) = (
+            weights(&folder.join("base/model.safetensors")),
+            weights(&folder.join(out).join("model.safetensors")),
+        );
         let mut moved = 0;
         for (name, old) in before {
             let Some(new) = after.get(&name) else { continue };
@@ -147,7 +154,9 @@ fn a_recogniser_is_adapted_by_text() {
     }
     // Latents of one model mean nothing to another.
     let seed = ["--set", "seed=2", "--set", "train.steps=1"];
-    auricle(folder, &[&["train", recipe, "--quiet", "--run", "other"], &sets[..], &seed[..]].concat()).succeeded();
-    let wrong = ["adapt", "--model", "other", "--bank", "base/bank.safetensors", "--text", "text.txt", "--out", "x"];
+    auricle(folder, &[&["train", recipe, "--quiet", "--run", "other"], &sets[..], &seed[..]].concat())
+        .succeeded();
+    let wrong =
+        ["adapt", "--model", "other", "--bank", "base/bank.safetensors", "--text", "text.txt", "--out", "x"];
     auricle(folder, &wrong).failed_with(&["another model", "auricle lasyn fit"]);
 }

@@ -96,7 +96,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     std::fs::create_dir_all(&args.out).with_context(|| args.out.display().to_string())?;
     let text = args.out.join("text.txt");
     let lines: String = train.iter().map(|sentence| sentence.target.clone() + "\n").collect();
-    auricle_train::files::atomic_write(&text, lines.as_bytes()).with_context(|| text.display().to_string())?;
+    auricle_train::files::atomic_write(&text, lines.as_bytes())
+        .with_context(|| text.display().to_string())?;
 
     let before = readings(args, &args.model, &base, &synthesizer, &held, &device)?;
     let recipe = recipe_of(&Plan {
@@ -136,7 +137,8 @@ fn hold_out(all: Vec<Sentence>) -> (Vec<Sentence>, Vec<Sentence>) {
     for sentence in all {
         let key = Key::new(0).utterance(&sentence.target);
         // Whatever is repeated must not be on both sides.
-        if key.stream(Purpose::Subset).below(10) == 0 && (held.len() < 200 || seen.contains(&sentence.target)) {
+        if key.stream(Purpose::Subset).below(10) == 0 && (held.len() < 200 || seen.contains(&sentence.target))
+        {
             if seen.insert(sentence.target.clone()) {
                 held.push(sentence);
             }
@@ -278,8 +280,10 @@ fn report(run: &Path, before: &[Reading], after: &[Reading]) -> Result<Report> {
     let cells: Vec<Vec<String>> = rows(before, after).into_iter().map(Vec::from).collect();
     let log = run.join("log.jsonl");
     let mut series = read_series(&log).with_context(|| log.display().to_string())?;
-    let mut curve =
-        |name: &str, label: &str| Series { name: label.into(), points: series.remove(name).unwrap_or_default() };
+    let mut curve = |name: &str, label: &str| Series {
+        name: label.into(),
+        points: series.remove(name).unwrap_or_default(),
+    };
     let losses = [curve("train/pseudo", "text"), curve("train/real", "speech")];
     let mut page = Report::new("auricle adapt")
         .paragraph("A recogniser before and after it was trained on pseudo-acoustic latents of the new text.")
@@ -292,7 +296,9 @@ fn report(run: &Path, before: &[Reading], after: &[Reading]) -> Result<Report> {
             .iter()
             .zip(&after.sentences)
             .take(20)
-            .map(|(b, a)| format!("REF    {}\nBEFORE {}\nAFTER  {}\n", b.reference, b.hypothesis, a.hypothesis))
+            .map(|(b, a)| {
+                format!("REF    {}\nBEFORE {}\nAFTER  {}\n", b.reference, b.hypothesis, a.hypothesis)
+            })
             .collect();
         page = page.paragraph(before.what).code(&lines.join("\n"));
     }

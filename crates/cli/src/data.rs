@@ -273,7 +273,8 @@ fn difficulty(args: &Difficulty) -> Result<ExitCode> {
         match (transcript, &utterance.text) {
             (Ok(transcript), Some(text)) => {
                 let words = &transcript.words;
-                let sure = words.iter().map(|w| f64::from(w.confidence)).sum::<f64>() / words.len().max(1) as f64;
+                let sure =
+                    words.iter().map(|w| f64::from(w.confidence)).sum::<f64>() / words.len().max(1) as f64;
                 let error = cer(&normalise(text), &transcript.text).rate() + 1.0 - sure;
                 let known = KnownError { id: utterance.id.clone(), error };
                 serde_json::to_writer(&mut lines, &known)?;

@@ -150,7 +150,10 @@ pub fn run(args: &Args) -> Result<ExitCode> {
 /// Transcripts of a model with an attention decoder, which knows no times.
 fn sequences(args: &Args, format: Format, model: SequenceRecogniser) -> Result<ExitCode> {
     if !matches!(format, Format::Json | Format::Text) {
-        bail!("{} has an attention decoder, which knows no times of words: use --json or plain text", args.model.display());
+        bail!(
+            "{} has an attention decoder, which knows no times of words: use --json or plain text",
+            args.model.display()
+        );
     }
     let mut lines: Vec<u8> = Vec::new();
     let failures = crate::slu::read_all(&model, &args.inputs, args.quiet, |utterance, text| {

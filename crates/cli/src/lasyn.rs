@@ -141,7 +141,8 @@ fn paired(
     let bar = ProgressBar::new(utterances.len() as u64);
     for utterance in utterances {
         bar.inc(1);
-        let Some(words) = utterance.text.as_deref().and_then(|text| units::words(pronouncer, text).ok()) else {
+        let Some(words) = utterance.text.as_deref().and_then(|text| units::words(pronouncer, text).ok())
+        else {
             continue;
         };
         let samples = utterance
@@ -155,8 +156,7 @@ fn paired(
         let mut values = features.data;
         values.resize(frames * bins, 0.0);
         let mel = Tensor::<3>::from_data(TensorData::new(values, [1, frames, bins]), device);
-        let (z, lengths) =
-            base.model.lower(base.split, mel, &[features.num_frames], &mut Context::eval());
+        let (z, lengths) = base.model.lower(base.split, mel, &[features.num_frames], &mut Context::eval());
         let mut latents = z.into_data().try_to_vec::<f32>().map_err(|e| anyhow::anyhow!("{e:?}"))?;
         latents.truncate(lengths[0] * base.width());
         let next = speakers.len() as u32;
@@ -211,7 +211,10 @@ pub fn prepare(
     let all = sentences.len();
     sentences.retain(|sentence| !measured.contains(&sentence.said));
     if sentences.len() < all {
-        eprintln!("{} sentences of model.text are said in data.validation; they are left out", all - sentences.len());
+        eprintln!(
+            "{} sentences of model.text are said in data.validation; they are left out",
+            all - sentences.len()
+        );
     }
     let synthesizer: Arc<dyn Synthesizer> = match &config.synthesizer {
         Some(name) => {
@@ -256,7 +259,8 @@ pub fn read_bank(path: &Path) -> Result<Bank> {
 
 /// A bank belongs to the lower part it was made with.
 pub fn check_bank(bank: &Bank, base: &SplitRecogniser, path: &Path) -> Result<()> {
-    if bank.info.split != base.split || bank.info.width != base.width() || bank.info.base != base.lower_hash() {
+    if bank.info.split != base.split || bank.info.width != base.width() || bank.info.base != base.lower_hash()
+    {
         bail!(
             "{}: these latents are of another model or another cut; make a bank for this one with `auricle lasyn fit`",
             path.display()

@@ -85,7 +85,10 @@ fn lasyn(recipe: &mut Recipe, folder: &Path, quiet: bool) -> Result<()> {
             let text = utterance.text.clone().unwrap_or_default();
             utterance.audio = std::path::absolute(&utterance.audio)?;
             utterance.meaning = Some(meant(&text));
-            sentences.push(Sentence::new(format!("{name}-{}", utterance.id), text).with_meaning(meant(utterance.text.as_deref().unwrap_or_default())));
+            sentences.push(
+                Sentence::new(format!("{name}-{}", utterance.id), text)
+                    .with_meaning(meant(utterance.text.as_deref().unwrap_or_default())),
+            );
         }
         *list = vec![folder.join(format!("{name}.jsonl"))];
         Manifest::write(&list[0], &utterances)?;

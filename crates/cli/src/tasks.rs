@@ -81,14 +81,14 @@ impl AnyTrainer {
                 let augment: AugmentConfig = recipe::parse(&recipe.augment, "augment")?;
                 let pretrained = pretrained(config.init_from.as_deref())?;
                 let near = NearWords::of(&train);
-                let task =
-                    CcaMddTask::new(recipe, config, augment, pretrained, libraries, near, &device)?;
+                let task = CcaMddTask::new(recipe, config, augment, pretrained, libraries, near, &device)?;
                 Ok(Self::CcaMdd(Box::new(Trainer::new(task, recipe.clone(), run, train, validation, log)?)))
             }
             "lasyn" => {
                 let config: LasynConfig = recipe::parse(&recipe.model, "model")?;
                 let augment: AugmentConfig = recipe::parse(&recipe.augment, "augment")?;
-                let Latents { base, tokenizer, synthesizer, train } = crate::lasyn::prepare(&config, train, &validation, &device)?;
+                let Latents { base, tokenizer, synthesizer, train } =
+                    crate::lasyn::prepare(&config, train, &validation, &device)?;
                 let pretrained = pretrained(config.init_from.as_deref())?;
                 let task = LasynTask::new(
                     recipe,
@@ -119,7 +119,9 @@ impl AnyTrainer {
                     log,
                 )?)))
             }
-            other => bail!("recipe: unknown task `{other}`; known are `spiral`, `ctc`, `cca_mdd`, `lasyn` and `lasyn_synthesizer`"),
+            other => bail!(
+                "recipe: unknown task `{other}`; known are `spiral`, `ctc`, `cca_mdd`, `lasyn` and `lasyn_synthesizer`"
+            ),
         }
     }
 

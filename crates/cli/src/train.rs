@@ -86,7 +86,10 @@ fn default_run(recipe: &Path) -> PathBuf {
 pub fn train(recipe: &Recipe, run: &Path, resume: bool, quiet: bool, stop: &AtomicBool) -> Result<Outcome> {
     if let Some(config) = &recipe.train.self_training {
         if run.join("round-0").exists() && !resume {
-            bail!("{} holds a run already; --resume goes on with it, --run NAME starts another", run.display());
+            bail!(
+                "{} holds a run already; --resume goes on with it, --run NAME starts another",
+                run.display()
+            );
         }
         return crate::self_training::train(recipe, config, run, quiet, stop);
     }

@@ -89,9 +89,8 @@ pub fn beam_search<E>(
                 }
             }
         }
-        let order = |a: f64, at: &[u32], b: f64, bt: &[u32]| -> Ordering {
-            b.total_cmp(&a).then_with(|| at.cmp(bt))
-        };
+        let order =
+            |a: f64, at: &[u32], b: f64, bt: &[u32]| -> Ordering { b.total_cmp(&a).then_with(|| at.cmp(bt)) };
         grown.sort_by(|a, b| order(a.score, &a.tokens, b.score, &b.tokens));
         grown.truncate(beam);
         done.sort_by(|a, b| order(a.score, &a.tokens, b.score, &b.tokens));
@@ -233,7 +232,8 @@ mod tests {
         let count = ctc.len() / CLASSES;
         let mut all = std::collections::BTreeMap::new();
         for path in 0..CLASSES.pow(count as u32) {
-            let classes: Vec<u32> = (0..count).map(|t| (path / CLASSES.pow(t as u32) % CLASSES) as u32).collect();
+            let classes: Vec<u32> =
+                (0..count).map(|t| (path / CLASSES.pow(t as u32) % CLASSES) as u32).collect();
             let score: f64 =
                 classes.iter().enumerate().map(|(t, &c)| f64::from(ctc[t * CLASSES + c as usize])).sum();
             let mut output = classes.clone();

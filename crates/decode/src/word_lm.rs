@@ -224,7 +224,8 @@ mod tests {
     fn spoken(text: &str, doubt: &[(usize, char, f32)]) -> Vec<f32> {
         let tokenizer = Tokenizer::characters();
         let classes = tokenizer.vocab_size();
-        let id = |c: char| tokenizer.encode(&c.to_string()).map_or(0, |ids| if c == ' ' { 0 } else { ids[0] });
+        let id =
+            |c: char| tokenizer.encode(&c.to_string()).map_or(0, |ids| if c == ' ' { 0 } else { ids[0] });
         let mut logits = Vec::new();
         for (i, c) in text.chars().enumerate() {
             let mut row = vec![-12.0f32; classes];

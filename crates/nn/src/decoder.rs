@@ -33,9 +33,7 @@ impl DecoderConfig {
     /// The reason.
     pub fn validate(&self, width: usize) -> Result<(), String> {
         if !(1..=64).contains(&self.layers) || !(1..=MAX_WIDTH).contains(&self.feed_forward) {
-            return Err(format!(
-                "decoder: layers outside 1..=64, or feed_forward outside 1..={MAX_WIDTH}"
-            ));
+            return Err(format!("decoder: layers outside 1..=64, or feed_forward outside 1..={MAX_WIDTH}"));
         }
         if self.heads == 0 || !width.is_multiple_of(self.heads) {
             return Err(format!("decoder: the width {width} is not divisible by {} heads", self.heads));

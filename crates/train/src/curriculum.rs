@@ -112,8 +112,9 @@ impl Curriculum {
             difficulty[a].total_cmp(&difficulty[b]).then_with(|| utterances[a].id.cmp(&utterances[b].id))
         });
         let count = config.bins.min(order.len().max(1));
-        let bins =
-            (0..count).map(|b| order[b * order.len() / count..(b + 1) * order.len() / count].to_vec()).collect();
+        let bins = (0..count)
+            .map(|b| order[b * order.len() / count..(b + 1) * order.len() / count].to_vec())
+            .collect();
         Ok(Self { config: config.clone(), bins })
     }
 
@@ -161,9 +162,8 @@ impl Curriculum {
 fn difficulties(utterances: &[Utterance], errors: Option<&HashMap<String, f64>>) -> Result<Vec<f64>, String> {
     let mut features: Vec<(f64, Vec<f64>)> =
         vec![(1.0, utterances.iter().map(|u| u.duration_secs.max(0.01).ln()).collect())];
-    let rate = |u: &Utterance| {
-        u.text.as_deref().map(|text| text.chars().count() as f64 / u.duration_secs.max(0.01))
-    };
+    let rate =
+        |u: &Utterance| u.text.as_deref().map(|text| text.chars().count() as f64 / u.duration_secs.max(0.01));
     if let Some(rates) = utterances.iter().map(rate).collect::<Option<Vec<f64>>>() {
         let deviation = z_scores(&rates).into_iter().map(f64::abs).collect();
         features.push((1.0, deviation));
@@ -288,7 +288,9 @@ mod tests {
     fn the_next_bin_comes_when_nothing_improves() {
         let made = curriculum(&CurriculumConfig::default());
         let mut stage = Stage::default();
-        for (score, done) in [(1.0, false), (0.9, false), (0.895, false), (0.5, false), (0.5, false), (0.499, true)] {
+        for (score, done) in
+            [(1.0, false), (0.9, false), (0.895, false), (0.5, false), (0.5, false), (0.499, true)]
+        {
             made.validated(&mut stage, score);
             assert_eq!(stage.done, done, "{score} {stage:?}");
         }

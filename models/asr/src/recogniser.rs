@@ -60,7 +60,14 @@ impl Recogniser {
             CtcModel::new(&config, tokenizer.vocab_size(), &mut Initializer::new(&mut stream, device));
         let model = params::load(model, "", &mut tensors).map_err(|e| fail(e.to_string()))?;
         let front_end = MelFrontEnd::new(config.front_end.clone()).map_err(|e| fail(e.to_string()))?;
-        Ok(Self { config, model, front_end: Arc::new(front_end), tokenizer, lm: None, device: device.clone() })
+        Ok(Self {
+            config,
+            model,
+            front_end: Arc::new(front_end),
+            tokenizer,
+            lm: None,
+            device: device.clone(),
+        })
     }
 
     /// The same with a word language model, instead of the best path.

@@ -50,13 +50,9 @@ impl Made {
                 height: Some(height),
                 backness: Some(backness),
             },
-            Features::Consonant { place, manner, voiced } => Self {
-                place: Some(place),
-                manner: Some(manner),
-                voiced,
-                height: None,
-                backness: None,
-            },
+            Features::Consonant { place, manner, voiced } => {
+                Self { place: Some(place), manner: Some(manner), voiced, height: None, backness: None }
+            }
         }
     }
 }

@@ -264,7 +264,15 @@ pub struct ExposureConfig {
 
 impl Default for ExposureConfig {
     fn default() -> Self {
-        Self { utterances: 0.8, substitute: 0.08, within_class: 0.8, delete: 0.02, follow: 0.5, insert: 0.02, words: 0.15 }
+        Self {
+            utterances: 0.8,
+            substitute: 0.08,
+            within_class: 0.8,
+            delete: 0.02,
+            follow: 0.5,
+            insert: 0.02,
+            words: 0.15,
+        }
     }
 }
 

@@ -148,8 +148,7 @@ impl GopSums {
         self.alignment.clear();
         self.alignment.extend_from_slice(logits);
         rows::softmax(&mut self.alignment);
-        for ((sum, total), &a) in
-            self.sums.chunks_exact_mut(SOUNDS).zip(&mut self.voice).zip(&self.alignment)
+        for ((sum, total), &a) in self.sums.chunks_exact_mut(SOUNDS).zip(&mut self.voice).zip(&self.alignment)
         {
             rows::add_scaled(sum, a * voice, sounds);
             *total += a * voice;

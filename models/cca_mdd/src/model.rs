@@ -1,7 +1,7 @@
 //! The network: incremental encoder, reference encoder, coupled attention, decoder, predictor, classifier.
 
-use crate::inventory::CLASSES;
 use crate::analysis::QUESTIONS;
+use crate::inventory::CLASSES;
 use crate::{CcaMddConfig, Coupled, CoupledAttention, Evidence, Gop};
 use auricle_nn::{Context, ConvTransformerEncoder, Initializer, Linear, TransformerBlock};
 use auricle_tensor::ops;
@@ -136,7 +136,8 @@ impl CcaMddModel {
         let longest = frames.iter().copied().max().unwrap_or(padded).min(padded);
         let f = f.slice([0..batch, 0..longest, 0..width]);
         let (d, phones) = self.reference(canonical, context);
-        let Coupled { frames: g, phones: s, logits: alignment } = self.coca.forward(f.clone(), &frames, d, &phones);
+        let Coupled { frames: g, phones: s, logits: alignment } =
+            self.coca.forward(f.clone(), &frames, d, &phones);
         let decoder = self.decode(g, &frames, context);
         let evidence = self.gop.as_ref().map(|gop| gop.forward(f, &frames, alignment.clone(), canonical));
         let (s, acoustic) = match evidence {

@@ -18,7 +18,8 @@ impl NearWords {
         let mut words = BTreeSet::new();
         for utterance in utterances {
             let phones = utterance.phones.as_deref().unwrap_or_default();
-            let Some(phones) = phones.iter().map(|p| crate::inventory::class(p)).collect::<Option<Vec<u32>>>()
+            let Some(phones) =
+                phones.iter().map(|p| crate::inventory::class(p)).collect::<Option<Vec<u32>>>()
             else {
                 continue;
             };

@@ -2,7 +2,7 @@
 
 use crate::analysis::{self, QUESTIONS};
 use crate::inventory::{BLANK, CLASSES, DELETED};
-use crate::{CcaMddConfig, CcaMddModel, Labels, MddBatch, NearWords, MddPrepare, Output, said_for_each};
+use crate::{CcaMddConfig, CcaMddModel, Labels, MddBatch, MddPrepare, NearWords, Output, said_for_each};
 use auricle_augment::Libraries;
 use auricle_decode::greedy;
 use auricle_nn::params::{self, NamedTensors};

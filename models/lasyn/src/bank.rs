@@ -1,8 +1,8 @@
 //! A bank of real latents, cut into phones: what the fixed projections draw from.
 
+use crate::LasynError;
 use crate::align::{Gaussians, Paired, Segment};
 use crate::units::{SILENCE, UNITS};
-use crate::LasynError;
 use auricle_nn::params::NamedTensors;
 use auricle_nn::weights::{Metadata, Precision, from_bytes, to_bytes};
 use burn::tensor::TensorData;
@@ -171,8 +171,7 @@ impl Bank {
         }
         let mut take = |name: &str, columns: usize| -> Result<Vec<f32>, LasynError> {
             let data = tensors.remove(name).ok_or_else(|| bad(&format!("it has no tensor `{name}`")))?;
-            let values =
-                data.try_to_vec::<f32>().map_err(|_| bad(&format!("tensor `{name}` is no f32")))?;
+            let values = data.try_to_vec::<f32>().map_err(|_| bad(&format!("tensor `{name}` is no f32")))?;
             let fits = values.len().is_multiple_of(columns) && values.iter().all(|x| x.is_finite());
             fits.then_some(values).ok_or_else(|| bad(&format!("tensor `{name}` has a wrong shape or value")))
         };

@@ -103,9 +103,7 @@ impl Prepare for LasynPrepare {
         for wave in &real {
             let id = &wave.utterance.id;
             let text = target(&wave.utterance, self.target).map_err(|reason| {
-                TrainError::Data(format!(
-                    "utterance {id}: {reason}; drop it with `auricle data check --fix`"
-                ))
+                TrainError::Data(format!("utterance {id}: {reason}; drop it with `auricle data check --fix`"))
             })?;
             targets.push(self.encode(id, &text)?);
             ids.push(id.clone());

@@ -1,8 +1,8 @@
 //! The `[model]` table of a LaSyn recipe.
 
 use crate::Projection;
-use auricle_nn::{CtcHeadConfig, DecoderConfig};
 use auricle_augment::{SpanMask, SpecAugmentConfig};
+use auricle_nn::{CtcHeadConfig, DecoderConfig};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -134,7 +134,10 @@ impl LasynConfig {
             return Err(format!("model.beam: {} is not between 1 and 256", self.beam));
         }
         if self.target == Target::Meaning && self.tokenizer.is_none() {
-            return Err("model.target = \"meaning\" needs model.tokenizer: `auricle tokenizer train --meanings`".into());
+            return Err(
+                "model.target = \"meaning\" needs model.tokenizer: `auricle tokenizer train --meanings`"
+                    .into(),
+            );
         }
         if self.bank.is_none() && !self.text.is_empty() {
             return Err("model.text needs model.bank, which says what text becomes: make one with `auricle lasyn fit`".into());

@@ -54,13 +54,7 @@ impl LasynModel {
     ///
     /// # Shapes
     /// latents `[B, T, D]` and valid lengths
-    pub fn upper(
-        &self,
-        split: usize,
-        latents: Tensor<3>,
-        lengths: &[usize],
-        context: &mut Context,
-    ) -> Upper {
+    pub fn upper(&self, split: usize, latents: Tensor<3>, lengths: &[usize], context: &mut Context) -> Upper {
         let (memory, memory_lengths) = self.encoder.forward_from(latents, lengths, split, context);
         let [batch, frames, width] = memory.dims();
         let longest = memory_lengths.iter().copied().max().unwrap_or(frames).min(frames);

@@ -208,7 +208,8 @@ impl SynthesizerNetwork {
             for t in 0..longest {
                 let frame = row.and_then(|row| row.get(t));
                 ids.push(frame.map_or(UNITS as i32, |frame| frame.unit as i32));
-                let share = frame.map_or(0.0, |f| std::f32::consts::PI * (f.place as f32 + 0.5) / f.length as f32);
+                let share =
+                    frame.map_or(0.0, |f| std::f32::consts::PI * (f.place as f32 + 0.5) / f.length as f32);
                 let length = frame.map_or(0.0, |f| (f.length as f32).ln_1p());
                 places.extend([share.sin(), share.cos(), length]);
             }
@@ -323,10 +324,10 @@ mod tests {
     #[test]
     fn samplers_converge_to_the_distribution() {
         let start: Vec<f32> = (-20..=20).map(|i| i as f32 / 10.0).collect();
-        for method in [|steps| Method::Flow { steps, guidance: 0.0 }, |steps| Method::Diffusion {
-            steps,
-            guidance: 0.0,
-        }] {
+        for method in [
+            |steps| Method::Flow { steps, guidance: 0.0 },
+            |steps| Method::Diffusion { steps, guidance: 0.0 },
+        ] {
             let error = |steps: usize| {
                 let method = method(steps);
                 let mut exact = Gaussian { method, mean: 2.0, std: 0.5 };

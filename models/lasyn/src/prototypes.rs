@@ -70,9 +70,8 @@ mod tests {
     fn clusters_that_stand_apart_are_found() {
         let mut stream = Key::new(1).stream(Purpose::Test);
         let truth = [[0.0, 0.0], [10.0, 0.0], [0.0, 10.0], [10.0, 10.0]];
-        let rows: Vec<f32> = (0..400)
-            .flat_map(|i| truth[i % 4].map(|x: f64| (x + 0.5 * stream.normal()) as f32))
-            .collect();
+        let rows: Vec<f32> =
+            (0..400).flat_map(|i| truth[i % 4].map(|x: f64| (x + 0.5 * stream.normal()) as f32)).collect();
         let centres = kmeans(&rows, 2, 4, 10, &mut stream);
         for centre in truth {
             let centre = centre.map(|x| x as f32);

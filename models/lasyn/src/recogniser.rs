@@ -45,19 +45,22 @@ impl SequenceRecogniser {
         };
         let kind = field("kind")?;
         if kind != KIND && kind != "ctc" {
-            return Err(fail(format!("these weights are a `{kind}` model, not one of kind `{KIND}` or `ctc`")));
+            return Err(fail(format!(
+                "these weights are a `{kind}` model, not one of kind `{KIND}` or `ctc`"
+            )));
         }
         let config: CtcConfig =
             serde_json::from_str(field("config")?).map_err(|e| fail(format!("config: {e}")))?;
         config.validate().map_err(fail)?;
         let tokenizer =
             Tokenizer::from_json(field("tokenizer")?).map_err(|e| fail(format!("tokenizer: {e}")))?;
-        let parse = |name: &str| metadata.get(name).map(|text| serde_json::from_str::<serde_json::Value>(text));
+        let parse =
+            |name: &str| metadata.get(name).map(|text| serde_json::from_str::<serde_json::Value>(text));
         let decoder: Option<DecoderConfig> = match parse("decoder") {
             None => None,
-            Some(value) => value
-                .and_then(serde_json::from_value)
-                .map_err(|e| fail(format!("decoder: {e}")))?,
+            Some(value) => {
+                value.and_then(serde_json::from_value).map_err(|e| fail(format!("decoder: {e}")))?
+            }
         };
         let target = match metadata.get("target").map(String::as_str) {
             Some("meaning") => Target::Meaning,
@@ -133,9 +136,8 @@ pub(crate) fn search(
         Some(_) => ops::log_softmax(upper.logits.clone(), 2),
         None => upper.logits.clone(),
     };
-    let host = |x: Tensor<3>| {
-        x.into_data().try_to_vec::<f32>().map_err(|e| TrainError::Task(format!("{e:?}")))
-    };
+    let host =
+        |x: Tensor<3>| x.into_data().try_to_vec::<f32>().map_err(|e| TrainError::Task(format!("{e:?}")));
     let scores = host(scores)?;
     let [_, padded, width] = upper.memory.dims();
     let mut found = Vec::with_capacity(batch);
@@ -148,7 +150,8 @@ pub(crate) fn search(
         let length = upper.memory_lengths[row].min(padded);
         let memory = upper.memory.clone().slice([row..row + 1, 0..length.max(1), 0..width]);
         // A sequence has no more tokens than CTC could read from the frames.
-        let config = BeamConfig { max_tokens: config.max_tokens.min(upper.lengths[row].max(1)), ..config.clone() };
+        let config =
+            BeamConfig { max_tokens: config.max_tokens.min(upper.lengths[row].max(1)), ..config.clone() };
         let hypotheses = beam_search(&config, classes, blank, ctc, |sequences| {
             let rows: Vec<Vec<u32>> =
                 sequences.iter().map(|tokens| [&[blank], tokens.as_slice()].concat()).collect();

@@ -89,7 +89,10 @@ impl Prepare for SynthesisPrepare {
 
     fn check(&self, utterance: &Utterance) -> Result<(), String> {
         self.acoustics.check_length(utterance.duration_secs)?;
-        self.words.get(&utterance.id).map(|_| ()).ok_or_else(|| "it has no words that can be pronounced".into())
+        self.words
+            .get(&utterance.id)
+            .map(|_| ())
+            .ok_or_else(|| "it has no words that can be pronounced".into())
     }
 
     fn prepare(&self, waves: &[Wave], padded_secs: f64, draw: Draw) -> Result<SynthesisBatch, TrainError> {
@@ -154,9 +157,13 @@ impl SynthesisTask {
         config.network.validate().map_err(TrainError::Recipe)?;
         let mut stream = Key::new(recipe.seed).stream(Purpose::Init);
         let prototypes = match config.network.method {
-            Method::Prototypes { count } => {
-                kmeans(&bank.latents, bank.info.width, count, 8, &mut Key::new(recipe.seed).stream(Purpose::Subset))
-            }
+            Method::Prototypes { count } => kmeans(
+                &bank.latents,
+                bank.info.width,
+                count,
+                8,
+                &mut Key::new(recipe.seed).stream(Purpose::Subset),
+            ),
             _ => Vec::new(),
         };
         if let Method::Prototypes { count } = config.network.method
@@ -196,14 +203,19 @@ impl SynthesisTask {
     }
 
     /// Real latents of a batch and the frames they are aligned with; rows that can't be aligned have none.
-    fn real(&self, batch: &SynthesisBatch, device: &Device) -> Result<(Tensor<3>, Vec<Vec<Frame>>), TrainError> {
+    fn real(
+        &self,
+        batch: &SynthesisBatch,
+        device: &Device,
+    ) -> Result<(Tensor<3>, Vec<Vec<Frame>>), TrainError> {
         let features = &batch.features;
         let shape = [features.lengths.len(), features.frames, self.base.config.encoder.bins];
         let mel = Tensor::from_data(TensorData::new(features.values.clone(), shape), device);
         let (z, lengths) =
             self.base.model.lower(self.base.split, mel, &features.lengths, &mut Context::eval());
         let [rows, padded, width] = z.dims();
-        let longest = lengths.iter().copied().max().unwrap_or(padded).min(padded).next_multiple_of(4).min(padded);
+        let longest =
+            lengths.iter().copied().max().unwrap_or(padded).min(padded).next_multiple_of(4).min(padded);
         let z = z.slice([0..rows, 0..longest, 0..width]).detach();
         let host =
             z.clone().into_data().try_to_vec::<f32>().map_err(|e| TrainError::Task(format!("{e:?}")))?;
@@ -273,7 +285,9 @@ impl SynthesisTask {
                     // ẑ = x + (1 − t)v
                     Method::Flow { .. } => (real - epsilon, x + v.clone() * noise, |t| 1.0 - t),
                     // ẑ = αx − σv
-                    _ => (epsilon * clean.clone() - real * noise.clone(), x * clean - v.clone() * noise, |t| t),
+                    _ => {
+                        (epsilon * clean.clone() - real * noise.clone(), x * clean - v.clone() * noise, |t| t)
+                    }
                 };
                 let error = (v - target).powf_scalar(2.0) * valid.clone();
                 let guided =
@@ -336,8 +350,7 @@ impl Task for SynthesisTask {
     ) -> Result<StepOutput, TrainError> {
         let key = draw.batch();
         let mut context = Context::train(key.stream(Purpose::Dropout), key.stream(Purpose::LayerDrop));
-        let Losses { total, metrics } =
-            self.losses(self.model(), batch, key, &self.device, &mut context)?;
+        let Losses { total, metrics } = self.losses(self.model(), batch, key, &self.device, &mut context)?;
         Ok(StepOutput { loss: scalar(&total), metrics, gradients: total.backward() })
     }
 

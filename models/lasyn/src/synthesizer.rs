@@ -115,9 +115,8 @@ impl FixedProjection {
             for _ in 0..frames {
                 let mean = self.bank.gaussians.mean[rows.clone()].iter();
                 let variance = &self.bank.gaussians.variance[rows.clone()];
-                latents.extend(
-                    mean.zip(variance).map(|(m, v)| m + v.sqrt() * (noise * stream.normal()) as f32),
-                );
+                latents
+                    .extend(mean.zip(variance).map(|(m, v)| m + v.sqrt() * (noise * stream.normal()) as f32));
             }
         }
         smooth(&latents, width)
@@ -174,9 +173,7 @@ impl Synthesizer for FixedProjection {
     fn synthesize(&self, words: &[Vec<u32>], stream: &mut Stream) -> Vec<f32> {
         let units = self.units(words, stream);
         match self.projection {
-            Projection::Statistics { noise, durations } => {
-                self.statistics(&units, noise, durations, stream)
-            }
+            Projection::Statistics { noise, durations } => self.statistics(&units, noise, durations, stream),
             Projection::Exemplars => self.exemplars(&units, stream),
         }
     }
@@ -250,12 +247,11 @@ mod tests {
     fn neighbours_stay_together() {
         let synthesizer = FixedProjection::new(bank(), Projection::Exemplars);
         let bank = synthesizer.bank();
-        let said: Vec<u32> = bank.exemplars.iter().take_while(|e| !e.first || e.start == 0).map(|e| e.unit).collect();
+        let said: Vec<u32> =
+            bank.exemplars.iter().take_while(|e| !e.first || e.start == 0).map(|e| e.unit).collect();
         let phones: Vec<u32> = said.into_iter().filter(|&unit| unit != SILENCE).collect();
         let latents = synthesizer.synthesize(&[phones], &mut stream(3));
-        let joined = |rows: &[f32]| {
-            bank.latents.windows(rows.len()).step_by(4).any(|window| window == rows)
-        };
+        let joined = |rows: &[f32]| bank.latents.windows(rows.len()).step_by(4).any(|window| window == rows);
         let pairs = latents.chunks_exact(4).collect::<Vec<_>>();
         let together = pairs.windows(2).filter(|pair| joined(&pair.concat())).count();
         assert!(together * 10 >= (pairs.len() - 1) * 6, "{together} of {}", pairs.len());

@@ -341,7 +341,8 @@ impl Task for LasynTask {
     }
 
     fn export(&self) -> Result<(NamedTensors, Metadata), TrainError> {
-        let json = |value: Result<String, serde_json::Error>| value.map_err(|e| TrainError::Task(e.to_string()));
+        let json =
+            |value: Result<String, serde_json::Error>| value.map_err(|e| TrainError::Task(e.to_string()));
         let plain = self.config.decoder.is_none() && self.config.target == Target::Text;
         let mut metadata = Metadata::from([
             ("format".to_string(), "auricle-model-1".to_string()),

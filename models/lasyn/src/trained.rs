@@ -96,7 +96,9 @@ impl TrainedSynthesizer {
     ) -> Result<Self, LasynError> {
         let fail = |what: &str| LasynError::Model(what.to_string());
         if metadata.get("kind").map(String::as_str) != Some("lasyn_synthesizer") {
-            return Err(fail("these weights are no synthesizer; train one with a recipe of task `lasyn_synthesizer`"));
+            return Err(fail(
+                "these weights are no synthesizer; train one with a recipe of task `lasyn_synthesizer`",
+            ));
         }
         if metadata.get("base") != Some(&bank.info.base) {
             return Err(fail("this synthesizer was trained for another recogniser than the bank"));
@@ -130,9 +132,8 @@ impl TrainedSynthesizer {
     pub fn latents(&self, frames: &[Frame], stream: &mut Stream) -> Result<Vec<f32>, LasynError> {
         let width = self.units.width();
         let count = frames.len();
-        let read = |x: Tensor<3>| {
-            x.into_data().try_to_vec::<f32>().map_err(|e| LasynError::Model(format!("{e:?}")))
-        };
+        let read =
+            |x: Tensor<3>| x.into_data().try_to_vec::<f32>().map_err(|e| LasynError::Model(format!("{e:?}")));
         if let Method::Prototypes { .. } = self.config.method {
             let logits = self.network.forward(&[Some(frames)], &[count], None, &mut Context::eval());
             return read(mix(logits, &self.prototypes, width));

@@ -1,7 +1,7 @@
 //! What a text is made of before it becomes latents: phones, and silence between words.
 
 use auricle_text::phones::Phone;
-use auricle_text::{Pronouncer, PromptError};
+use auricle_text::{PromptError, Pronouncer};
 
 /// The class of silence; phones are numbered as in [`Phone::ALL`].
 pub const SILENCE: u32 = Phone::COUNT as u32;

@@ -5,8 +5,8 @@ mod page;
 use crate::tasks::{find_model, load_model};
 use anyhow::{Context as _, Result, bail};
 use auricle_cca_mdd::{Assessor, Labels, MISPRONOUNCED_BELOW, Session, inventory};
-use auricle_nn::weights::Precision;
 use auricle_data::{Utterance, read_any};
+use auricle_nn::weights::Precision;
 use auricle_rng::Key;
 use auricle_text::mdd::{
     self, Detection, Judged, MddCounts, Scorer, Verdicts, bootstrap, precision_recall, reliability,
@@ -89,7 +89,8 @@ pub fn run(args: &Mdd) -> Result<ExitCode> {
     }
     if args.store_threshold {
         let best = scores.pointer("/best_on_this_set/threshold").and_then(Value::as_f64);
-        let best = best.context("no phone of this set is mispronounced: no threshold is better than another")?;
+        let best =
+            best.context("no phone of this set is mispronounced: no threshold is better than another")?;
         let path = find_model(&args.model)?;
         let (tensors, mut metadata) = load_model(&args.model)?;
         metadata.insert("threshold".into(), best.to_string());
@@ -200,9 +201,7 @@ fn by_phone(all: &[Utter], threshold: f64) -> Value {
     }
     let mut rows: Vec<(u32, [usize; 4])> = phones.into_iter().collect();
     rows.sort_by_key(|(phone, counts)| (std::cmp::Reverse(counts[1]), *phone));
-    let row = |(phone, [said, wrong, found, alarms]): (u32, [usize; 4])| {
-        json!({"phone": inventory::name(phone), "said": said, "mispronounced": wrong, "found": found, "false_alarms": alarms})
-    };
+    let row = |(phone, [said, wrong, found, alarms]): (u32, [usize; 4])| json!({"phone": inventory::name(phone), "said": said, "mispronounced": wrong, "found": found, "false_alarms": alarms});
     rows.into_iter().map(row).collect()
 }
 

@@ -41,9 +41,12 @@ pub fn page(title: &str, scores: &Value) -> Report {
         let list = scores.get(name).and_then(Value::as_array).into_iter().flatten();
         list.filter_map(|point| Some((point.get(x)?.as_f64()?, point.get(y)?.as_f64()?))).collect()
     };
-    let curve = Series { name: "classifier".into(), points: points("precision_recall", "recall", "precision") };
-    page = page.lines("Precision against recall", &Axis::linear("recall"), &Axis::linear("precision"), &[curve]);
-    let seen = Series { name: "seen".into(), points: points("reliability", "mean_probability", "share_wrong") };
+    let curve =
+        Series { name: "classifier".into(), points: points("precision_recall", "recall", "precision") };
+    page =
+        page.lines("Precision against recall", &Axis::linear("recall"), &Axis::linear("precision"), &[curve]);
+    let seen =
+        Series { name: "seen".into(), points: points("reliability", "mean_probability", "share_wrong") };
     let ideal = Series { name: "as it should be".into(), points: vec![(0.0, 0.0), (1.0, 1.0)] };
     page = page.lines(
         "Share of mispronounced phones against the probability that the classifier gives",
@@ -89,7 +92,9 @@ fn interval_of(value: &Value) -> String {
     let pair = |low: Option<&Value>, high: Option<&Value>| {
         Some(format!("{:.3} to {:.3}", low?.as_f64()?, high?.as_f64()?))
     };
-    pair(value.get(0), value.get(1)).or_else(|| pair(value.get("low"), value.get("high"))).unwrap_or("–".into())
+    pair(value.get(0), value.get(1))
+        .or_else(|| pair(value.get("low"), value.get("high")))
+        .unwrap_or("–".into())
 }
 
 #[cfg(test)]

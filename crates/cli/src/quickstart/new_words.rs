@@ -27,7 +27,8 @@ pub struct NewWords {
 
 impl NewWords {
     /// Head of its table.
-    pub const HEAD: [&'static str; 4] = ["sentences with new words", "WER %", "new words recognised %", "CER %"];
+    pub const HEAD: [&'static str; 4] =
+        ["sentences with new words", "WER %", "new words recognised %", "CER %"];
 
     /// Trains a recogniser without the words, then adapts it with sentences as text, and without.
     pub fn of(args: &Args, corpus: &builtin::Extracted, stop: &AtomicBool) -> Result<Self> {
