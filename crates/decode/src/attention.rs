@@ -55,7 +55,7 @@ pub fn beam_search<E>(
     mut next: impl FnMut(&[Vec<u32>]) -> Result<Vec<Vec<f32>>, E>,
 ) -> Result<Vec<Hypothesis>, E> {
     let beam = config.beam.max(1);
-    let prefixes = (config.ctc_weight > 0.0 && !ctc.is_empty()).then(|| Prefixes { ctc, classes, blank });
+    let prefixes = (config.ctc_weight > 0.0 && !ctc.is_empty()).then_some(Prefixes { ctc, classes, blank });
     let lambda = if prefixes.is_some() { config.ctc_weight } else { 0.0 };
     let start = prefixes.as_ref().map(Prefixes::start);
     let mut open = vec![Partial { tokens: Vec::new(), decoder: 0.0, ctc: start, score: 0.0 }];

@@ -71,7 +71,7 @@ impl SelfTrainingConfig {
         if self.shares.is_empty() || !self.shares.iter().all(|share| (0.0..=1.0).contains(share)) {
             return Err("train.self_training.shares: they must lie in 0..1, at least one".into());
         }
-        if !(self.disagreement >= 0.0) || self.copies > 64 {
+        if self.disagreement.is_nan() || self.disagreement < 0.0 || self.copies > 64 {
             return Err("train.self_training: disagreement below zero, or more than 64 copies".into());
         }
         Ok(())

@@ -297,7 +297,7 @@ impl<T: Task> Trainer<T> {
                 ("train/epoch", epoch),
             ];
             let task = pending.metrics();
-            let stage = self.curriculum.is_some().then(|| ("train/stage", self.progress.stage.bin as f64));
+            let stage = self.curriculum.is_some().then_some(("train/stage", self.progress.stage.bin as f64));
             let all = own.into_iter().chain(stage).chain(task.iter().map(|m| (m.name, m.value)));
             self.log.scalars(step, &all.collect::<Vec<_>>()).map_err(TrainError::io(&self.run))?;
         }
