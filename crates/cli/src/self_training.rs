@@ -103,8 +103,8 @@ fn validation(run: &Path) -> Result<f64> {
 
 /// What gives labels.
 enum Teacher {
-    Ctc(Recogniser),
-    Sequence(SequenceRecogniser),
+    Ctc(Box<Recogniser>),
+    Sequence(Box<SequenceRecogniser>),
     Mdd(Arc<Assessor>),
 }
 
@@ -113,8 +113,10 @@ impl Teacher {
         let device = auricle_tensor::device("cpu")?.without_autodiff();
         let (tensors, metadata) = load_model(run)?;
         Ok(match recipe.task.as_str() {
-            "ctc" => Self::Ctc(Recogniser::from_weights(tensors, &metadata, &device)?),
-            "lasyn" => Self::Sequence(SequenceRecogniser::from_weights(tensors, &metadata, &device)?),
+            "ctc" => Self::Ctc(Box::new(Recogniser::from_weights(tensors, &metadata, &device)?)),
+            "lasyn" => {
+                Self::Sequence(Box::new(SequenceRecogniser::from_weights(tensors, &metadata, &device)?))
+            }
             "cca_mdd" => Self::Mdd(Arc::new(Assessor::from_weights(tensors, &metadata, &device)?)),
             task => bail!("train.self_training: models of task `{task}` give no labels"),
         })

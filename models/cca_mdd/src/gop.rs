@@ -241,8 +241,8 @@ mod tests {
             sums.push(&frame, &logits);
             // What the layer gave is replaced by a sure frame of sound 4.
             let all = log_sum_exp(&sure);
-            for q in 0..SOUNDS {
-                sums.sums[phone * SOUNDS + q] = (sure[q] - all).max(FLOOR);
+            for (sum, x) in sums.sums[phone * SOUNDS..].iter_mut().zip(&sure[..SOUNDS]) {
+                *sum = (x - all).max(FLOOR);
             }
             sums.voice[phone] = 1.0;
         }

@@ -76,11 +76,11 @@ impl Gaussians {
             })
             .collect();
         let (mut mean, mut variance) = (vec![0f32; UNITS * width], vec![0f32; UNITS * width]);
-        for unit in 0..UNITS {
+        for (unit, &frames) in count.iter().enumerate() {
             for (i, &(all_mean, all_variance)) in overall.iter().enumerate() {
                 let at = unit * width + i;
                 // A few frames of the average keep rare units from being anything at all.
-                let n = count[unit] + 5.0;
+                let n = frames + 5.0;
                 let m = (sum[at] + 5.0 * all_mean) / n;
                 let v = (square[at] + 5.0 * (all_variance + all_mean * all_mean)) / n - m * m;
                 mean[at] = m as f32;
@@ -280,9 +280,9 @@ mod tests {
     fn too_few_frames_have_no_path() {
         let words = vec![vec![1, 2, 3]];
         let (gaussians, _) = train(WIDTH, &[], 1);
-        assert_eq!(align(&gaussians, &vec![0.0; 2 * WIDTH], &words), None);
-        assert_eq!(align(&gaussians, &vec![0.0; 9 * WIDTH], &[]), None);
-        let path = align(&gaussians, &vec![0.0; 3 * WIDTH], &words).unwrap();
+        assert_eq!(align(&gaussians, &[0.0; 2 * WIDTH], &words), None);
+        assert_eq!(align(&gaussians, &[0.0; 9 * WIDTH], &[]), None);
+        let path = align(&gaussians, &[0.0; 3 * WIDTH], &words).unwrap();
         assert_eq!(path.iter().map(|s| s.unit).collect::<Vec<_>>(), [1, 2, 3]);
     }
 }

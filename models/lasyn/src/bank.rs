@@ -166,7 +166,8 @@ impl Bank {
             .get("config")
             .and_then(|text| serde_json::from_str(text).ok())
             .ok_or_else(|| bad("its description is damaged"))?;
-        if !(1..=1 << 15).contains(&info.width) || !(info.frame_secs > 0.0 && info.frame_secs < 10.0) {
+        let timed = info.frame_secs > 0.0 && info.frame_secs < 10.0;
+        if !timed || !(1..=1 << 15).contains(&info.width) {
             return Err(bad("its width or frame length is out of range"));
         }
         let mut take = |name: &str, columns: usize| -> Result<Vec<f32>, LasynError> {

@@ -47,6 +47,7 @@ impl LasynTask {
     ///
     /// # Errors
     /// Settings that do not fit each other.
+    #[allow(clippy::too_many_arguments)] // a task is made in one place, of what a recipe names
     pub fn new(
         recipe: &Recipe,
         config: LasynConfig,
