@@ -31,7 +31,7 @@ const SCALE: f32 = 0.2;
 /// `P_m(c_m)` is the log phone posterior of the canonical phone, `P_m(c_m) − max_q P_m(q)` its ratio to the
 /// best phone: the classical goodness of pronunciation (Witt and Young 2000; features of GOPT,
 /// arXiv 2205.03432). A linear map of them is added to what the coupled attention gives each phone.
-/// All sums run over frames, so a stream keeps them as running sums ([`GopSums`]).
+/// All sums run over frames, so a stream keeps them as running sums.
 ///
 /// # Differences from the paper
 /// CCA-MDD has no such head. Its decoder sees the prompt through the coupled attention, and the prompt is
