@@ -80,10 +80,11 @@ fn half() -> Option<f64> {
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx512bf16")]
 fn half_avx512() {
-    use std::arch::x86_64::{__m512bh, _mm512_cvtneps_pbh, _mm512_dpbf16_ps, _mm512_set1_ps};
+    use std::arch::x86_64::{__m256bh, __m512bh, _mm512_cvtneps_pbh, _mm512_dpbf16_ps, _mm512_set1_ps};
     let narrow = _mm512_cvtneps_pbh(_mm512_set1_ps(1.0));
     // SAFETY: 32 numbers of 16 bits, twice the same 16.
-    let factor: __m512bh = black_box(unsafe { std::mem::transmute([narrow, narrow]) });
+    let factor: __m512bh =
+        black_box(unsafe { std::mem::transmute::<[__m256bh; 2], __m512bh>([narrow, narrow]) });
     let mut sums = [_mm512_set1_ps(1.0); CHAINS];
     for _ in 0..STEPS {
         sums.iter_mut().for_each(|sum| *sum = _mm512_dpbf16_ps(*sum, factor, factor));
