@@ -104,6 +104,23 @@ fn a_recording_that_is_played_gives_what_the_file_gives() {
 }
 
 #[test]
+fn a_precision_that_the_task_does_not_have_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    small_corpus(folder.path());
+    let recipe = workspace().join("recipes/quickstart/mdd.toml");
+    let own = [
+        "--set",
+        "data.train=['train.jsonl']",
+        "--set",
+        "data.validation=['dev.jsonl']",
+        "--set",
+        "train.precision=bf16",
+    ];
+    auricle(folder.path(), &[&["train", recipe.to_str().unwrap(), "--run", "run"], &own[..]].concat())
+        .failed_with(&["`cca_mdd` compute in f32", "train.precision"]);
+}
+
+#[test]
 fn what_cannot_be_judged_is_said() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();

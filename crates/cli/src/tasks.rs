@@ -13,7 +13,9 @@ use auricle_nn::weights::{self, Metadata};
 use auricle_spiral::{SpiralAugment, SpiralConfig, SpiralTask};
 use auricle_text::Tokenizer;
 use auricle_train::log::RunLog;
-use auricle_train::{AugmentConfig, Capsule, NoiseLibrary, Outcome, Recipe, Trainer, Wave, recipe};
+use auricle_train::{
+    AugmentConfig, Capsule, NoiseLibrary, Outcome, Precision, Recipe, Trainer, Wave, recipe,
+};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -57,6 +59,9 @@ impl AnyTrainer {
             let source = source.filter(|_| !resumes);
             Ok(source.map(load_model).transpose()?.map(|(tensors, _)| tensors))
         };
+        if recipe.train.precision != Precision::F32 && !matches!(recipe.task.as_str(), "spiral" | "ctc") {
+            bail!("recipe: tasks of kind `{}` compute in f32; take train.precision out", recipe.task);
+        }
         match recipe.task.as_str() {
             "spiral" => {
                 let config: SpiralConfig = recipe::parse(&recipe.model, "model")?;
