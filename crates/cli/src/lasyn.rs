@@ -127,7 +127,10 @@ pub fn make_bank(
     Ok(Bank::new(info, gaussians, &paired, &paths, options.exemplar_secs))
 }
 
-/// Latents and phones of utterances; some have none.
+/// Longest utterance that is aligned at once.
+const MAX_SECS: f64 = 60.0;
+
+/// Latents and phones of utterances; some have none, and those that are longer than a minute are left out.
 fn paired(
     base: &SplitRecogniser,
     utterances: &[Utterance],
@@ -141,6 +144,9 @@ fn paired(
     let bar = ProgressBar::new(utterances.len() as u64);
     for utterance in utterances {
         bar.inc(1);
+        if utterance.duration_secs > MAX_SECS {
+            continue;
+        }
         let Some(words) = utterance.text.as_deref().and_then(|text| units::words(pronouncer, text).ok())
         else {
             continue;

@@ -8,6 +8,7 @@ mod config;
 mod model;
 mod recogniser;
 mod report;
+mod stored;
 mod task;
 mod transcribe;
 
@@ -15,5 +16,6 @@ pub use batch::{CtcBatch, CtcPrepare};
 pub use config::CtcConfig;
 pub use model::CtcModel;
 pub use recogniser::{Recogniser, Recognition};
+pub use stored::Stored;
 pub use task::CtcTask;
 pub use transcribe::{TranscribeConfig, transcribe};

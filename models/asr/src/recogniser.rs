@@ -1,12 +1,11 @@
 //! A trained recogniser: samples in, words out.
 
-use crate::{CtcConfig, CtcModel};
+use crate::{CtcConfig, CtcModel, Stored};
 use auricle_audio::{Features, MelFrontEnd};
 use auricle_decode::{TimedToken, WordLm, greedy};
-use auricle_nn::params::{self, NamedTensors};
+use auricle_nn::Context;
+use auricle_nn::params::NamedTensors;
 use auricle_nn::weights::Metadata;
-use auricle_nn::{Context, Initializer};
-use auricle_rng::{Key, Purpose};
 use auricle_text::Tokenizer;
 use auricle_train::TrainError;
 use burn::tensor::{Device, Tensor, TensorData};
@@ -38,27 +37,10 @@ impl Recogniser {
         metadata: &Metadata,
         device: &Device,
     ) -> Result<Self, TrainError> {
-        let fail = |what: String| TrainError::Task(what);
-        let field = |name: &str| {
-            metadata
-                .get(name)
-                .ok_or_else(|| fail(format!("these weights carry no `{name}`: not a recogniser of auricle; give a run's folder or its model.safetensors")))
-        };
-        let kind = field("kind")?;
-        if kind != "ctc" {
-            return Err(fail(format!(
-                "these weights are a `{kind}` model; a recogniser is of kind `ctc`: fine-tune it first"
-            )));
-        }
-        let config: CtcConfig =
-            serde_json::from_str(field("config")?).map_err(|e| fail(format!("config: {e}")))?;
-        config.validate().map_err(fail)?;
-        let tokenizer =
-            Tokenizer::from_json(field("tokenizer")?).map_err(|e| fail(format!("tokenizer: {e}")))?;
-        let mut stream = Key::new(0).stream(Purpose::Init);
-        let model =
-            CtcModel::new(&config, tokenizer.vocab_size(), &mut Initializer::new(&mut stream, device));
-        let model = params::load(model, "", &mut tensors).map_err(|e| fail(e.to_string()))?;
+        let fail = TrainError::Task;
+        let stored = Stored::read(metadata, &["ctc"]).map_err(fail)?;
+        let model = stored.model(&mut tensors, device).map_err(fail)?;
+        let Stored { config, tokenizer } = stored;
         let front_end = MelFrontEnd::new(config.front_end.clone()).map_err(|e| fail(e.to_string()))?;
         Ok(Self {
             config,

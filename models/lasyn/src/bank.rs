@@ -191,8 +191,8 @@ impl Bank {
         let mut start = 0usize;
         for row in take("exemplars", 4)?.chunks_exact(4) {
             let [unit, speaker, frames] = [row[0], row[1], row[2]].map(|x| x as usize);
-            if unit >= UNITS || frames == 0 {
-                return Err(bad("an exemplar is none of the phones"));
+            if unit >= UNITS || !(1..EXACT).contains(&frames) {
+                return Err(bad("an exemplar is none of the phones, or of no possible length"));
             }
             let end = start + frames;
             let (unit, speaker) = (unit as u32, speaker as u32);

@@ -119,8 +119,8 @@ impl LasynConfig {
     /// # Errors
     /// The reason.
     pub fn validate(&self) -> Result<(), String> {
-        if !(0.0..1.0).contains(&self.pseudo_share) {
-            return Err(format!("model.pseudo_share: {} is not in 0..1", self.pseudo_share));
+        if !(0.0..=0.99).contains(&self.pseudo_share) {
+            return Err(format!("model.pseudo_share: {} is not between 0 and 0.99", self.pseudo_share));
         }
         if !(0.0..=10.0).contains(&self.noise) {
             return Err(format!("model.noise: {} is not between 0 and 10", self.noise));

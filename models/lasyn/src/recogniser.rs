@@ -1,7 +1,7 @@
 //! A trained sequence model: samples in, a transcript or a meaning out.
 
 use crate::{LasynError, LasynModel, Target, Upper};
-use auricle_asr::{CtcConfig, Recogniser};
+use auricle_asr::{CtcConfig, Recogniser, Stored};
 use auricle_audio::{Features, MelFrontEnd};
 use auricle_decode::{BeamConfig, beam_search, greedy};
 use auricle_nn::params::{self, NamedTensors};
@@ -38,22 +38,7 @@ impl SequenceRecogniser {
         device: &Device,
     ) -> Result<Self, LasynError> {
         let fail = LasynError::Model;
-        let field = |name: &str| {
-            metadata.get(name).ok_or_else(|| {
-                fail(format!("these weights carry no `{name}`; give a run's folder or its model.safetensors"))
-            })
-        };
-        let kind = field("kind")?;
-        if kind != KIND && kind != "ctc" {
-            return Err(fail(format!(
-                "these weights are a `{kind}` model, not one of kind `{KIND}` or `ctc`"
-            )));
-        }
-        let config: CtcConfig =
-            serde_json::from_str(field("config")?).map_err(|e| fail(format!("config: {e}")))?;
-        config.validate().map_err(fail)?;
-        let tokenizer =
-            Tokenizer::from_json(field("tokenizer")?).map_err(|e| fail(format!("tokenizer: {e}")))?;
+        let Stored { config, tokenizer } = Stored::read(metadata, &[KIND, "ctc"]).map_err(fail)?;
         let parse =
             |name: &str| metadata.get(name).map(|text| serde_json::from_str::<serde_json::Value>(text));
         let decoder: Option<DecoderConfig> = match parse("decoder") {

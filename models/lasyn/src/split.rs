@@ -2,11 +2,9 @@
 
 use crate::LasynError;
 use crate::LasynModel;
-use auricle_asr::{CtcConfig, CtcModel};
-use auricle_nn::Initializer;
+use auricle_asr::{CtcConfig, Stored};
 use auricle_nn::params::{self, NamedTensors};
 use auricle_nn::weights::Metadata;
-use auricle_rng::{Key, Purpose};
 use auricle_text::Tokenizer;
 use burn::tensor::Device;
 
@@ -34,28 +32,10 @@ impl SplitRecogniser {
         split: Option<usize>,
         device: &Device,
     ) -> Result<Self, LasynError> {
-        let fail = |what: String| LasynError::Model(what);
-        let field = |name: &str| {
-            metadata
-                .get(name)
-                .ok_or_else(|| fail(format!("these weights carry no `{name}`; give a recogniser")))
-        };
-        if field("kind")? != "ctc" {
-            return Err(fail(format!(
-                "these weights are a `{}` model, not a recogniser of kind `ctc`",
-                field("kind")?
-            )));
-        }
-        let config: CtcConfig =
-            serde_json::from_str(field("config")?).map_err(|e| fail(format!("config: {e}")))?;
-        config.validate().map_err(fail)?;
-        let tokenizer =
-            Tokenizer::from_json(field("tokenizer")?).map_err(|e| fail(format!("tokenizer: {e}")))?;
-        let mut stream = Key::new(0).stream(Purpose::Init);
-        let model =
-            CtcModel::new(&config, tokenizer.vocab_size(), &mut Initializer::new(&mut stream, device));
-        let model = params::load(model, "", &mut tensors).map_err(|e| fail(e.to_string()))?;
-        let model = LasynModel::of(model);
+        let fail = LasynError::Model;
+        let stored = Stored::read(metadata, &["ctc"]).map_err(fail)?;
+        let model = LasynModel::of(stored.model(&mut tensors, device).map_err(fail)?);
+        let Stored { config, tokenizer } = stored;
         let layers = model.encoder.layers();
         let split = split.unwrap_or(config.encoder.stages[0].transformer.layers);
         if split > layers {
