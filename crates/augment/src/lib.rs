@@ -5,17 +5,19 @@
 //!
 //! | on features `[T, F]` | on samples |
 //! |---|---|
-//! | [`time_spans`], [`frequency_bands`], [`spec_augment`], [`PositionShift`] | [`add_noise`], [`speed`], [`volume`], [`reverb`], [`low_pass`], and the chain of them: [`ChannelConfig`] |
+//! | [`time_spans`], [`frequency_bands`], [`spec_augment`], [`PositionShift`] | [`add_noise`], [`speed`], [`volume`], [`reverb`], [`low_pass`], [`SilenceConfig`], and the chain of them: [`ChannelConfig`] |
 
 mod channel;
 mod noise;
 mod shift;
+mod silence;
 mod spec;
 mod wave;
 
 pub use channel::{ChannelConfig, Libraries, LowPassConfig, ReverbConfig, VolumeConfig};
 pub use noise::{NoiseConfig, NoiseError, NoiseSource, add_noise, mix_at_snr};
 pub use shift::PositionShift;
+pub use silence::SilenceConfig;
 pub use spec::{
     SpanMask, SpecAugmentConfig, frequency_band_count, frequency_bands, spec_augment, time_spans,
 };

@@ -70,6 +70,8 @@ pub enum Purpose {
     Synthesis = 21,
     /// Corruption of prompts.
     PromptCorruption = 22,
+    /// Silence around an utterance.
+    Silence = 23,
 }
 
 /// Names one random decision site: who draws, not what is drawn.

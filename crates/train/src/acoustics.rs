@@ -3,8 +3,8 @@
 use crate::{Draw, TrainError, Wave};
 use auricle_audio::{MelConfig, MelFrontEnd};
 use auricle_augment::{
-    ChannelConfig, Libraries, LowPassConfig, NoiseConfig, ReverbConfig, SpecAugmentConfig, VolumeConfig,
-    frequency_band_count, frequency_bands, spec_augment, speed, time_spans,
+    ChannelConfig, Libraries, LowPassConfig, NoiseConfig, ReverbConfig, SilenceConfig, SpecAugmentConfig,
+    VolumeConfig, frequency_band_count, frequency_bands, spec_augment, speed, time_spans,
 };
 use auricle_rng::Purpose;
 use serde::{Deserialize, Serialize};
@@ -31,6 +31,9 @@ pub struct AugmentConfig {
     /// Speed factors, one drawn per utterance and epoch. Default: none.
     #[serde(default)]
     pub speed: Vec<f64>,
+    /// Silence before and after. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub silence: Option<SilenceConfig>,
 }
 
 impl Default for AugmentConfig {
@@ -42,6 +45,7 @@ impl Default for AugmentConfig {
             noise: None,
             low_pass: None,
             speed: Vec::new(),
+            silence: None,
         }
     }
 }
@@ -54,13 +58,14 @@ impl AugmentConfig {
     }
 }
 
-/// Speed, channel, dither, front end, masks: in this order, all but the front end in training only.
+/// Speed, silence, channel, dither, front end, masks: in this order, all but the front end in training only.
 #[derive(Clone)]
 pub struct Acoustics {
     front_end: MelFrontEnd,
     spec: SpecAugmentConfig,
     channel: ChannelConfig,
     speed: Vec<f64>,
+    silence: Option<SilenceConfig>,
     libraries: Libraries,
 }
 
@@ -84,13 +89,14 @@ impl Acoustics {
         libraries: Libraries,
     ) -> Result<Self, TrainError> {
         let channel = augment.channel();
-        let AugmentConfig { spec, speed, .. } = augment;
+        let AugmentConfig { spec, speed, silence, .. } = augment;
         channel.validate(&libraries).map_err(TrainError::Recipe)?;
+        silence.map_or(Ok(()), |silence| silence.validate()).map_err(TrainError::Recipe)?;
         if let Some(bad) = speed.iter().find(|factor| !(0.5..=2.0).contains(*factor)) {
             return Err(TrainError::Recipe(format!("augment.speed: {bad} is not between 0.5 and 2")));
         }
         let front_end = MelFrontEnd::new(front_end).map_err(|e| TrainError::Recipe(e.to_string()))?;
-        Ok(Self { front_end, spec, channel, speed, libraries })
+        Ok(Self { front_end, spec, channel, speed, silence, libraries })
     }
 
     /// Samples per second.
@@ -165,6 +171,9 @@ impl Acoustics {
         let factor = self.speed.get(key.stream(Purpose::Speed).below(self.speed.len()));
         if let Some(&factor) = factor.filter(|&&factor| factor != 1.0) {
             samples = speed(&samples, factor);
+        }
+        if let Some(silence) = self.silence {
+            samples = silence.apply(samples, self.sample_rate(), key);
         }
         samples =
             self.channel.apply(&samples, &self.libraries, self.sample_rate(), key).map_err(|e| fail(&e))?;
