@@ -260,6 +260,9 @@ pub struct ExposureConfig {
     /// phone (a minimal pair), where word boundaries are known. Phones that nobody would ask for can be
     /// found by reading alone; these only by listening. Default: 0.15.
     pub words: f64,
+    /// How much more a mistake weighs in the loss of the classifier for each one of its kind (canonical phone, phone
+    /// said) that the model has lately accepted. Default: 0, mistakes of all kinds weigh the same.
+    pub mining: f64,
 }
 
 impl Default for ExposureConfig {
@@ -272,6 +275,7 @@ impl Default for ExposureConfig {
             follow: 0.5,
             insert: 0.02,
             words: 0.15,
+            mining: 0.0,
         }
     }
 }
@@ -282,7 +286,10 @@ impl ExposureConfig {
     /// # Errors
     /// The reason.
     pub fn validate(&self) -> Result<(), String> {
-        let Self { utterances, substitute, within_class, delete, follow, insert, words } = *self;
+        let Self { utterances, substitute, within_class, delete, follow, insert, words, mining } = *self;
+        if !(0.0..=100.0).contains(&mining) {
+            return Err(format!("model.exposure.mining: {mining} is not between 0 and 100"));
+        }
         let all = [utterances, substitute, within_class, delete, follow, insert, words];
         if all.iter().all(|p| (0.0..=1.0).contains(p)) && substitute + delete <= 1.0 {
             return Ok(());

@@ -13,6 +13,7 @@ mod config;
 mod gop;
 pub mod inventory;
 mod live;
+mod mining;
 mod model;
 mod near_words;
 mod scored;

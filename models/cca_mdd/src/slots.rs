@@ -231,6 +231,7 @@ mod tests {
             follow: 0.5,
             insert: 0.3,
             words: 0.5,
+            mining: 0.0,
         };
         let near = NearWords::default();
         let original = Labels::of(&utterance(json!({"perceived_phones": ["W", "AH", "K", "S"]}))).unwrap();

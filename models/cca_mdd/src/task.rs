@@ -2,7 +2,10 @@
 
 use crate::analysis::{self, QUESTIONS};
 use crate::inventory::{BLANK, CLASSES, DELETED};
-use crate::{CcaMddConfig, CcaMddModel, Labels, MddBatch, MddPrepare, NearWords, Output, said_for_each};
+use crate::mining::Mined;
+use crate::{
+    CcaMddConfig, CcaMddModel, Labels, MddBatch, MddPrepare, NearWords, Output, Slot, said_for_each,
+};
 use auricle_augment::Libraries;
 use auricle_decode::greedy;
 use auricle_nn::params::{self, NamedTensors};
@@ -27,6 +30,7 @@ pub struct CcaMddTask {
     prepare: Arc<MddPrepare>,
     device: Device,
     tally: Tally,
+    mined: Mined,
 }
 
 #[derive(Default)]
@@ -86,6 +90,7 @@ impl CcaMddTask {
             prepare,
             device: device.clone(),
             tally: Tally::default(),
+            mined: Mined::default(),
         })
     }
 
@@ -101,7 +106,7 @@ impl CcaMddTask {
     /// # Differences from the paper
     /// The CTC loss is divided by the number of target phones, so that the three losses are means
     /// per phone and β and γ do not depend on the length of utterances.
-    fn losses(&self, output: &Output, batch: &MddBatch) -> Losses {
+    fn losses(&self, output: &Output, batch: &MddBatch, more: impl Fn(&Slot) -> f32) -> Losses {
         let targets: Vec<Vec<u32>> = batch.labels.iter().map(|labels| labels.perceived.clone()).collect();
         let count = targets.iter().map(Vec::len).sum::<usize>().max(1) as f64;
         let decoder = ops::ctc_loss(output.decoder.clone(), &targets, &output.frames, BLANK).sum() / count;
@@ -121,7 +126,8 @@ impl CcaMddTask {
             for (i, slot) in labels.slots.iter().enumerate() {
                 let at = row * longest + i;
                 let weight = 1.0 + (self.config.loss.alpha as f32 - 1.0) * slot.badness;
-                weights[at] = weight;
+                weights[at] =
+                    if wrong(f64::from(slot.badness)) { weight * (1.0 + more(slot)) } else { weight };
                 badness[at] = slot.badness;
                 one_hot[at * CLASSES + slot.perceived.unwrap_or(DELETED) as usize] = weight;
                 if let Some(known) = analysis::answers(slot) {
@@ -155,6 +161,21 @@ impl CcaMddTask {
         Losses { decoder, state, predictor, alignment, acoustic, analysis }
     }
 
+    /// Counts which mistakes of a training batch the classifier accepted.
+    fn mine(&mut self, batch: &MddBatch, state: Tensor<2>) -> Result<(), TrainError> {
+        let [_, longest] = state.dims();
+        let states = host(state.into_data())?;
+        self.mined.fade();
+        for (row, labels) in batch.labels.iter().enumerate() {
+            for (slot, state) in labels.slots.iter().zip(&states[row * longest..]) {
+                if wrong(f64::from(slot.badness)) {
+                    self.mined.meet(slot, *state < 0.0);
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn total(&self, losses: &Losses) -> Tensor<1> {
         let weights = &self.config.loss;
         let mut total = losses.decoder.clone()
@@ -173,6 +194,10 @@ impl CcaMddTask {
 /// `−[e·ln σ(x) + (1 − e)·ln(1 − σ(x))] = max(x, 0) − e·x + ln(1 + exp(−|x|))`, per entry.
 fn cross_entropy<const D: usize>(x: Tensor<D>, e: Tensor<D>) -> Tensor<D> {
     burn::tensor::activation::relu(x.clone()) - x.clone() * e + x.abs().neg().exp().log1p()
+}
+
+fn host(data: TensorData) -> Result<Vec<f32>, TrainError> {
+    data.try_to_vec::<f32>().map_err(|e| TrainError::Task(format!("{e:?}")))
 }
 
 fn scalar(x: &Tensor<1>) -> f64 {
@@ -204,7 +229,17 @@ impl Task for CcaMddTask {
         let key = draw.batch();
         let mut context = Context::train(key.stream(Purpose::Dropout), key.stream(Purpose::LayerDrop));
         let output = Self::forward(self.model(), batch, &self.device, &mut context);
-        let losses = self.losses(&output, batch);
+        let mining = self.config.exposure.mining as f32;
+        let losses = if mining > 0.0 {
+            let losses = {
+                let rates = self.mined.rates();
+                self.losses(&output, batch, |slot| mining * rates(slot))
+            };
+            self.mine(batch, output.state)?;
+            losses
+        } else {
+            self.losses(&output, batch, |_| 0.0)
+        };
         let loss = self.total(&losses);
         let mut metrics = vec![
             Metric { name: "train/decoder", value: scalar(&losses.decoder) },
@@ -229,11 +264,9 @@ impl Task for CcaMddTask {
     fn validate(&mut self, batch: &MddBatch) -> Result<(), TrainError> {
         let device = self.device.clone().without_autodiff();
         let output = Self::forward(&self.model().valid(), batch, &device, &mut Context::eval());
-        let loss = scalar(&self.total(&self.losses(&output, batch)));
+        let loss = scalar(&self.total(&self.losses(&output, batch, |_| 0.0)));
         self.tally.loss += loss;
         self.tally.batches += 1.0;
-        let host =
-            |data: TensorData| data.try_to_vec::<f32>().map_err(|e| TrainError::Task(format!("{e:?}")));
         let [_, frames, _] = output.decoder.dims();
         let [_, longest] = output.state.dims();
         let decoded = host(output.decoder.into_data())?;
@@ -279,6 +312,16 @@ impl Task for CcaMddTask {
 
     fn selection(&self) -> &'static [&'static str] {
         &["validation/unexplained", "validation/loss"]
+    }
+
+    fn state(&self) -> NamedTensors {
+        if self.config.exposure.mining > 0.0 { self.mined.tensors() } else { NamedTensors::new() }
+    }
+
+    fn load_state(&mut self, state: NamedTensors) -> Result<(), TrainError> {
+        let unfit = || TrainError::Task("the checkpoint's table of mined mistakes does not fit".into());
+        self.mined = Mined::of(&state).ok_or_else(unfit)?;
+        Ok(())
     }
 
     fn export(&self) -> Result<(NamedTensors, Metadata), TrainError> {
