@@ -25,7 +25,11 @@ fn gelu_of_a_transposed_view() {
 
 #[test]
 fn gelu_of_a_slice_leaves_its_source_alone() {
-    let x = crate::common::constant(&normal(100, 5), burn::tensor::DType::F32, &burn::tensor::Device::flex());
+    let x = crate::common::constant(
+        &normal(100, 5),
+        burn::tensor::DType::F32,
+        &crate::common::on(burn::tensor::DType::F32),
+    );
     let before = crate::common::values(x.clone());
     let slice = x.clone().narrow(0, 10, 33);
     assert_eq!(crate::common::values(ops::gelu(slice.clone())).len(), 33);
@@ -35,7 +39,11 @@ fn gelu_of_a_slice_leaves_its_source_alone() {
 
 #[test]
 fn gelu_overwrites_its_input_only_where_nobody_else_holds_it() {
-    let x = crate::common::constant(&normal(257, 6), burn::tensor::DType::F32, &burn::tensor::Device::flex());
+    let x = crate::common::constant(
+        &normal(257, 6),
+        burn::tensor::DType::F32,
+        &crate::common::on(burn::tensor::DType::F32),
+    );
     let before = crate::common::values(x.clone());
     let held = crate::common::values(ops::gelu(x.clone()));
     assert_eq!(crate::common::values(x.clone()), before);

@@ -1,8 +1,8 @@
 use auricle_tensor::ops::{self, AttentionOptions, Dropout};
 use auricle_tensor::reference;
-use burn::tensor::{DType, Device, Tensor};
+use burn::tensor::{DType, Tensor};
 
-use crate::common::{assert_close, check, check_gradients, constant, normal, run, values};
+use crate::common::{assert_close, check, check_gradients, constant, normal, on, run, values};
 
 /// The definition, in double precision.
 fn naive(q: &[f64], k: &[f64], v: &[f64], [b, tq, tk, width]: [usize; 4], o: &AttentionOptions) -> Vec<f64> {
@@ -123,7 +123,7 @@ fn masks() {
 
 #[test]
 fn hidden_keys_have_no_influence_whatever_they_hold() {
-    let device = Device::flex();
+    let device = on(DType::F32);
     let (mut k, mut v) = (normal(2 * 40 * 16, 2), normal(2 * 40 * 16, 3));
     let tensor = |x: &[f64]| constant(x, DType::F32, &device).reshape([2, 40, 16]);
     let q = tensor(&normal(2 * 40 * 16, 1));
@@ -143,7 +143,7 @@ fn hidden_keys_have_no_influence_whatever_they_hold() {
 
 #[test]
 fn empty_sequences() {
-    let device = Device::flex();
+    let device = on(DType::F32);
     let zeros = |t: usize| Tensor::<3>::ones([2, t, 8], (&device, DType::F32));
     assert_eq!(ops::attention(zeros(0), zeros(5), zeros(5), AttentionOptions::new(2)).dims(), [2, 0, 8]);
     assert_eq!(values(ops::attention(zeros(3), zeros(0), zeros(0), AttentionOptions::new(2))), [0.0; 48]);

@@ -1,10 +1,14 @@
 //! The harness: an operation is a function of flat tensors to a flat tensor.
 
 use auricle_rng::{Key, Purpose};
+use auricle_tensor::is_cpu;
 use burn::tensor::{DType, Device, Tensor, TensorData};
 
 /// An operation under test; it reshapes its inputs as it needs.
 pub type Op<'a> = &'a (dyn Fn(&[Tensor<1>]) -> Tensor<1> + Sync);
+
+/// Relative to the largest element of a result.
+const GPU_TOLERANCE: f64 = 1e-5;
 
 /// Standard normal numbers that single precision holds exactly.
 pub fn normal(n: usize, seed: u64) -> Vec<f64> {
@@ -12,9 +16,18 @@ pub fn normal(n: usize, seed: u64) -> Vec<f64> {
     (0..n).map(|_| f64::from(stream.normal() as f32)).collect()
 }
 
+/// Where a precision is tested: single precision on the device that `AURICLE_TEST_DEVICE` names (`wgpu`,
+/// `cuda:0`; built with that feature), by default on the CPU, double precision on the CPU always.
+pub fn on(dtype: DType) -> Device {
+    match std::env::var("AURICLE_TEST_DEVICE") {
+        Ok(name) if dtype == DType::F32 => auricle_tensor::device(&name).unwrap(),
+        _ => Device::flex(),
+    }
+}
+
 /// A leaf of the graph.
 pub fn leaf(values: &[f64], dtype: DType) -> Tensor<1> {
-    constant(values, dtype, &Device::flex().autodiff()).require_grad()
+    constant(values, dtype, &on(dtype).autodiff()).require_grad()
 }
 
 /// A tensor of given values.
@@ -39,9 +52,11 @@ pub fn run(op: Op<'_>, inputs: &[Vec<f64>], dtype: DType) -> (Vec<f64>, Vec<Vec<
     (values(output), gradients.collect())
 }
 
-/// Asserts that no element is off by more than `tolerance` times the largest (or times 1e-4).
+/// Asserts that no element is off by more than `tolerance` times the largest (or times 1e-4); GPUs, whose
+/// exponentials and sums are coarser, are allowed [`GPU_TOLERANCE`].
 pub fn assert_close(what: &str, got: &[f64], want: &[f64], tolerance: f64) {
     assert_eq!(got.len(), want.len(), "{what}");
+    let tolerance = if is_cpu(&on(DType::F32)) { tolerance } else { tolerance.max(GPU_TOLERANCE) };
     let scale = want.iter().fold(1e-4f64, |m, x| m.max(x.abs()));
     for (i, (g, w)) in got.iter().zip(want).enumerate() {
         assert!((g - w).abs() <= tolerance * scale, "{what}[{i}]: {g:e}, expected {w:e} (scale {scale:e})");
@@ -49,13 +64,16 @@ pub fn assert_close(what: &str, got: &[f64], want: &[f64], tolerance: f64) {
 }
 
 /// The fused operation in single precision against the reference in double precision, forward and
-/// every gradient; and the fused operation against itself with one and two threads, bit for bit.
+/// every gradient; and, on the CPU, the fused operation against itself with one and two threads, bit for bit.
 pub fn check(name: &str, fused: Op<'_>, reference: Op<'_>, inputs: &[Vec<f64>], tolerance: f64) {
     let (want, want_gradients) = run(reference, inputs, DType::F64);
     let (got, gradients) = run(fused, inputs, DType::F32);
     assert_close(name, &got, &want, tolerance);
     for (i, (got, want)) in gradients.iter().zip(&want_gradients).enumerate() {
         assert_close(&format!("{name}, gradient {i}"), got, want, tolerance);
+    }
+    if !is_cpu(&on(DType::F32)) {
+        return;
     }
     for threads in [1, 2] {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();

@@ -2,7 +2,7 @@ use auricle_rng::{Key, Purpose};
 use auricle_tensor::{ops, reference};
 use burn::tensor::{DType, Device, Tensor};
 
-use crate::common::{check, check_gradients, constant, leaf, normal, values};
+use crate::common::{check, check_gradients, constant, leaf, normal, on, values};
 
 fn negatives(positions: usize, count: usize) -> Vec<u32> {
     let mut stream = Key::new(5).stream(Purpose::Negatives);
@@ -35,7 +35,7 @@ fn loss_and_gradient() {
             |x: &[Tensor<1>]| reference::contrastive_loss(shape(&x[0]), fixed.clone(), &negatives, 0.3).loss;
         check_gradients("contrastive", &op, &data[..1]);
         let accuracy = |dtype| {
-            let x = |i: usize| constant(&data[i], dtype, &Device::flex()).reshape([positions, width]);
+            let x = |i: usize| constant(&data[i], dtype, &on(dtype)).reshape([positions, width]);
             ops::contrastive_loss(x(0), x(1), &negatives, 0.3).accuracy
         };
         // One component has only two cosines: rounding decides its ties.
@@ -46,7 +46,7 @@ fn loss_and_gradient() {
 #[test]
 fn a_perfect_prediction_and_a_collapsed_one() {
     let target = normal(20 * 8, 1);
-    let tensor = |x: &[f64]| constant(x, DType::F32, &Device::flex()).reshape([20, 8]);
+    let tensor = |x: &[f64]| constant(x, DType::F32, &on(DType::F32)).reshape([20, 8]);
     let negatives: Vec<u32> = (0..20 * 4).map(|i| (i / 4 + 1 + i % 4) % 20).collect();
     assert_eq!(ops::contrastive_loss(tensor(&target), tensor(&target), &negatives, 0.1).accuracy, 1.0);
     // All targets equal: every negative equals the positive and is left out.
@@ -59,11 +59,11 @@ fn a_perfect_prediction_and_a_collapsed_one() {
 #[test]
 fn zero_vectors_and_no_positions() {
     let pred = leaf(&[0.0; 12], DType::F32);
-    let target = constant(&normal(12, 1), DType::F32, &Device::flex()).reshape([3, 4]);
+    let target = constant(&normal(12, 1), DType::F32, &on(DType::F32)).reshape([3, 4]);
     let output = ops::contrastive_loss(pred.clone().reshape([3, 4]), target, &[1, 2, 0], 0.3);
     assert!((values(output.loss.clone())[0] - 2f64.ln()).abs() < 1e-6);
     assert!(values(pred.grad(&output.loss.backward()).unwrap()).iter().all(|g| g.is_finite()));
-    let none = || Tensor::<2>::zeros([0, 4], (&Device::flex(), DType::F32));
+    let none = || Tensor::<2>::zeros([0, 4], (&on(DType::F32), DType::F32));
     let output = ops::contrastive_loss(none(), none(), &[], 0.3);
     assert_eq!((values(output.loss), output.accuracy), (vec![0.0], 0.0));
 }

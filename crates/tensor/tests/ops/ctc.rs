@@ -1,7 +1,7 @@
 use auricle_tensor::{ops, reference};
-use burn::tensor::{DType, Device, Tensor};
+use burn::tensor::{DType, Tensor};
 
-use crate::common::{assert_close, check, check_gradients, constant, normal, run, values};
+use crate::common::{assert_close, check, check_gradients, constant, normal, on, run, values};
 
 /// Sums the probabilities of all alignments, one by one.
 fn brute_force(logits: &[f64], vocabulary: usize, target: &[u32], blank: u32) -> f64 {
@@ -33,7 +33,7 @@ fn equal_to_the_sum_over_all_alignments() {
             let want = brute_force(&logits, 3, &target, blank);
             let want = if want.is_finite() { want } else { 0.0 };
             for dtype in [DType::F32, DType::F64] {
-                let x = constant(&logits, dtype, &Device::flex()).reshape([1, frames, 3]);
+                let x = constant(&logits, dtype, &on(dtype)).reshape([1, frames, 3]);
                 let got = values(ops::ctc_loss(x, std::slice::from_ref(&target), &[frames], blank))[0];
                 assert!(
                     (got - want).abs() < 1e-6 * want.max(1.0),
@@ -91,9 +91,9 @@ fn padding_may_hold_anything() {
 
 #[test]
 fn nothing_and_the_impossible() {
-    let empty = Tensor::<3>::zeros([2, 0, 4], (&Device::flex().autodiff(), DType::F32)).require_grad();
+    let empty = Tensor::<3>::zeros([2, 0, 4], (&on(DType::F32).autodiff(), DType::F32)).require_grad();
     assert_eq!(values(ops::ctc_loss(empty, &[vec![], vec![1]], &[0, 0], 0)), [0.0, 0.0]);
-    let none = Tensor::<3>::zeros([0, 3, 4], (&Device::flex(), DType::F32));
+    let none = Tensor::<3>::zeros([0, 3, 4], (&on(DType::F32), DType::F32));
     assert_eq!(ops::ctc_loss(none, &[], &[], 0).dims(), [0]);
     // A token of probability zero.
     let logits = [0.0, f64::NEG_INFINITY, 0.0, 0.0, f64::NEG_INFINITY, 0.0];
@@ -108,7 +108,7 @@ fn nothing_and_the_impossible() {
 #[test]
 #[should_panic(expected = "target 1 holds token 5")]
 fn a_token_outside_of_the_vocabulary_is_named() {
-    let x = Tensor::<3>::zeros([2, 3, 4], (&Device::flex(), DType::F32));
+    let x = Tensor::<3>::zeros([2, 3, 4], (&on(DType::F32), DType::F32));
     ops::ctc_loss(x, &[vec![1], vec![2, 5]], &[3, 3], 0);
 }
 

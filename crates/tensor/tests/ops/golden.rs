@@ -8,7 +8,7 @@ use auricle_tensor::ops;
 use burn::tensor::{DType, Device};
 use safetensors::{Dtype, SafeTensors};
 
-use crate::common::{assert_close, constant, leaf, values};
+use crate::common::{assert_close, constant, leaf, on, values};
 
 fn files(prefix: &str) -> Vec<PathBuf> {
     let folder = std::env::var_os("AURICLE_GOLDEN").map_or_else(
@@ -50,7 +50,7 @@ fn contrastive_loss() {
         let (rows, width) = (shape[shape.len() - 2], shape[shape.len() - 1]);
         for dtype in [DType::F32, DType::F64] {
             let pred = leaf(&pred, dtype);
-            let target = constant(&target, dtype, &Device::flex()).reshape([rows, width]);
+            let target = constant(&target, dtype, &on(dtype)).reshape([rows, width]);
             let output = ops::contrastive_loss(pred.clone().reshape([rows, width]), target, &negatives, 0.3);
             let grad = pred.grad(&output.loss.backward()).unwrap();
             assert_close("loss", &values(output.loss), &read(&file, "loss").0, 1e-5);

@@ -3,7 +3,7 @@
 use auricle_tensor::ops::{self, AttentionOptions, Conv1dOptions};
 use burn::tensor::{DType, Device, Tensor, activation};
 
-use crate::common::{assert_close, constant, leaf, normal, values};
+use crate::common::{assert_close, constant, leaf, normal, on, values};
 
 /// A chain that mixes fused operations with burn's own, uses one tensor twice and one parameter twice.
 fn network(x: Tensor<3>, w: Tensor<2>, gamma: Tensor<1>) -> Tensor<1> {
@@ -27,9 +27,9 @@ fn gradients(device: &Device, dtype: DType) -> Vec<Vec<f64>> {
 
 #[test]
 fn a_network_with_and_without_recomputation() {
-    let plain = gradients(&Device::flex().autodiff(), DType::F32);
+    let plain = gradients(&on(DType::F32).autodiff(), DType::F32);
     let double = gradients(&Device::flex().autodiff(), DType::F64);
-    let recomputed = gradients(&Device::flex().autodiff().gradient_checkpointing(), DType::F32);
+    let recomputed = gradients(&on(DType::F32).autodiff().gradient_checkpointing(), DType::F32);
     for ((plain, double), recomputed) in plain.iter().zip(&double).zip(&recomputed) {
         assert_close("single against double precision", plain, double, 1e-4);
         assert_eq!(plain, recomputed);
@@ -39,7 +39,7 @@ fn a_network_with_and_without_recomputation() {
 #[test]
 fn constants_mix_with_tracked_tensors() {
     let weight = leaf(&normal(12, 1), DType::F32);
-    let x = constant(&normal(8, 2), DType::F32, &Device::flex()).reshape([2, 4]);
+    let x = constant(&normal(8, 2), DType::F32, &on(DType::F32)).reshape([2, 4]);
     let y = ops::linear(x.clone(), weight.clone().reshape([4, 3]), None);
     let grads = y.sum().backward();
     let column_sums = values(x.sum_dim(0));
@@ -49,7 +49,7 @@ fn constants_mix_with_tracked_tensors() {
 
 #[test]
 fn an_input_survives_what_is_computed_from_it() {
-    let x = constant(&normal(5000, 1), DType::F32, &Device::flex().autodiff());
+    let x = constant(&normal(5000, 1), DType::F32, &on(DType::F32).autodiff());
     let before = values(x.clone());
     let tracked = x.clone().require_grad();
     let y =

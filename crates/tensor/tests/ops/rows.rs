@@ -2,9 +2,9 @@
 
 use auricle_tensor::ops::{self, Dropout};
 use auricle_tensor::reference;
-use burn::tensor::{DType, Device, Tensor};
+use burn::tensor::{DType, Tensor};
 
-use crate::common::{check, check_gradients, constant, normal, values};
+use crate::common::{check, check_gradients, constant, normal, on, values};
 
 const WIDTHS: [usize; 7] = [1, 15, 16, 17, 31, 257, 768];
 
@@ -47,7 +47,7 @@ fn softmax() {
 fn a_row_of_minus_infinity_gives_zeros() {
     let x = [f64::NEG_INFINITY, f64::NEG_INFINITY, f64::NEG_INFINITY, 1.0];
     for dtype in [DType::F32, DType::F64] {
-        let y = values(ops::softmax(matrix(&constant(&x, dtype, &Device::flex()), 2), 1));
+        let y = values(ops::softmax(matrix(&constant(&x, dtype, &on(dtype)), 2), 1));
         assert_eq!(y, [0.0, 0.0, 0.0, 1.0]);
     }
 }
@@ -101,6 +101,6 @@ fn dropout() {
         }
     }
     // What is dropped does not matter.
-    let x = constant(&vec![f64::NAN; 100], DType::F32, &Device::flex());
+    let x = constant(&vec![f64::NAN; 100], DType::F32, &on(DType::F32));
     assert_eq!(values(ops::dropout(x, 1.0, 3)), [0.0; 100]);
 }
