@@ -5,6 +5,14 @@ use auricle_tensor::npu::runtime::ascend::library::{Presence, places};
 use auricle_tensor::npu::spec::names;
 use std::process::ExitCode;
 
+/// The cargo feature, the device's name and whether this program has it.
+const GPUS: [(&str, &str, bool); 4] = [
+    ("cuda", "cuda:<index>", cfg!(feature = "cuda")),
+    ("rocm", "rocm:<index>", cfg!(feature = "rocm")),
+    ("metal", "metal", cfg!(feature = "metal")),
+    ("wgpu", "wgpu", cfg!(feature = "wgpu")),
+];
+
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  auricle device --json")]
 pub struct Args {
@@ -20,6 +28,11 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         devices.extend(
             names().iter().map(|n| serde_json::json!({ "name": format!("npu:sim:{n}"), "simulated": true })),
         );
+        devices.extend(
+            GPUS.iter()
+                .filter(|(_, _, built)| *built)
+                .map(|(_, name, _)| serde_json::json!({ "name": name.trim_end_matches(":<index>") })),
+        );
         println!("{}", serde_json::Value::Array(devices));
     } else {
         println!("cpu  {threads} threads, vector instructions chosen at run time");
@@ -32,7 +45,13 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         } else {
             println!("npu:ascend:<index>  not usable here:\n{presence}");
         }
-        println!("GPU back ends are cargo features of the build and are not part of this one.");
+        for (feature, name, built) in GPUS {
+            if built {
+                println!("{name}  in this build, opened when it is named");
+            } else {
+                println!("{name}  not in this build: --features {feature}");
+            }
+        }
     }
     Ok(ExitCode::SUCCESS)
 }

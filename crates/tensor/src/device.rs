@@ -9,7 +9,7 @@ use crate::npu::session::{self, Mode, Session};
 pub enum DeviceError {
     /// The name follows no known pattern.
     #[error(
-        "unknown device {name:?}: use \"cpu\", \"cuda:0\", \"rocm:0\", \"wgpu\", \"npu:sim:910b3\" or \"npu:ascend:0\""
+        "unknown device {name:?}: use \"cpu\", \"cuda:0\", \"rocm:0\", \"wgpu\", \"metal\", \"npu:sim:910b3\" or \"npu:ascend:0\""
     )]
     Unknown {
         /// What was asked for.
@@ -35,7 +35,7 @@ pub enum DeviceError {
 
 /// The device called `name`, without automatic differentiation (see [`Device::autodiff`]).
 ///
-/// Names: `cpu`; with the cargo feature of that name `cuda[:index]`, `rocm[:index]`, `wgpu`; `npu:sim:<description>`
+/// Names: `cpu`; with the cargo feature of that name `cuda[:index]`, `rocm[:index]`, `wgpu`, `metal`; `npu:sim:<description>`
 /// (simulated, see [`crate::npu::spec`]) and `npu:ascend:<index>`.
 ///
 /// An NPU is chosen for the whole process, until this function is asked for another device: tensors stay on the
@@ -72,6 +72,7 @@ fn plain_device(name: &str, unknown: impl Fn() -> DeviceError) -> Result<Device,
         ("cuda", index) => cuda(name, index.unwrap_or(0)),
         ("rocm", index) => rocm(name, index.unwrap_or(0)),
         ("wgpu", None) => wgpu(name),
+        ("metal", None) => metal(name),
         _ => Err(unknown()),
     }
 }
@@ -106,6 +107,16 @@ fn wgpu(name: &str) -> Result<Device, DeviceError> {
     Err(DeviceError::NotBuilt { name: name.to_owned(), feature: "wgpu" })
 }
 
+#[cfg(feature = "metal")]
+fn metal(_name: &str) -> Result<Device, DeviceError> {
+    Ok(Device::metal(burn::tensor::DeviceKind::DefaultDevice))
+}
+
+#[cfg(not(feature = "metal"))]
+fn metal(name: &str) -> Result<Device, DeviceError> {
+    Err(DeviceError::NotBuilt { name: name.to_owned(), feature: "metal" })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -113,7 +124,7 @@ mod tests {
     #[test]
     fn names_are_understood_or_explained() {
         assert!(device("cpu").is_ok_and(|cpu| is_cpu(&cpu) && is_cpu(&cpu.autodiff())));
-        for wrong in ["", "gpu", "cpu:0", "cuda:", "cuda:x", "cuda:-1", "wgpu:1", "npu"] {
+        for wrong in ["", "gpu", "cpu:0", "cuda:", "cuda:x", "cuda:-1", "wgpu:1", "metal:0", "npu"] {
             assert_eq!(device(wrong), Err(DeviceError::Unknown { name: wrong.to_owned() }));
         }
         for wrong in
