@@ -75,6 +75,28 @@ fn a_model_is_trained_scores_and_is_scored() {
         assert!((0.0..=1.0).contains(&rate));
     }
     assert!(scores["scorer_m"]["true_acceptances"].is_u64() && scores["phone_pcc"] == Value::Null);
+    assert_eq!(scores["simulated"], Value::Null);
+
+    // Every phone that is asked for is another one than the corpus asks for.
+    let simulated = |share: &str| {
+        let args = ["eval", "mdd", "--model", "run", "dev.jsonl", "--json", "--quiet", "--simulate", share];
+        auricle(folder, &args)
+    };
+    let all = &simulated("1").succeeded().json_lines()[0];
+    let substituted = all["simulated"]["substituted"].as_u64().unwrap() as usize;
+    assert!(substituted > count / 2 && substituted <= count, "{substituted} of {count}");
+    assert!(all["simulated"]["good"].as_u64().unwrap() <= (count - substituted) as u64);
+    simulated("1.5").failed_with(&["--simulate"]);
+
+    // Storing the best threshold keeps the precision of the weights.
+    let weights = folder.join("run/model.safetensors");
+    auricle(folder, &["model", "export", "run", "--f16", "--out", "half"]).succeeded();
+    let size = |name: &std::path::Path| std::fs::metadata(name).unwrap().len();
+    let half = folder.join("half/model.safetensors");
+    let before = size(&half);
+    auricle(folder, &["eval", "mdd", "--model", "half", "dev.jsonl", "--store-threshold", "--quiet"])
+        .succeeded();
+    assert!(size(&half).abs_diff(before) < 100 && size(&half) < size(&weights) * 2 / 3);
 }
 
 #[test]

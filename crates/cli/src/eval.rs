@@ -23,7 +23,8 @@ pub enum Command {
     /// Mispronunciation detection: streaming, classifier and fused verdicts, phone scores.
     #[command(after_help = "Examples:
   auricle eval mdd data/speechocean762/dev.jsonl
-  auricle eval mdd --model runs/mdd data/speechocean762/dev.jsonl --json > dev.json")]
+  auricle eval mdd --model runs/mdd data/speechocean762/dev.jsonl --json > dev.json
+  auricle eval mdd --simulate 0.1 data/speechocean762/dev.jsonl")]
     Mdd(crate::eval_mdd::Mdd),
     /// Meanings: intents and slots (SLURP's scores, frame accuracy), parse trees (exact match).
     #[command(after_help = "Examples:

@@ -112,7 +112,7 @@ impl Mdd {
         let (tensors, metadata) = load_model(run)?;
         let assessor = Assessor::from_weights(tensors, &metadata, &auricle_tensor::device("cpu")?)?;
         let utterances = manifests(&[manifest.to_path_buf()])?;
-        let scores = crate::eval_mdd::evaluate(&Arc::new(assessor), &utterances, 0.5, true)?;
+        let scores = crate::eval_mdd::evaluate(&Arc::new(assessor), &utterances, 0.5, None, true)?;
         Ok(Self { run: run.to_path_buf(), scores, train_secs })
     }
 

@@ -123,6 +123,16 @@ pub fn from_bytes(bytes: &[u8]) -> Result<(NamedTensors, Metadata), WeightsError
     Ok((tensors, metadata.unwrap_or_default()))
 }
 
+/// How the values of safetensors bytes are stored: in half precision if any are.
+///
+/// # Errors
+/// Bytes that are no safetensors file.
+pub fn precision(bytes: &[u8]) -> Result<Precision, WeightsError> {
+    let file = SafeTensors::deserialize(bytes)?;
+    let half = file.iter().any(|(_, view)| view.dtype() == Dtype::F16);
+    Ok(if half { Precision::F16 } else { Precision::F32 })
+}
+
 fn f32_values<'d>(name: &str, data: &'d TensorData) -> Result<Cow<'d, [f32]>, WeightsError> {
     let fail = || WeightsError::Type { name: name.to_string(), dtype: format!("{:?}", data.dtype()) };
     match data.dtype() {
@@ -155,7 +165,9 @@ mod tests {
             assert_eq!(back[name].try_to_vec::<f32>().unwrap(), data.try_to_vec::<f32>().unwrap());
             assert_eq!(back[name].shape(), data.shape());
         }
-        let (half, _) = from_bytes(&to_bytes(&tensors, &metadata, Precision::F16).unwrap()).unwrap();
+        let half = to_bytes(&tensors, &metadata, Precision::F16).unwrap();
+        assert_eq!((precision(&bytes).unwrap(), precision(&half).unwrap()), (Precision::F32, Precision::F16));
+        let (half, _) = from_bytes(&half).unwrap();
         assert!((half["a"].try_to_vec::<f32>().unwrap()[0] - 0.1).abs() < 1e-4);
     }
 

@@ -1,12 +1,13 @@
 //! `auricle eval mdd`.
 
 mod page;
+mod simulate;
 
 use crate::tasks::{find_model, load_model};
 use anyhow::{Context as _, Result, bail};
 use auricle_cca_mdd::{Assessor, Labels, MISPRONOUNCED_BELOW, Session, inventory};
 use auricle_data::{Utterance, read_any};
-use auricle_nn::weights::Precision;
+use auricle_nn::weights;
 use auricle_rng::Key;
 use auricle_text::mdd::{
     self, Detection, Judged, MddCounts, Scorer, Verdicts, bootstrap, precision_recall, reliability,
@@ -14,6 +15,7 @@ use auricle_text::mdd::{
 use auricle_text::phones::Slot;
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
+use simulate::Simulated;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -43,6 +45,10 @@ pub struct Mdd {
     /// Store the threshold with the best F1 on this data in the model: only on development data.
     #[arg(long)]
     store_threshold: bool,
+    /// Ask for other phones than were said in this share of the places, always the same ones, and tell how many of these known
+    /// mistakes were found and named. Phones without labels count as said: native speech will do.
+    #[arg(long, value_name = "SHARE")]
+    simulate: Option<f64>,
     /// Write a page with curves and tables here.
     #[arg(long)]
     report: Option<PathBuf>,
@@ -82,7 +88,11 @@ pub fn run(args: &Mdd) -> Result<ExitCode> {
     let assessor = Assessor::from_weights(tensors, &metadata, &device)
         .with_context(|| format!("model {}", args.model.display()))?;
     let threshold = args.threshold.unwrap_or(assessor.threshold());
-    let scores = evaluate(&Arc::new(assessor), &read_any(&args.manifest)?, threshold, args.quiet)?;
+    if args.simulate.is_some_and(|share| !(share > 0.0 && share <= 1.0)) {
+        bail!("--simulate: the share of replaced phones lies between 0 and 1");
+    }
+    let utterances = read_any(&args.manifest)?;
+    let scores = evaluate(&Arc::new(assessor), &utterances, threshold, args.simulate, args.quiet)?;
     if let Some(path) = &args.report {
         let title = format!("{} on {}", args.model.display(), args.manifest.display());
         page::page(&title, &scores).write(path).with_context(|| path.display().to_string())?;
@@ -92,9 +102,10 @@ pub fn run(args: &Mdd) -> Result<ExitCode> {
         let best =
             best.context("no phone of this set is mispronounced: no threshold is better than another")?;
         let path = find_model(&args.model)?;
-        let (tensors, mut metadata) = load_model(&args.model)?;
+        let bytes = std::fs::read(&path).with_context(|| path.display().to_string())?;
+        let (tensors, mut metadata) = weights::from_bytes(&bytes)?;
         metadata.insert("threshold".into(), best.to_string());
-        auricle_train::files::write_weights(&path, &tensors, &metadata, Precision::F32)?;
+        auricle_train::files::write_weights(&path, &tensors, &metadata, weights::precision(&bytes)?)?;
         eprintln!("{}: threshold {best:.4} stored", path.display());
     }
     if args.json {
@@ -117,6 +128,7 @@ pub fn evaluate(
     assessor: &Arc<Assessor>,
     utterances: &[Utterance],
     threshold: f64,
+    simulate: Option<f64>,
     quiet: bool,
 ) -> Result<Value> {
     if utterances.is_empty() {
@@ -124,10 +136,13 @@ pub fn evaluate(
     }
     let bar = if quiet { ProgressBar::hidden() } else { ProgressBar::new(utterances.len() as u64) };
     let started = Instant::now();
+    let mut simulated = Simulated::default();
     let (mut all, mut secs, mut busy) = (Vec::new(), 0.0, 0.0);
     for utterance in utterances {
-        let labels = Labels::of(utterance).map_err(|e| anyhow::anyhow!("utterance {}: {e}", utterance.id))?;
-        if !labels.judged {
+        let mut labels =
+            Labels::of(utterance).map_err(|e| anyhow::anyhow!("utterance {}: {e}", utterance.id))?;
+        let replaced = simulate.map(|share| simulate::substitute(&mut labels, &utterance.id, share));
+        if !labels.judged && replaced.is_none() {
             bail!(
                 "utterance {}: it has neither perceived_phones nor phone_scores to compare with",
                 utterance.id
@@ -143,6 +158,9 @@ pub fn evaluate(
         }
         let verdicts = session.finish().with_context(|| format!("utterance {}", utterance.id))?;
         busy += begun.elapsed().as_secs_f64();
+        if let Some(replaced) = &replaced {
+            simulated.count(&labels, replaced, &verdicts, threshold);
+        }
         let heard: Vec<u32> = session.heard().iter().map(|heard| heard.phone).collect();
         let streamed = Verdicts::from_hypothesis(&labels.canonical(), &heard);
         let graded = utterance.extra.contains_key("phone_scores");
@@ -168,7 +186,7 @@ pub fn evaluate(
                 utter.scores.push((truth, 2.0 * f64::from(verdict.goodness)));
             }
         }
-        if utterance.perceived_phones.is_some() {
+        if utterance.perceived_phones.is_some() || replaced.is_some() {
             utter.judged = Some(Judged {
                 id: utterance.id.clone(),
                 speaker: utterance.speaker.clone(),
@@ -182,6 +200,9 @@ pub fn evaluate(
     }
     bar.finish_and_clear();
     let mut scored = scores(&all, threshold)?;
+    if simulate.is_some() {
+        scored.insert("simulated".into(), simulated.report());
+    }
     scored.insert("audio_secs".into(), json!(secs));
     scored.insert("real_time_factor".into(), json!(busy / secs.max(1e-9)));
     scored.insert("wall_secs".into(), json!(started.elapsed().as_secs_f64()));
