@@ -130,6 +130,35 @@ fn a_recogniser_is_adapted_by_text() {
     let latents = weights(&folder.join("z.safetensors"));
     assert!(latents["0"].shape()[0] > 4, "{:?}", latents["0"].shape());
 
+    let compared =
+        auricle(folder, &["lasyn", "compare", "--model", "base", "train.jsonl", "--json"]).succeeded();
+    let compared = &compared.json_lines()[0];
+    for name in ["auc_frames", "auc_sentences", "variance_ratio", "motion_ratio", "mean_shift"] {
+        assert!(compared[name].as_f64().is_some_and(|x| x.is_finite() && x >= 0.0), "{compared}");
+    }
+    assert!(compared["auc_frames"].as_f64().unwrap() <= 1.0 && compared["sentences"].as_u64() >= Some(4));
+
+    // A network that makes latents, and lengths of phones from their neighbours.
+    let flow = workspace().join("recipes/lasyn/synthesizer_flow.toml");
+    let own = [
+        "model.base=base",
+        "model.bank=base/bank.safetensors",
+        "model.network.width=16",
+        "model.network.layers=1",
+        "model.network.lengths=predicted",
+        "batch.batch_secs=10",
+    ];
+    let own: Vec<&str> = own.iter().flat_map(|set| ["--set", set]).chain(sets).collect();
+    let steps =
+        ["--set", "train.steps=2", "--set", "schedule.total_steps=2", "--set", "schedule.warmup_steps=1"];
+    let train = ["train", flow.to_str().unwrap(), "--quiet", "--run", "flow"];
+    auricle(folder, &[&train[..], &own, &steps[..]].concat()).succeeded();
+    let flow = ["--synthesizer", "flow"];
+    auricle(folder, &[&synth[..], &flow[..]].concat()).succeeded();
+    assert!(weights(&folder.join("z.safetensors"))["0"].shape()[0] > 4);
+    auricle(folder, &[&["lasyn", "compare", "--model", "base", "train.jsonl"], &flow[..]].concat())
+        .succeeded();
+
     let adapt =
         ["adapt", "--model", "base", "--text", "text.txt", "--eval", "dev.jsonl", "--steps", "3", "--quiet"];
     for (out, audio) in [("text", &[][..]), ("both", &["--audio", "train.jsonl"][..])] {

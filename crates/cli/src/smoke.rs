@@ -5,7 +5,7 @@ use crate::lexicon::{LexiconArgs, pronouncer};
 use crate::tasks::{load_model, manifests};
 use anyhow::{Context as _, Result};
 use auricle_data::{Manifest, Sentence};
-use auricle_lasyn::SplitRecogniser;
+use auricle_lasyn::{SplitRecogniser, TextTask};
 use auricle_nn::weights::Metadata;
 use auricle_text::{Tokenizer, TrainOptions};
 use auricle_train::Recipe;
@@ -103,8 +103,9 @@ fn lasyn(recipe: &mut Recipe, folder: &Path, quiet: bool) -> Result<()> {
         model.insert("text".into(), Value::Array(vec![name(&text)]));
     }
     if recipe.task == "lasyn" {
-        let meanings = ["<int:say>", "<slot:words>", "</slot>"].map(String::from).to_vec();
-        let options = TrainOptions { vocab_size: 40, marks: meanings, ..TrainOptions::default() };
+        let meanings = ["<int:say>", "<slot:words>", "</slot>"].map(String::from);
+        let marks = meanings.into_iter().chain(TextTask::ALL.map(|task| task.mark().to_string())).collect();
+        let options = TrainOptions { vocab_size: 43, marks, ..TrainOptions::default() };
         let texts: Vec<String> = sentences.into_iter().filter_map(|s| s.meaning).collect();
         let tokenizer = Tokenizer::train(texts.iter().map(String::as_str), &options)?;
         let path = folder.join("tokenizer.json");

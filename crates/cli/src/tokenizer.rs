@@ -2,6 +2,7 @@
 
 use anyhow::{Context as _, Result};
 use auricle_data::{Sentence, read_any};
+use auricle_lasyn::TextTask;
 use auricle_text::{Tokenizer, TokenizerKind, TrainOptions, normalise, slu};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -33,6 +34,9 @@ pub struct Train {
     /// Learn from texts and meanings; names of intents and slots are one token each.
     #[arg(long)]
     meanings: bool,
+    /// Add the tokens of the tasks that `model.tasks` of a LaSyn recipe names.
+    #[arg(long, requires = "meanings")]
+    tasks: bool,
     /// File to write.
     #[arg(long)]
     out: PathBuf,
@@ -69,6 +73,9 @@ pub fn run(command: &Command) -> Result<ExitCode> {
                 } else {
                     texts.extend(read_texts(input)?);
                 }
+            }
+            if args.tasks {
+                marks.extend(TextTask::ALL.map(|task| task.mark().to_string()));
             }
             marks.sort();
             marks.dedup();

@@ -72,6 +72,8 @@ pub enum Purpose {
     PromptCorruption = 22,
     /// Silence around an utterance.
     Silence = 23,
+    /// Which task a text has.
+    TextTask = 24,
 }
 
 /// Names one random decision site: who draws, not what is drawn.

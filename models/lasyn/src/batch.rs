@@ -1,6 +1,7 @@
 //! From waveforms and sentences to a batch.
 
-use crate::{LasynConfig, SplitRecogniser, Synthesizer, Target, TextPool};
+use crate::text_tasks::{wanted, with_gaps};
+use crate::{LasynConfig, SplitRecogniser, Synthesizer, Target, TasksConfig, TextPool, TextTask};
 use auricle_augment::Libraries;
 use auricle_data::Utterance;
 use auricle_rng::Purpose;
@@ -19,6 +20,8 @@ pub struct LasynBatch {
     pub pseudo: Vec<Vec<f32>>,
     /// Token ids per row.
     pub targets: Vec<Vec<u32>>,
+    /// What rows are asked for where that is not the main task.
+    pub tasks: Vec<Option<TextTask>>,
     /// What should be written, per row.
     pub texts: Vec<String>,
 }
@@ -31,6 +34,7 @@ pub struct LasynPrepare {
     multiple: usize,
     tokenizer: Arc<Tokenizer>,
     target: Target,
+    tasks: TasksConfig,
     synthesizer: Option<Arc<dyn Synthesizer>>,
     pool: Arc<TextPool>,
 }
@@ -55,6 +59,7 @@ impl LasynPrepare {
             multiple: 16usize.max(base.config.encoder.downsampling()),
             tokenizer,
             target: config.target,
+            tasks: config.tasks,
             synthesizer,
             pool: Arc::new(pool),
         })
@@ -100,6 +105,7 @@ impl Prepare for LasynPrepare {
             self.acoustics.batch(&real, padded_secs, self.multiple, &zeros, draw)?
         };
         let (mut ids, mut targets, mut texts, mut pseudo) = (vec![], vec![], vec![], vec![]);
+        let mut tasks = vec![None; real.len()];
         for wave in &real {
             let id = &wave.utterance.id;
             let text = target(&wave.utterance, self.target).map_err(|reason| {
@@ -116,11 +122,23 @@ impl Prepare for LasynPrepare {
             let (synthesizer, sentence) = drawn.ok_or_else(|| {
                 TrainError::Data(format!("utterance {id} has no audio, and no text stands for it"))
             })?;
-            pseudo.push(synthesizer.synthesize(&sentence.words, &mut key.stream(Purpose::Synthesis)));
-            targets.push(self.encode(id, &sentence.target)?);
+            let mut stream = key.stream(Purpose::TextTask);
+            let drawn = self.tasks.draw(&mut stream);
+            let other = drawn.and_then(|task| Some((task, wanted(task, &sentence.said, &sentence.target)?)));
+            let (task, text) = match other {
+                Some((task, text)) => (Some(task), text),
+                None => (None, sentence.target.clone()),
+            };
+            let words = match task {
+                Some(TextTask::Reconstruction) => with_gaps(&sentence.words, self.tasks.gaps, &mut stream),
+                _ => sentence.words.clone(),
+            };
+            pseudo.push(synthesizer.synthesize(&words, &mut key.stream(Purpose::Synthesis)));
+            targets.push(self.encode(id, &text)?);
             ids.push(id.clone());
-            texts.push(sentence.target.clone());
+            texts.push(text);
+            tasks.push(task);
         }
-        Ok(LasynBatch { ids, features, pseudo, targets, texts })
+        Ok(LasynBatch { ids, features, pseudo, targets, tasks, texts })
     }
 }

@@ -1,6 +1,6 @@
 //! The `[model]` table of a LaSyn recipe.
 
-use crate::Projection;
+use crate::{Projection, TasksConfig};
 use auricle_augment::{SpanMask, SpecAugmentConfig};
 use auricle_nn::{CtcHeadConfig, DecoderConfig};
 use serde::{Deserialize, Serialize};
@@ -62,6 +62,9 @@ pub struct LasynConfig {
     /// What is written: transcripts, or meanings (`auricle_text::slu`). Default: transcripts.
     #[serde(default)]
     pub target: Target,
+    /// Other tasks on texts; they need a decoder. Default: none.
+    #[serde(default)]
+    pub tasks: TasksConfig,
     /// Another vocabulary than the recogniser's, with a new CTC head. Default: the recogniser's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tokenizer: Option<PathBuf>,
@@ -137,6 +140,12 @@ impl LasynConfig {
             return Err(
                 "model.target = \"meaning\" needs model.tokenizer: `auricle tokenizer train --meanings`"
                     .into(),
+            );
+        }
+        self.tasks.validate()?;
+        if self.tasks.any() && (self.decoder.is_none() || self.target != Target::Meaning) {
+            return Err(
+                "model.tasks needs model.decoder, which can be asked, and model.target = \"meaning\"".into(),
             );
         }
         if self.bank.is_none() && !self.text.is_empty() {

@@ -18,22 +18,31 @@ pub fn read_sentences(
     seed: u64,
     device: &Device,
 ) -> Result<Vec<String>, TrainError> {
-    let width = base.width();
-    let mut read = Vec::with_capacity(sentences.len());
-    for (i, sentence) in sentences.iter().enumerate() {
+    let read = |(i, sentence): (usize, &Sentence)| {
         let mut stream = Key::new(seed).step(i as u64).stream(Purpose::Synthesis);
-        let mut latents = synthesizer.synthesize(&sentence.words, &mut stream);
-        let length = latents.len() / width;
-        let frames = length.next_multiple_of(4).max(4);
-        latents.resize(frames * width, 0.0);
-        let z = Tensor::<3>::from_data(TensorData::new(latents, [1, frames, width]), device);
-        let Upper { logits, lengths, .. } = base.model.upper(base.split, z, &[length], &mut Context::eval());
-        let [_, _, classes] = logits.dims();
-        let values =
-            logits.into_data().try_to_vec::<f32>().map_err(|e| TrainError::Task(format!("{e:?}")))?;
-        let row = values.get(..lengths[0] * classes).unwrap_or(&values);
-        let tokens = greedy(row, classes, base.tokenizer.blank_id());
-        read.push(base.tokenizer.decode(&tokens.iter().map(|t| t.id).collect::<Vec<_>>()));
-    }
-    Ok(read)
+        read_latents(base, synthesizer.synthesize(&sentence.words, &mut stream), device)
+    };
+    sentences.iter().enumerate().map(read).collect()
+}
+
+/// What a model reads from latents `[T, D]`, real or not: the most probable path.
+///
+/// # Errors
+/// A device that fails.
+pub fn read_latents(
+    base: &SplitRecogniser,
+    mut latents: Vec<f32>,
+    device: &Device,
+) -> Result<String, TrainError> {
+    let width = base.width();
+    let length = latents.len() / width;
+    let frames = length.next_multiple_of(4).max(4);
+    latents.resize(frames * width, 0.0);
+    let z = Tensor::<3>::from_data(TensorData::new(latents, [1, frames, width]), device);
+    let Upper { logits, lengths, .. } = base.model.upper(base.split, z, &[length], &mut Context::eval());
+    let [_, _, classes] = logits.dims();
+    let values = logits.into_data().try_to_vec::<f32>().map_err(|e| TrainError::Task(format!("{e:?}")))?;
+    let row = values.get(..lengths[0] * classes).unwrap_or(&values);
+    let tokens = greedy(row, classes, base.tokenizer.blank_id());
+    Ok(base.tokenizer.decode(&tokens.iter().map(|t| t.id).collect::<Vec<_>>()))
 }

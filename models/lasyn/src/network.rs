@@ -1,7 +1,7 @@
 //! Trained synthesizers: prototypes, diffusion and flow matching on one network.
 
-use crate::LasynError;
 use crate::units::UNITS;
+use crate::{DurationPredictor, LasynError};
 use auricle_nn::{Context, Initializer, Linear, PositionalConvConfig, TransformerBlock, TransformerConfig};
 use auricle_tensor::ops;
 use burn::module::{Module, Param};
@@ -56,6 +56,17 @@ fn half() -> f64 {
     0.5
 }
 
+/// Where the lengths of units come from.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Lengths {
+    /// As often as in real speech, phone by phone, from the bank.
+    #[default]
+    Empirical,
+    /// From a [`DurationPredictor`](crate::DurationPredictor) that is trained with the network.
+    Predicted,
+}
+
 /// Sizes of a [`SynthesizerNetwork`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -74,6 +85,9 @@ pub struct NetworkConfig {
     /// Dropout. Default: 0.1.
     #[serde(default = "tenth")]
     pub dropout: f64,
+    /// Lengths of units. Default: empirical.
+    #[serde(default)]
+    pub lengths: Lengths,
 }
 
 fn width() -> usize {
@@ -94,7 +108,7 @@ impl NetworkConfig {
     /// # Errors
     /// The reason.
     pub fn validate(&self) -> Result<(), String> {
-        let Self { method, width, layers, heads, dropout } = self;
+        let Self { method, width, layers, heads, dropout, lengths: _ } = self;
         if !(1..=4096).contains(width) || !(1..=64).contains(layers) || *heads == 0 || width % heads != 0 {
             return Err(format!("network: width {width}, layers {layers} or heads {heads} out of range"));
         }
@@ -167,6 +181,8 @@ pub struct SynthesizerNetwork {
     pub block: TransformerBlock,
     /// To latents, or to weights of prototypes.
     pub output: Linear,
+    /// Lengths of units.
+    pub durations: Option<DurationPredictor>,
 }
 
 impl SynthesizerNetwork {
@@ -184,6 +200,8 @@ impl SynthesizerNetwork {
             time: noisy.then(|| Linear::uniform(TIME, width, init)),
             block: TransformerBlock::new(width, &config.block(), init),
             output: Linear::uniform(width, output, init),
+            durations: (config.lengths == Lengths::Predicted)
+                .then(|| DurationPredictor::new(config.dropout, init)),
         }
     }
 

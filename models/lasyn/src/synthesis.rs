@@ -116,7 +116,8 @@ impl Prepare for SynthesisPrepare {
 ///
 /// - prototypes: `matching·mean |softmax(o)·P − z| + guide·CTC(G(softmax(o)·P), tokens)`;
 /// - diffusion: `mean (v̂ − v)²` with `x = αz + σε`, `v = αε − σz`; flow: `x = (1 − t)ε + tz`, `v = z − ε`;
-///   and for rows with little noise `guide·CTC(G(ẑ), tokens)`.
+///   and for rows with little noise `guide·CTC(G(ẑ), tokens)`;
+/// - and the [loss of the lengths](crate::DurationPredictor::loss) where these are predicted.
 pub struct SynthesisTask {
     config: SynthesisConfig,
     lr_decay: f64,
@@ -296,6 +297,14 @@ impl SynthesisTask {
             }
         };
         let mut metrics = vec![Metric { name: "train/distance", value: scalar(&loss) }];
+        let loss = match &network.durations {
+            Some(durations) => {
+                let of_lengths = durations.loss(&aligned, context);
+                metrics.push(Metric { name: "train/lengths", value: scalar(&of_lengths) });
+                loss + of_lengths
+            }
+            None => loss,
+        };
         let guide = self.guide();
         let tokens: usize =
             batch.targets.iter().zip(&guided).filter(|(_, guided)| **guided).map(|(t, _)| t.len()).sum();

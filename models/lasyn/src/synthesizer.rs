@@ -85,7 +85,7 @@ impl FixedProjection {
     }
 
     /// Phones with the silences that a reader would make.
-    fn units(&self, words: &[Vec<u32>], stream: &mut Stream) -> Vec<u32> {
+    pub(crate) fn units(&self, words: &[Vec<u32>], stream: &mut Stream) -> Vec<u32> {
         let mut units = vec![SILENCE];
         for word in words.iter().filter(|word| !word.is_empty()) {
             if units.len() > 1 && stream.chance(self.bank.info.pause) {
@@ -97,10 +97,9 @@ impl FixedProjection {
         units
     }
 
-    /// Units of a sentence with lengths as in real speech.
-    pub(crate) fn timed_units(&self, words: &[Vec<u32>], stream: &mut Stream) -> Vec<(u32, usize)> {
-        let units = self.units(words, stream);
-        units.into_iter().map(|unit| (unit, draw(&self.bank.durations[unit as usize], stream) + 1)).collect()
+    /// A length as in real speech for each unit.
+    pub(crate) fn lengths(&self, units: &[u32], stream: &mut Stream) -> Vec<usize> {
+        units.iter().map(|&unit| draw(&self.bank.durations[unit as usize], stream) + 1).collect()
     }
 
     fn statistics(&self, units: &[u32], noise: f64, durations: Durations, stream: &mut Stream) -> Vec<f32> {

@@ -2,7 +2,8 @@
 
 use crate::recogniser::{KIND, search};
 use crate::{
-    LasynBatch, LasynConfig, LasynModel, LasynPrepare, SplitRecogniser, Synthesizer, Target, TextPool, Upper,
+    LasynBatch, LasynConfig, LasynModel, LasynPrepare, SplitRecogniser, Synthesizer, Target, TextPool,
+    TextTask, Upper,
 };
 use auricle_augment::{Libraries, SpecAugmentConfig, frequency_band_count, frequency_bands, time_spans};
 use auricle_decode::BeamConfig;
@@ -85,6 +86,11 @@ impl LasynTask {
         if anew {
             base.model.head = base.config.head.init(width, tokenizer.vocab_size(), &mut init);
         }
+        if config.tasks.any() {
+            for task in TextTask::ALL {
+                task.token(&tokenizer).map_err(|e| TrainError::Recipe(e.to_string()))?;
+            }
+        }
         let classes = tokenizer.vocab_size();
         base.model.decoder =
             config.decoder.as_ref().map(|d| AttentionDecoder::new(width, classes, d, &mut init));
@@ -117,24 +123,34 @@ impl LasynTask {
     /// The loss, and the CTC losses of the rows.
     ///
     /// Without a decoder the mean of the rows' CTC losses (as fine-tuning of recognisers does); with one
-    /// `λ·CTC + (1 − λ)·CE`, both per token.
+    /// `λ·CTC + (1 − λ)·CE`, both per token. Rows of other tasks begin with the task's token and have no CTC loss.
     fn loss(
         &self,
         model: &LasynModel,
         upper: &Upper,
         targets: &[Vec<u32>],
+        tasks: &[Option<TextTask>],
         context: &mut Context,
-    ) -> (Tensor<1>, Tensor<1>) {
+    ) -> Result<(Tensor<1>, Tensor<1>), TrainError> {
         let blank = self.tokenizer.blank_id();
         let losses = ops::ctc_loss(upper.logits.clone(), targets, &upper.lengths, blank);
-        let Some(decoder) = &model.decoder else { return (losses.clone().mean(), losses) };
-        let given: Vec<Vec<u32>> = targets.iter().map(|row| [&[blank], row.as_slice()].concat()).collect();
+        let Some(decoder) = &model.decoder else { return Ok((losses.clone().mean(), losses)) };
+        let main: Vec<f32> = tasks.iter().map(|task| f32::from(u8::from(task.is_none()))).collect();
+        let device = losses.device();
+        let losses = losses * Tensor::<1>::from_data(TensorData::new(main, [tasks.len()]), &device);
+        let start = |task: &Option<TextTask>| match task {
+            Some(task) => task.token(&self.tokenizer).map_err(|e| TrainError::Task(e.to_string())),
+            None => Ok(blank),
+        };
+        let starts: Vec<u32> = tasks.iter().map(start).collect::<Result<_, _>>()?;
+        let given: Vec<Vec<u32>> =
+            targets.iter().zip(starts).map(|(row, start)| [&[start], row.as_slice()].concat()).collect();
         let wanted: Vec<Vec<u32>> = targets.iter().map(|row| [row.as_slice(), &[blank]].concat()).collect();
         let logits = decoder.forward(&given, &upper.memory, &upper.memory_lengths, context);
         let entropy = smoothed_cross_entropy(logits, &wanted, self.config.smoothing);
         let tokens = targets.iter().map(Vec::len).sum::<usize>().max(1) as f64;
         let lambda = self.config.ctc_weight;
-        (losses.clone().sum() * (lambda / tokens) + entropy * (1.0 - lambda), losses)
+        Ok((losses.clone().sum() * (lambda / tokens) + entropy * (1.0 - lambda), losses))
     }
 
     /// Latents of all rows, real rows first, and their valid frames; without the real ones where
@@ -258,14 +274,15 @@ impl Task for LasynTask {
         let (z, lengths) = self.latents(self.model(), batch, rows, &self.device, lower);
         let z = perturb(z, &lengths, &self.config.masks, self.config.noise, key);
         let upper = self.model().upper(self.base.split, z, &lengths, &mut context);
-        let targets = &batch.targets[..lengths.len()];
-        let (loss, losses) = self.loss(self.model(), &upper, targets, &mut context);
+        let (targets, tasks) = (&batch.targets[..lengths.len()], &batch.tasks[..lengths.len()]);
+        let (loss, losses) = self.loss(self.model(), &upper, targets, tasks, &mut context)?;
         let value = f64::from(loss.clone().into_scalar::<f32>());
         let losses =
             losses.into_data().try_to_vec::<f32>().map_err(|e| TrainError::Task(format!("{e:?}")))?;
         let mut metrics = Vec::new();
         for (name, range) in [("train/real", 0..real), ("train/pseudo", real..lengths.len())] {
-            let tokens: usize = targets[range.clone()].iter().map(Vec::len).sum();
+            let main = range.clone().filter(|&row| tasks[row].is_none());
+            let tokens: usize = main.map(|row| targets[row].len()).sum();
             if tokens > 0 {
                 let sum: f32 = losses[range].iter().sum();
                 metrics.push(Metric { name, value: f64::from(sum) / tokens as f64 });
@@ -290,7 +307,7 @@ impl Task for LasynTask {
         let context = &mut Context::eval();
         let (z, lengths) = self.latents(&model, batch, Rows::All, &device, context);
         let upper = model.upper(self.base.split, z, &lengths, context);
-        let (loss, _) = self.loss(&model, &upper, &batch.targets, context);
+        let (loss, _) = self.loss(&model, &upper, &batch.targets, &batch.tasks, context)?;
         self.tally.loss += scalar(&loss) * batch.ids.len() as f64;
         self.tally.utterances += batch.ids.len() as f64;
         let beam = BeamConfig {

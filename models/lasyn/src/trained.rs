@@ -194,8 +194,14 @@ impl Synthesizer for TrainedSynthesizer {
 
     /// A network that fails gives no frames: the sentence is then left out of the batch's loss.
     fn synthesize(&self, words: &[Vec<u32>], stream: &mut Stream) -> Vec<f32> {
-        let units = self.units.timed_units(words, stream);
-        self.latents(&frames(units), stream).unwrap_or_default()
+        let units = self.units.units(words, stream);
+        let lengths = match &self.network.durations {
+            Some(durations) => durations.draw(&units, stream),
+            None => Ok(self.units.lengths(&units, stream)),
+        };
+        let made =
+            lengths.and_then(|lengths| self.latents(&frames(units.iter().copied().zip(lengths)), stream));
+        made.unwrap_or_default()
     }
 
     fn expected_secs(&self, words: &[Vec<u32>]) -> f64 {

@@ -1,5 +1,7 @@
 //! `auricle lasyn`: what latent synthesis needs from files.
 
+mod compare;
+
 use crate::lexicon::{LexiconArgs, pronouncer};
 use crate::tasks::{find_model, load_model, manifests};
 use anyhow::{Context as _, Result, bail};
@@ -33,6 +35,14 @@ pub enum Command {
 The transcripts are aligned with the recogniser's latents (from a flat start, nothing is trained by
 gradients); means, variances, lengths and examples of every phone are written as a bank beside the model.")]
     Fit(Fit),
+    /// Tell what synthesized latents lack beside those of speech.
+    #[command(after_help = "Examples:
+  auricle lasyn compare --model runs/ctc data/mini_librispeech/dev.jsonl --lexicon cmudict.dict
+  auricle lasyn compare --model runs/ctc --synthesizer runs/flow data/mini_librispeech/dev.jsonl --json
+
+Lengths, moments and smoothness of both, what the recogniser reads from both, and how well a classifier tells
+them apart that was trained on half of the sentences (area under the ROC curve; 0.5: not at all).")]
+    Compare(compare::Compare),
 }
 
 #[derive(clap::Args)]
@@ -65,6 +75,7 @@ pub struct Fit {
 pub fn run(command: &Command) -> Result<ExitCode> {
     match command {
         Command::Fit(args) => fit(args),
+        Command::Compare(args) => compare::run(args),
     }
 }
 
