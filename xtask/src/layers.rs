@@ -25,7 +25,8 @@ const ORDER: [&str; 19] = [
     "xtask",
 ];
 
-/// Crates that speak in slices and small structs, so that they can be used without a tensor library.
+/// Crates that speak in slices and small structs, so that they can be used without a tensor library. They
+/// depend on each other only: every other crate of the workspace brings burn.
 const WITHOUT_BURN: [&str; 7] = [
     "auricle-rng",
     "auricle-audio",
@@ -66,8 +67,13 @@ pub fn violations(metadata: &Metadata) -> Vec<String> {
             if place(&dependency.name).is_some_and(|other| other >= own) {
                 found.push(format!("{} depends upward on {}", package.name, dependency.name));
             }
-            if dependency.name == "burn" && WITHOUT_BURN.contains(&package.name.as_str()) {
-                found.push(format!("{} must do without burn", package.name));
+            let knows_burn = dependency.name == "burn"
+                || place(&dependency.name).is_some() && !WITHOUT_BURN.contains(&dependency.name.as_str());
+            if knows_burn && WITHOUT_BURN.contains(&package.name.as_str()) {
+                found.push(format!(
+                    "{} must do without burn, not depend on {}",
+                    package.name, dependency.name
+                ));
             }
         }
     }
@@ -91,12 +97,15 @@ mod tests {
 
     #[test]
     fn an_arrow_up_a_stranger_and_burn_below_are_found() {
-        let up = r#"{"packages": [{"name": "auricle-audio", "dependencies": [{"name": "auricle-nn"}]}]}"#;
-        assert_eq!(found(up), ["auricle-audio depends upward on auricle-nn"]);
+        let up = r#"{"packages": [{"name": "auricle-audio", "dependencies": [{"name": "auricle-text"}]}]}"#;
+        assert_eq!(found(up), ["auricle-audio depends upward on auricle-text"]);
         let down = r#"{"packages": [{"name": "auricle-nn", "dependencies": [{"name": "auricle-tensor"}, {"name": "burn"}]}]}"#;
         assert!(found(down).is_empty());
         let burn = r#"{"packages": [{"name": "auricle-data", "dependencies": [{"name": "burn"}]}]}"#;
-        assert_eq!(found(burn), ["auricle-data must do without burn"]);
+        assert_eq!(found(burn), ["auricle-data must do without burn, not depend on burn"]);
+        // Below it in the order, and yet not to be used.
+        let through = r#"{"packages": [{"name": "auricle-audio", "dependencies": [{"name": "auricle-tensor"}, {"name": "auricle-rng"}]}]}"#;
+        assert_eq!(found(through), ["auricle-audio must do without burn, not depend on auricle-tensor"]);
         let stranger = r#"{"packages": [{"name": "auricle-extra", "dependencies": []}]}"#;
         assert_eq!(found(stranger).len(), 1);
     }

@@ -1,6 +1,6 @@
-//! Numbers of the reference implementation of SPIRAL, where they are at hand.
+//! Numbers of the reference implementation of SPIRAL.
 //!
-//! The folder comes from `AURICLE_GOLDEN`, by default `../shared/golden` beside the repository.
+//! The folder comes from `AURICLE_GOLDEN`, by default the committed `tests/golden`.
 
 use std::path::PathBuf;
 
@@ -11,21 +11,16 @@ use safetensors::{Dtype, SafeTensors};
 use crate::common::{assert_close, constant, leaf, on, values};
 
 fn files(prefix: &str) -> Vec<PathBuf> {
-    let folder = std::env::var_os("AURICLE_GOLDEN").map_or_else(
-        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/golden"),
-        PathBuf::from,
-    );
-    let mut files: Vec<PathBuf> = std::fs::read_dir(&folder)
-        .map(|entries| entries.flatten().map(|entry| entry.path()).collect())
-        .unwrap_or_default();
+    let folder = std::env::var_os("AURICLE_GOLDEN")
+        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden"), PathBuf::from);
+    let entries = std::fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    let mut files: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
     files.retain(|path| {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         name.starts_with(prefix) && name.ends_with(".safetensors")
     });
     files.sort();
-    if files.is_empty() {
-        println!("skipped: no {prefix}*.safetensors in {}", folder.display());
-    }
+    assert!(!files.is_empty(), "no {prefix}*.safetensors in {}", folder.display());
     files
 }
 
