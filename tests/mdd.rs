@@ -76,6 +76,19 @@ fn a_model_is_trained_scores_and_is_scored() {
     }
     assert!(scores["scorer_m"]["true_acceptances"].is_u64() && scores["phone_pcc"] == Value::Null);
     assert_eq!(scores["simulated"], Value::Null);
+    // Nobody is cleared by fusion: it rejects what the decoder or the classifier rejects.
+    let rejected = |kind: &str| {
+        ["true_rejections", "false_rejections"].map(|n| scores[kind][n].as_u64().unwrap()).iter().sum::<u64>()
+    };
+    assert!(rejected("fused") >= rejected("stream").max(rejected("classifier")));
+    let cells = ["true_acceptances", "false_rejections", "false_acceptances", "true_rejections"];
+    for kind in ["fused", "fused_scorer_m"] {
+        let all: u64 = cells.iter().map(|name| scores[kind][*name].as_u64().unwrap()).sum();
+        assert!(all >= count as u64, "{kind}: {all} of {count}");
+    }
+    let phones = scores["by_phone"].as_array().unwrap();
+    assert_eq!(phones.iter().map(|row| row["said"].as_u64().unwrap()).sum::<u64>(), count as u64);
+    assert!(phones.iter().any(|row| !row["perceived"].as_array().unwrap().is_empty()));
 
     // Every phone that is asked for is another one than the corpus asks for.
     let simulated = |share: &str| {

@@ -1,6 +1,7 @@
 //! `auricle eval mdd`.
 
 mod page;
+mod scores;
 mod simulate;
 
 use crate::tasks::{find_model, load_model};
@@ -8,29 +9,22 @@ use anyhow::{Context as _, Result, bail};
 use auricle_cca_mdd::{Assessor, Labels, MISPRONOUNCED_BELOW, Session, inventory};
 use auricle_data::{Utterance, read_any};
 use auricle_nn::weights;
-use auricle_rng::Key;
-use auricle_text::mdd::{
-    self, Detection, Judged, MddCounts, Scorer, Verdicts, bootstrap, precision_recall, reliability,
-};
+use auricle_text::mdd::{Detection, Judged, Said, Verdicts};
 use auricle_text::phones::Slot;
 use indicatif::ProgressBar;
+use scores::Utter;
 use serde_json::{Value, json};
 use simulate::Simulated;
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// Resamples of the bootstrap.
-const RESAMPLES: usize = 1_000;
 /// Samples given to a session at a time: 40 ms at 16 kHz.
 const CHUNK_MS: usize = 40;
 
 /// Results that are lists: for --json and the page.
-const LISTS: [&str; 3] = ["precision_recall", "reliability", "by_phone"];
-/// Points of a curve that are kept.
-const POINTS: usize = 200;
+const LISTS: [&str; 4] = ["precision_recall", "reliability", "by_phone", "by_group"];
 
 #[derive(clap::Args)]
 pub struct Mdd {
@@ -61,25 +55,6 @@ pub struct Mdd {
     /// No progress bar.
     #[arg(long, short)]
     quiet: bool,
-}
-
-/// One kind of verdicts on an utterance.
-type Kind = fn(&Utter) -> &Vec<Detection>;
-
-/// What became of an utterance's canonical phones.
-struct Utter {
-    speaker: String,
-    /// Canonical phones.
-    canonical: Vec<u32>,
-    /// Probability of error by the classifier, and the truth.
-    state: Vec<Detection>,
-    /// Verdicts of the stream, 0 or 1.
-    stream: Vec<Detection>,
-    /// Both: wrong where either says so.
-    fused: Vec<Detection>,
-    /// Annotators' and model's score, 0 to 2.
-    scores: Vec<(f64, f64)>,
-    judged: Option<Judged<u32>>,
 }
 
 pub fn run(args: &Mdd) -> Result<ExitCode> {
@@ -164,42 +139,42 @@ pub fn evaluate(
         let heard: Vec<u32> = session.heard().iter().map(|heard| heard.phone).collect();
         let streamed = Verdicts::from_hypothesis(&labels.canonical(), &heard);
         let graded = utterance.extra.contains_key("phone_scores");
-        let mut utter = Utter {
-            speaker: utterance.speaker.clone().unwrap_or_else(|| utterance.id.clone()),
-            canonical: labels.canonical(),
-            state: Vec::new(),
-            stream: Vec::new(),
-            fused: Vec::new(),
-            scores: Vec::new(),
-            judged: None,
-        };
+        let mut utter =
+            Utter::new(utterance.speaker.clone().unwrap_or_else(|| utterance.id.clone()), labels.canonical());
+        let badness: Vec<f32> = verdicts.iter().map(|verdict| 1.0 - verdict.goodness).collect();
+        let predicted: Vec<Said<u32>> = verdicts.iter().map(|verdict| said(verdict.predicted.0)).collect();
+        let fused =
+            streamed.clone().fuse(&labels.canonical(), &badness, Some(predicted.as_slice()), threshold)?;
         for (i, (slot, verdict)) in labels.slots.iter().zip(&verdicts).enumerate() {
             let truth = 2.0 * (1.0 - f64::from(slot.badness));
             let wrong = truth < MISPRONOUNCED_BELOW;
-            let probability = f64::from(1.0 - verdict.goodness);
+            let probability = f64::from(badness[i]);
             let rejected = f64::from(u8::from(streamed.rejects(i)));
             utter.state.push(Detection { probability, wrong });
             utter.stream.push(Detection { probability: rejected, wrong });
-            let either = if probability > threshold { 1.0 } else { rejected };
-            utter.fused.push(Detection { probability: either, wrong });
+            // What the decoder rejects lies above what the classifier alone rejects, that above the rest.
+            let by_either = f64::from(u8::from(fused.rejects(i)));
+            utter.fused.push(Detection { probability: (by_either + rejected + probability) / 3.0, wrong });
             if graded {
                 utter.scores.push((truth, 2.0 * f64::from(verdict.goodness)));
             }
         }
         if utterance.perceived_phones.is_some() || replaced.is_some() {
-            utter.judged = Some(Judged {
+            let judged = |hypothesis| Judged {
                 id: utterance.id.clone(),
                 speaker: utterance.speaker.clone(),
                 group: utterance.extra.get("l1").and_then(Value::as_str).map(str::to_string),
                 annotation: Slot::pair(&labels.canonical(), &labels.perceived),
-                hypothesis: heard,
-            });
+                hypothesis,
+            };
+            utter.judged =
+                Some([judged(heard), judged(fused.to_hypothesis(&labels.canonical(), &inventory::ERR))]);
         }
         all.push(utter);
         bar.inc(1);
     }
     bar.finish_and_clear();
-    let mut scored = scores(&all, threshold)?;
+    let mut scored = scores::scores(&all, threshold)?;
     if simulate.is_some() {
         scored.insert("simulated".into(), simulated.report());
     }
@@ -209,98 +184,7 @@ pub fn evaluate(
     Ok(Value::Object(scored))
 }
 
-/// How every canonical phone fared at a threshold, those with most mistakes first.
-fn by_phone(all: &[Utter], threshold: f64) -> Value {
-    let mut phones: BTreeMap<u32, [usize; 4]> = BTreeMap::new();
-    for (phone, detection) in all.iter().flat_map(|utter| utter.canonical.iter().zip(&utter.state)) {
-        let [said, wrong, found, alarms] = phones.entry(*phone).or_default();
-        let rejected = detection.probability > threshold;
-        *said += 1;
-        *wrong += usize::from(detection.wrong);
-        *found += usize::from(detection.wrong && rejected);
-        *alarms += usize::from(!detection.wrong && rejected);
-    }
-    let mut rows: Vec<(u32, [usize; 4])> = phones.into_iter().collect();
-    rows.sort_by_key(|(phone, counts)| (std::cmp::Reverse(counts[1]), *phone));
-    let row = |(phone, [said, wrong, found, alarms]): (u32, [usize; 4])| json!({"phone": inventory::name(phone), "said": said, "mispronounced": wrong, "found": found, "false_alarms": alarms});
-    rows.into_iter().map(row).collect()
-}
-
-fn scores(all: &[Utter], threshold: f64) -> Result<serde_json::Map<String, Value>> {
-    let mut speakers: BTreeMap<&str, Vec<&Utter>> = BTreeMap::new();
-    for utter in all {
-        speakers.entry(&utter.speaker).or_default().push(utter);
-    }
-    let groups: Vec<Vec<&Utter>> = speakers.into_values().collect();
-    let key = Key::new(1);
-    let pool = |groups: &[&Vec<&Utter>], of: Kind| -> Vec<Detection> {
-        groups.iter().flat_map(|group| group.iter()).flat_map(|utter| of(utter).iter().copied()).collect()
-    };
-    let everyone: Vec<&Vec<&Utter>> = groups.iter().collect();
-    let mut out = serde_json::Map::new();
-    let state = pool(&everyone, |utter| &utter.state);
-    out.insert("phones".into(), json!(state.len()));
-    out.insert("mispronounced".into(), json!(state.iter().filter(|detection| detection.wrong).count()));
-    let kinds: [(&str, Kind, f64); 3] = [
-        ("stream", |utter| &utter.stream, 0.5),
-        ("classifier", |utter| &utter.state, threshold),
-        ("fused", |utter| &utter.fused, 0.5),
-    ];
-    for (name, of, threshold) in kinds {
-        let counts = MddCounts::of_detections(&pool(&everyone, of), threshold);
-        let interval = bootstrap(&groups, RESAMPLES, key, |drawn| {
-            MddCounts::of_detections(&pool(drawn, of), threshold).f1()
-        });
-        out.insert(
-            name.into(),
-            json!({
-                "precision": counts.precision(), "recall": counts.recall(), "f1": counts.f1(), "f1_interval": interval,
-                "false_rejection_rate": counts.false_rejection_rate(),
-                "false_acceptance_rate": counts.false_acceptance_rate(),
-                "detection_accuracy": counts.detection_accuracy(),
-            }),
-        );
-    }
-    let curve = precision_recall(&state)?;
-    let best = curve.best_f1().map(|point| json!({"f1": point.f1(), "threshold": point.threshold}));
-    out.insert("average_precision".into(), json!(curve.average_precision()));
-    out.insert("best_on_this_set".into(), json!(best));
-    let reliability = reliability(&state, 10)?;
-    out.insert("calibration_error".into(), json!(reliability.calibration_error));
-    let step = curve.points.len().div_ceil(POINTS).max(1);
-    let points = curve.points.iter().step_by(step).chain(curve.points.last());
-    out.insert("precision_recall".into(), points.map(|point| json!(point)).collect());
-    let bins = reliability.bins.iter().filter(|bin| bin.count > 0);
-    out.insert("reliability".into(), bins.map(|bin| json!(bin)).collect());
-    out.insert("by_phone".into(), by_phone(all, threshold));
-    let pairs: Vec<(f64, f64)> = all.iter().flat_map(|utter| utter.scores.iter().copied()).collect();
-    if !pairs.is_empty() {
-        let interval = bootstrap(&groups, RESAMPLES, key, |drawn| {
-            let pairs =
-                drawn.iter().flat_map(|group| group.iter()).flat_map(|utter| utter.scores.iter().copied());
-            mdd::correlation(&pairs.collect::<Vec<_>>())
-        });
-        out.insert("phone_pcc".into(), json!(mdd::correlation(&pairs)));
-        out.insert("phone_pcc_interval".into(), json!(interval));
-        out.insert("phone_mse".into(), json!(mdd::mean_squared_error(&pairs)));
-    }
-    let judged: Vec<Judged<u32>> = all.iter().filter_map(|utter| utter.judged.clone()).collect();
-    if !judged.is_empty() {
-        for (name, scorer) in [("scorer_f", Scorer::Fu), ("scorer_m", Scorer::Mpl)] {
-            let report = mdd::evaluate(&judged, scorer, RESAMPLES, key);
-            let counts = report.counts;
-            out.insert(
-                name.into(),
-                json!({
-                    "true_acceptances": counts.true_acceptances, "false_rejections": counts.false_rejections,
-                    "false_acceptances": counts.false_acceptances, "correct_diagnoses": counts.correct_diagnoses,
-                    "diagnosis_errors": counts.diagnosis_errors, "precision": counts.precision(),
-                    "recall": counts.recall(), "f1": counts.f1(), "f1_interval": report.f1_interval,
-                    "diagnosis_error_rate": counts.diagnosis_error_rate(),
-                    "phone_error_rate": report.phone_errors.rate(),
-                }),
-            );
-        }
-    }
-    Ok(out)
+/// What the phone predictor takes a phone for.
+fn said(class: u32) -> Said<u32> {
+    if class == inventory::DELETED { Said::Nothing } else { Said::Phone(class) }
 }
