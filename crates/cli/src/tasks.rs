@@ -5,7 +5,7 @@ use anyhow::{Context as _, Result, bail};
 use auricle_asr::{CtcConfig, CtcTask};
 use auricle_audio::MelConfig;
 use auricle_augment::{Libraries, NoiseSource};
-use auricle_cca_mdd::{CcaMddConfig, CcaMddTask, NearWords};
+use auricle_cca_mdd::{CcaMddConfig, CcaMddTask, Confusions, NearWords};
 use auricle_data::Utterance;
 use auricle_lasyn::{LasynConfig, LasynTask, SynthesisConfig, SynthesisTask};
 use auricle_nn::params::NamedTensors;
@@ -85,8 +85,8 @@ impl AnyTrainer {
                 let config: CcaMddConfig = recipe::parse(&recipe.model, "model")?;
                 let augment: AugmentConfig = recipe::parse(&recipe.augment, "augment")?;
                 let pretrained = pretrained(config.init_from.as_deref())?;
-                let near = NearWords::of(&train);
-                let task = CcaMddTask::new(recipe, config, augment, pretrained, libraries, near, &device)?;
+                let others = (NearWords::of(&train), Confusions::of(&train));
+                let task = CcaMddTask::new(recipe, config, augment, pretrained, libraries, others, &device)?;
                 Ok(Self::CcaMdd(Box::new(Trainer::new(task, recipe.clone(), run, train, validation, log)?)))
             }
             "lasyn" => {

@@ -18,16 +18,25 @@ pub fn answers(slot: &Slot) -> Option<[bool; QUESTIONS]> {
         return None;
     }
     let (should, said) = (inventory::phone(slot.canonical)?, inventory::phone(said)?);
-    let (a, b) = (Made::of(should), Made::of(said));
-    let changed = [
+    let [place, manner, voicing, height, backness] = changed(should, said);
+    Some([should != said, false, place, manner, voicing, height, backness])
+}
+
+/// Whether two phones differ in place, manner, voicing, height, backness.
+fn changed(a: Phone, b: Phone) -> [bool; 5] {
+    let (a, b) = (Made::of(a), Made::of(b));
+    [
         a.place != b.place,
         a.manner != b.manner,
         a.voiced != b.voiced,
         a.height != b.height,
         a.backness != b.backness,
-    ];
-    let [place, manner, voicing, height, backness] = changed;
-    Some([should != said, false, place, manner, voicing, height, backness])
+    ]
+}
+
+/// In how many of these two phones differ.
+pub fn differences(a: Phone, b: Phone) -> usize {
+    changed(a, b).into_iter().filter(|changed| *changed).count()
 }
 
 /// The features of a phone, those it doesn't have as `None`.

@@ -1,6 +1,6 @@
 //! From waveforms with canonical phones to a batch.
 
-use crate::{CcaMddConfig, ExposureConfig, Labels, NearWords};
+use crate::{CcaMddConfig, Confusions, ExposureConfig, Labels, NearWords};
 use auricle_augment::Libraries;
 use auricle_data::Utterance;
 use auricle_rng::Purpose;
@@ -24,12 +24,14 @@ pub struct MddPrepare {
     acoustics: Acoustics,
     exposure: ExposureConfig,
     near: Arc<NearWords>,
+    confusions: Arc<Confusions>,
     bins: usize,
     multiple: usize,
 }
 
 impl MddPrepare {
-    /// `libraries` hold what the recipe's perturbations draw from, `near` the words that prompts may get instead.
+    /// `libraries` hold what the recipe's perturbations draw from, `near` the words and `confusions`
+    /// the phones that prompts may get instead.
     ///
     /// # Errors
     /// A setting out of its domain.
@@ -38,12 +40,14 @@ impl MddPrepare {
         augment: AugmentConfig,
         libraries: Libraries,
         near: NearWords,
+        confusions: Confusions,
     ) -> Result<Self, TrainError> {
         let acoustics = Acoustics::new(config.front_end.clone(), augment, libraries)?;
         Ok(Self {
             acoustics,
             exposure: config.exposure.clone(),
             near: Arc::new(near),
+            confusions: Arc::new(confusions),
             bins: config.front_end.num_bins,
             multiple: 16usize.max(config.encoder.downsampling()),
         })
@@ -75,7 +79,7 @@ impl Prepare for MddPrepare {
                     .map_err(|reason| TrainError::Data(format!("utterance {id}: {reason}")))?;
                 if draw.is_training() || !labels.judged {
                     let mut stream = draw.utterance(id).stream(Purpose::PromptCorruption);
-                    labels.corrupt(&self.exposure, &self.near, &mut stream);
+                    labels.corrupt(&self.exposure, &self.near, &self.confusions, &mut stream);
                 }
                 Ok(labels)
             })

@@ -246,8 +246,11 @@ pub struct ExposureConfig {
     pub utterances: f64,
     /// Probability that a canonical phone is replaced. Default: 0.08.
     pub substitute: f64,
-    /// Share of the replacements that stay among vowels or among consonants. Default: 0.8.
+    /// Share of the other replacements that stay among vowels or among consonants. Default: 0.8.
     pub within_class: f64,
+    /// Share of the replacements that are phones taken for the one that was said ([`Confusions`](crate::Confusions)).
+    /// Default: 0.
+    pub confusion: f64,
     /// Probability that a canonical phone is left out. Default: 0.02.
     pub delete: f64,
     /// Probability that the prompt becomes what was said, where that is known and differs: strange words
@@ -271,6 +274,7 @@ impl Default for ExposureConfig {
             utterances: 0.8,
             substitute: 0.08,
             within_class: 0.8,
+            confusion: 0.0,
             delete: 0.02,
             follow: 0.5,
             insert: 0.02,
@@ -286,11 +290,12 @@ impl ExposureConfig {
     /// # Errors
     /// The reason.
     pub fn validate(&self) -> Result<(), String> {
-        let Self { utterances, substitute, within_class, delete, follow, insert, words, mining } = *self;
+        let Self { utterances, substitute, within_class, confusion, delete, follow, insert, words, mining } =
+            *self;
         if !(0.0..=100.0).contains(&mining) {
             return Err(format!("model.exposure.mining: {mining} is not between 0 and 100"));
         }
-        let all = [utterances, substitute, within_class, delete, follow, insert, words];
+        let all = [utterances, substitute, within_class, confusion, delete, follow, insert, words];
         if all.iter().all(|p| (0.0..=1.0).contains(p)) && substitute + delete <= 1.0 {
             return Ok(());
         }

@@ -10,9 +10,11 @@ mod assessor;
 mod batch;
 mod coca;
 mod config;
+mod confusions;
 mod gop;
 pub mod inventory;
 mod live;
+mod losses;
 mod mining;
 mod model;
 mod near_words;
@@ -28,6 +30,7 @@ pub use coca::{Coupled, CoupledAttention};
 pub use config::{
     CcaMddConfig, CocaConfig, ExposureConfig, FrameWeights, LossConfig, StackConfig, streaming_front_end,
 };
+pub use confusions::Confusions;
 pub use gop::{Evidence, Gop};
 pub use live::{Live, Update};
 pub use model::{CcaMddModel, Judged, Output};

@@ -1,8 +1,8 @@
 //! What a learner should have said, phone by phone, what was said, and the corruption of prompts.
 
-use crate::ExposureConfig;
 use crate::inventory::{self, ERR};
 use crate::near_words::{NearWords, word_spans};
+use crate::{Confusions, ExposureConfig};
 use auricle_data::Utterance;
 use auricle_rng::Stream;
 use auricle_text as text;
@@ -98,7 +98,13 @@ impl Labels {
     /// Makes the prompt disagree with the speech: phones are replaced, left out and put in.
     ///
     /// What was said stays as it is, so the labels of changed slots are known exactly.
-    pub fn corrupt(&mut self, config: &ExposureConfig, near: &NearWords, stream: &mut Stream) {
+    pub fn corrupt(
+        &mut self,
+        config: &ExposureConfig,
+        near: &NearWords,
+        confusions: &Confusions,
+        stream: &mut Stream,
+    ) {
         if self.told && self.perceived != self.canonical() && stream.chance(config.follow) {
             let good = |&phone: &u32| Slot { canonical: phone, perceived: Some(phone), badness: 0.0 };
             self.slots = self.perceived.iter().map(good).collect();
@@ -131,7 +137,13 @@ impl Labels {
                 continue;
             }
             if draw < config.delete + config.substitute {
-                let canonical = other_phone(slot.canonical, config.within_class, stream);
+                let said = slot.perceived.unwrap_or(slot.canonical);
+                let confused = match config.confusion > 0.0 && stream.chance(config.confusion) {
+                    true => confusions.draw(said, stream).filter(|&other| other != slot.canonical),
+                    false => None,
+                };
+                let canonical =
+                    confused.unwrap_or_else(|| other_phone(slot.canonical, config.within_class, stream));
                 slots.push(slot.asked_for(canonical));
             } else {
                 slots.push(*slot);
@@ -227,18 +239,24 @@ mod tests {
             utterances: 1.0,
             substitute: 0.4,
             within_class: 0.8,
+            confusion: 0.0,
             delete: 0.2,
             follow: 0.5,
             insert: 0.3,
             words: 0.5,
             mining: 0.0,
         };
-        let near = NearWords::default();
+        let (near, confusions) = (NearWords::default(), Confusions::default());
         let original = Labels::of(&utterance(json!({"perceived_phones": ["W", "AH", "K", "S"]}))).unwrap();
         let (mut changed, mut vowels, mut replaced) = (0, 0, 0);
         for seed in 0..500 {
             let mut labels = original.clone();
-            labels.corrupt(&config, &near, &mut Key::new(seed).stream(Purpose::PromptCorruption));
+            labels.corrupt(
+                &config,
+                &near,
+                &confusions,
+                &mut Key::new(seed).stream(Purpose::PromptCorruption),
+            );
             assert_eq!(labels.perceived, original.perceived);
             assert!(!labels.slots.is_empty());
             for slot in &labels.slots {
@@ -254,7 +272,7 @@ mod tests {
             }
             changed += usize::from(labels.slots != original.slots);
             let mut again = original.clone();
-            again.corrupt(&config, &near, &mut Key::new(seed).stream(Purpose::PromptCorruption));
+            again.corrupt(&config, &near, &confusions, &mut Key::new(seed).stream(Purpose::PromptCorruption));
             assert_eq!(labels, again);
         }
         assert!(changed > 450, "{changed}");

@@ -1,10 +1,10 @@
 //! CCA-MDD as a training task.
 
-use crate::analysis::{self, QUESTIONS};
-use crate::inventory::{BLANK, CLASSES, DELETED};
+use crate::inventory::{BLANK, CLASSES};
+use crate::losses::{Losses, wrong};
 use crate::mining::Mined;
 use crate::{
-    CcaMddConfig, CcaMddModel, Labels, MddBatch, MddPrepare, NearWords, Output, Slot, said_for_each,
+    CcaMddConfig, CcaMddModel, Confusions, Labels, MddBatch, MddPrepare, NearWords, Output, said_for_each,
 };
 use auricle_augment::Libraries;
 use auricle_decode::greedy;
@@ -12,7 +12,6 @@ use auricle_nn::params::{self, NamedTensors};
 use auricle_nn::weights::Metadata;
 use auricle_nn::{Context, Initializer};
 use auricle_rng::{Key, Purpose};
-use auricle_tensor::ops;
 use auricle_text::ErrorCounts;
 use auricle_text::mdd::{self, Detection, MddCounts};
 use auricle_train::{
@@ -43,21 +42,9 @@ struct Tally {
     judged: Vec<(f64, f64, bool)>,
 }
 
-/// Logit of "this frame belongs to no phone" in the alignment loss.
-const BLANK_LOGIT: f32 = -1.0;
-
-/// The losses, means per phone.
-struct Losses {
-    decoder: Tensor<1>,
-    state: Tensor<1>,
-    predictor: Tensor<1>,
-    alignment: Tensor<1>,
-    acoustic: Option<Tensor<1>>,
-    analysis: Option<Tensor<1>>,
-}
-
 impl CcaMddTask {
-    /// The task of a recipe on a device; `pretrained` replaces what it has of the random start.
+    /// The task of a recipe on a device; `pretrained` replaces what it has of the random start, `near` and `confusions`
+    /// are what corrupted prompts draw from.
     ///
     /// # Errors
     /// Settings that do not fit each other or the weights.
@@ -67,7 +54,7 @@ impl CcaMddTask {
         augment: AugmentConfig,
         pretrained: Option<NamedTensors>,
         libraries: Libraries,
-        near: NearWords,
+        (near, confusions): (NearWords, Confusions),
         device: &Device,
     ) -> Result<Self, TrainError> {
         config.validate().map_err(TrainError::Recipe)?;
@@ -82,7 +69,7 @@ impl CcaMddTask {
                 model.encoder = encoder;
             }
         }
-        let prepare = Arc::new(MddPrepare::new(&config, augment, libraries, near)?);
+        let prepare = Arc::new(MddPrepare::new(&config, augment, libraries, near, confusions)?);
         Ok(Self {
             config,
             optimizer: recipe.optimizer.clone(),
@@ -103,64 +90,6 @@ impl CcaMddTask {
         model.forward(Tensor::from_data(data, device), &features.lengths, &canonical, context)
     }
 
-    /// # Differences from the paper
-    /// The CTC loss is divided by the number of target phones, so that the three losses are means
-    /// per phone and β and γ do not depend on the length of utterances.
-    fn losses(&self, output: &Output, batch: &MddBatch, more: impl Fn(&Slot) -> f32) -> Losses {
-        let targets: Vec<Vec<u32>> = batch.labels.iter().map(|labels| labels.perceived.clone()).collect();
-        let count = targets.iter().map(Vec::len).sum::<usize>().max(1) as f64;
-        let decoder = ops::ctc_loss(output.decoder.clone(), &targets, &output.frames, BLANK).sum() / count;
-        let acoustic = output
-            .acoustic
-            .clone()
-            .map(|logits| ops::ctc_loss(logits, &targets, &output.frames, BLANK).sum() / count);
-
-        let [rows, longest, _] = output.predictor.dims();
-        let device = output.predictor.device();
-        let slots = batch.labels.iter().map(|labels| labels.slots.len()).sum::<usize>().max(1) as f64;
-        let mut one_hot = vec![0f32; rows * longest * CLASSES];
-        let (mut badness, mut weights) = (vec![0f32; rows * longest], vec![0f32; rows * longest]);
-        let (mut asked, mut answered) = (vec![0f32; rows * longest * QUESTIONS], 0usize);
-        let mut answers = vec![0f32; rows * longest * QUESTIONS];
-        for (row, labels) in batch.labels.iter().enumerate() {
-            for (i, slot) in labels.slots.iter().enumerate() {
-                let at = row * longest + i;
-                let weight = 1.0 + (self.config.loss.alpha as f32 - 1.0) * slot.badness;
-                weights[at] =
-                    if wrong(f64::from(slot.badness)) { weight * (1.0 + more(slot)) } else { weight };
-                badness[at] = slot.badness;
-                one_hot[at * CLASSES + slot.perceived.unwrap_or(DELETED) as usize] = weight;
-                if let Some(known) = analysis::answers(slot) {
-                    answered += 1;
-                    let at = at * QUESTIONS..(at + 1) * QUESTIONS;
-                    asked[at.clone()].fill(1.0);
-                    answers[at].iter_mut().zip(known).for_each(|(x, yes)| *x = f32::from(u8::from(yes)));
-                }
-            }
-        }
-        let one_hot: Tensor<3> =
-            Tensor::from_data(TensorData::new(one_hot, [rows, longest, CLASSES]), &device);
-        let predictor = (ops::log_softmax(output.predictor.clone(), 2) * one_hot).sum() / -slots;
-
-        let badness: Tensor<2> = Tensor::from_data(TensorData::new(badness, [rows, longest]), &device);
-        let weights: Tensor<2> = Tensor::from_data(TensorData::new(weights, [rows, longest]), &device);
-        let state = (cross_entropy(output.state.clone(), badness) * weights).sum() / slots;
-        let analysis = output.analysis.clone().map(|logits| {
-            let shape = [rows, longest, QUESTIONS];
-            let asked: Tensor<3> = Tensor::from_data(TensorData::new(asked, shape), &device);
-            let answers: Tensor<3> = Tensor::from_data(TensorData::new(answers, shape), &device);
-            (cross_entropy(logits, answers) * asked).sum() / answered.max(1) as f64
-        });
-
-        let [_, frames, _] = output.alignment.dims();
-        let places: Vec<Vec<u32>> =
-            batch.labels.iter().map(|labels| (0..labels.slots.len() as u32).collect()).collect();
-        let none = Tensor::full([rows, frames, 1], BLANK_LOGIT, &device);
-        let logits = Tensor::cat(vec![output.alignment.clone(), none], 2);
-        let alignment = ops::ctc_loss(logits, &places, &output.frames, longest as u32).sum() / slots;
-        Losses { decoder, state, predictor, alignment, acoustic, analysis }
-    }
-
     /// Counts which mistakes of a training batch the classifier accepted.
     fn mine(&mut self, batch: &MddBatch, state: Tensor<2>) -> Result<(), TrainError> {
         let [_, longest] = state.dims();
@@ -175,25 +104,6 @@ impl CcaMddTask {
         }
         Ok(())
     }
-
-    fn total(&self, losses: &Losses) -> Tensor<1> {
-        let weights = &self.config.loss;
-        let mut total = losses.decoder.clone()
-            + losses.state.clone() * weights.beta
-            + losses.predictor.clone() * weights.gamma
-            + losses.alignment.clone() * weights.delta;
-        for (loss, weight) in [(&losses.acoustic, weights.epsilon), (&losses.analysis, weights.zeta)] {
-            if let Some(loss) = loss {
-                total = total + loss.clone() * weight;
-            }
-        }
-        total
-    }
-}
-
-/// `−[e·ln σ(x) + (1 − e)·ln(1 − σ(x))] = max(x, 0) − e·x + ln(1 + exp(−|x|))`, per entry.
-fn cross_entropy<const D: usize>(x: Tensor<D>, e: Tensor<D>) -> Tensor<D> {
-    burn::tensor::activation::relu(x.clone()) - x.clone() * e + x.abs().neg().exp().log1p()
 }
 
 fn host(data: TensorData) -> Result<Vec<f32>, TrainError> {
@@ -233,14 +143,14 @@ impl Task for CcaMddTask {
         let losses = if mining > 0.0 {
             let losses = {
                 let rates = self.mined.rates();
-                self.losses(&output, batch, |slot| mining * rates(slot))
+                Losses::of(&self.config.loss, &output, batch, |slot| mining * rates(slot))
             };
             self.mine(batch, output.state)?;
             losses
         } else {
-            self.losses(&output, batch, |_| 0.0)
+            Losses::of(&self.config.loss, &output, batch, |_| 0.0)
         };
-        let loss = self.total(&losses);
+        let loss = losses.total(&self.config.loss);
         let mut metrics = vec![
             Metric { name: "train/decoder", value: scalar(&losses.decoder) },
             Metric { name: "train/state", value: scalar(&losses.state) },
@@ -264,7 +174,7 @@ impl Task for CcaMddTask {
     fn validate(&mut self, batch: &MddBatch) -> Result<(), TrainError> {
         let device = self.device.clone().without_autodiff();
         let output = Self::forward(&self.model().valid(), batch, &device, &mut Context::eval());
-        let loss = scalar(&self.total(&self.losses(&output, batch, |_| 0.0)));
+        let loss = scalar(&Losses::of(&self.config.loss, &output, batch, |_| 0.0).total(&self.config.loss));
         self.tally.loss += loss;
         self.tally.batches += 1.0;
         let [_, frames, _] = output.decoder.dims();
@@ -333,9 +243,4 @@ impl Task for CcaMddTask {
         ]);
         Ok((params::collect(self.model()), metadata))
     }
-}
-
-/// Whether annotators call a phone of this badness mispronounced: a score below 0.5 of 2.
-fn wrong(badness: f64) -> bool {
-    2.0 * (1.0 - badness) < crate::MISPRONOUNCED_BELOW
 }

@@ -1,6 +1,6 @@
 //! Mistakes of which all is known: prompts that ask for a phone that was not said.
 
-use auricle_cca_mdd::{ExposureConfig, Labels, NearWords, PhoneVerdict, Slot};
+use auricle_cca_mdd::{Confusions, ExposureConfig, Labels, NearWords, PhoneVerdict, Slot};
 use auricle_rng::{Key, Purpose};
 use serde_json::{Value, json};
 
@@ -28,6 +28,7 @@ pub fn substitute(labels: &mut Labels, id: &str, share: f64) -> Vec<bool> {
         utterances: 1.0,
         substitute: share,
         within_class: 0.8,
+        confusion: 0.0,
         delete: 0.0,
         follow: 0.0,
         insert: 0.0,
@@ -36,7 +37,7 @@ pub fn substitute(labels: &mut Labels, id: &str, share: f64) -> Vec<bool> {
     };
     let before = labels.slots.clone();
     let mut stream = Key::new(1).utterance(id).stream(Purpose::PromptCorruption);
-    labels.corrupt(&config, &NearWords::default(), &mut stream);
+    labels.corrupt(&config, &NearWords::default(), &Confusions::default(), &mut stream);
     let well = |slot: &Slot| slot.perceived == Some(slot.canonical) && slot.badness < 0.5;
     let changed = |(before, after): (&Slot, &Slot)| well(before) && before.canonical != after.canonical;
     before.iter().zip(&labels.slots).map(changed).collect()
