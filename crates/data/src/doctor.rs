@@ -1,6 +1,6 @@
 //! What is wrong with a corpus, and how to mend it.
 
-use crate::{BrokenLine, DataError, Utterance, load_ordered, read_leniently};
+use crate::{BrokenLine, DataError, MAX_WORKERS, Utterance, load_ordered, read_leniently};
 use auricle_audio::{Audio, Limits, read};
 use auricle_text::{Oddity, normalise, oddities};
 use serde::Serialize;
@@ -15,7 +15,7 @@ const DURATION_TOLERANCE_SECS: f64 = 0.02;
 pub struct CheckConfig {
     /// Sampling rate that every file should have; `None` accepts all.
     pub sample_rate: Option<u32>,
-    /// Threads that decode. 0 counts as 1.
+    /// Threads that decode. 0 counts as 1, more than [`MAX_WORKERS`] as that many.
     pub workers: usize,
     /// A transcript is expected.
     pub needs_text: bool,
@@ -150,7 +150,7 @@ struct Heard {
 
 /// Jobs begun ahead of the report: enough to keep every worker busy.
 fn look_ahead(workers: usize) -> usize {
-    (2 * workers).max(8)
+    (2 * workers.min(MAX_WORKERS)).max(8)
 }
 
 /// Decodes everything and looks at it; `progress` is called once an utterance.
@@ -448,6 +448,8 @@ mod tests {
     #[test]
     fn no_worker_is_left_without_a_job() {
         assert_eq!((look_ahead(1), look_ahead(64)), (8, 128));
+        // Nor is a whole corpus held in memory for workers that there cannot be.
+        assert_eq!(look_ahead(usize::MAX), 2 * MAX_WORKERS);
     }
 
     #[test]

@@ -21,7 +21,7 @@ mod sentence;
 mod utterance;
 
 pub use error::DataError;
-pub use loader::{LoaderError, load_ordered};
+pub use loader::{LoaderError, MAX_WORKERS, load_ordered};
 pub use manifest::Manifest;
 pub use plan::{Batch, BatchConfig, BatchPlan, plan};
 pub use readers::{BrokenLine, read_all, read_any, read_leniently};

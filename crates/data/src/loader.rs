@@ -6,6 +6,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
+/// More threads than this count as this many: enough for any machine, too few to take all that its system gives.
+pub const MAX_WORKERS: usize = 256;
+
 /// A worker thread panicked.
 #[derive(Debug, thiserror::Error)]
 #[error("a loader thread failed: {0}")]
@@ -15,8 +18,9 @@ pub struct LoaderError(String);
 ///
 /// At most `capacity` jobs are begun ahead of the consumer, so memory is bounded however slow it
 /// is. Which thread did what, and when, never shows in the results: a run is the same for any
-/// number of workers. Dropping the iterator stops the threads. A panic in `work` becomes an error
-/// at its place.
+/// number of workers. That is why a system that refuses a thread is no error: those that there are
+/// do the work, and where there is none, the consumer does it itself. Dropping the iterator stops the
+/// threads. A panic in `work` becomes an error at its place.
 pub fn load_ordered<J, T, I>(
     jobs: I,
     workers: usize,
@@ -28,19 +32,40 @@ where
     J: Send + 'static,
     T: Send + 'static,
 {
+    let spawn = |run: Run| std::thread::Builder::new().spawn(run).ok();
+    loader(jobs, workers, capacity, work, spawn)
+}
+
+/// What a thread does until there is nothing left to do.
+type Run = Box<dyn FnOnce() + Send>;
+
+/// `spawn` starts a thread, or gives none where the system refuses it.
+fn loader<J, T, I, W>(
+    jobs: I,
+    workers: usize,
+    capacity: usize,
+    work: W,
+    mut spawn: impl FnMut(Run) -> Option<JoinHandle<()>>,
+) -> Loader<J, T, I, W>
+where
+    I: Iterator<Item = J> + Send + 'static,
+    J: Send + 'static,
+    T: Send + 'static,
+    W: Fn(J) -> T + Send + Sync + 'static,
+{
     let shared = Arc::new(Shared {
         state: Mutex::new(State { jobs: Some(jobs), begun: 0, delivered: 0, results: BTreeMap::new() }),
         changed: Condvar::new(),
         capacity: capacity.max(1),
     });
     let work = Arc::new(work);
-    let threads = (0..workers.max(1))
-        .map(|_| {
+    let threads = (0..workers.clamp(1, MAX_WORKERS))
+        .map_while(|_| {
             let (shared, work) = (shared.clone(), work.clone());
-            std::thread::spawn(move || shared.work(&*work))
+            spawn(Box::new(move || while shared.work(&*work) {}))
         })
         .collect();
-    Loader { shared, threads }
+    Loader { shared, work, threads }
 }
 
 struct Shared<I, T> {
@@ -66,13 +91,14 @@ impl<J, T, I: Iterator<Item = J>> Shared<I, T> {
         self.changed.wait(guard).unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn work(&self, work: &impl Fn(J) -> T) {
-        while let Some((index, job)) = self.take() {
-            let result =
-                catch_unwind(AssertUnwindSafe(|| work(job))).map_err(|panic| LoaderError(message(&*panic)));
-            self.lock().results.insert(index, result);
-            self.changed.notify_all();
-        }
+    /// Does one job; false where there is none left.
+    fn work(&self, work: &impl Fn(J) -> T) -> bool {
+        let Some((index, job)) = self.take() else { return false };
+        let result =
+            catch_unwind(AssertUnwindSafe(|| work(job))).map_err(|panic| LoaderError(message(&*panic)));
+        self.lock().results.insert(index, result);
+        self.changed.notify_all();
+        true
     }
 
     /// The next job, as soon as there is room for its result.
@@ -97,15 +123,19 @@ impl<J, T, I: Iterator<Item = J>> Shared<I, T> {
 }
 
 /// The consumer's end.
-struct Loader<J, T, I: Iterator<Item = J>> {
+struct Loader<J, T, I: Iterator<Item = J>, W> {
     shared: Arc<Shared<I, T>>,
+    work: Arc<W>,
     threads: Vec<JoinHandle<()>>,
 }
 
-impl<J, T, I: Iterator<Item = J>> Iterator for Loader<J, T, I> {
+impl<J, T, I: Iterator<Item = J>, W: Fn(J) -> T> Iterator for Loader<J, T, I, W> {
     type Item = Result<T, LoaderError>;
 
     fn next(&mut self) -> Option<Self::Item> {
+        if self.threads.is_empty() {
+            self.shared.work(&*self.work);
+        }
         let mut state = self.shared.lock();
         loop {
             let next = state.delivered;
@@ -123,7 +153,7 @@ impl<J, T, I: Iterator<Item = J>> Iterator for Loader<J, T, I> {
     }
 }
 
-impl<J, T, I: Iterator<Item = J>> Drop for Loader<J, T, I> {
+impl<J, T, I: Iterator<Item = J>, W> Drop for Loader<J, T, I, W> {
     fn drop(&mut self) {
         self.shared.lock().jobs = None;
         self.shared.changed.notify_all();
@@ -166,6 +196,32 @@ mod tests {
         std::thread::sleep(Duration::from_millis(50));
         assert!(begun.load(Ordering::SeqCst) <= 1 + 4);
         drop(loader); // stops, though the jobs never end
+    }
+
+    #[test]
+    fn refused_threads_cost_no_results() {
+        for given in [0, 2] {
+            let mut asked = 0;
+            let grudging = |run: Run| {
+                asked += 1;
+                (asked <= given).then(|| std::thread::spawn(run))
+            };
+            let loader = loader(0..50, 5, 3, |i: u32| i * i, grudging);
+            assert_eq!(loader.threads.len(), given);
+            assert!(loader.map(Result::unwrap).eq((0..50).map(|i| i * i)));
+            assert_eq!(asked, given + 1, "a refusal is the last question");
+        }
+    }
+
+    #[test]
+    fn no_number_of_workers_takes_all_threads() {
+        let mut started = 0;
+        let count = |run: Run| {
+            started += 1;
+            Some(std::thread::spawn(run))
+        };
+        assert_eq!(loader(0..3, usize::MAX, 2, |i: u32| i, count).count(), 3);
+        assert_eq!(started, MAX_WORKERS);
     }
 
     #[test]

@@ -64,6 +64,9 @@ impl EncoderConfig {
         if self.stages.is_empty() || self.bins == 0 {
             return Err("the encoder needs at least one stage and one mel bin".into());
         }
+        if self.bins > MAX_WIDTH {
+            return Err(format!("encoder.bins: {} is above {MAX_WIDTH}", self.bins));
+        }
         validate_probability("conv_dropout", self.conv_dropout)?;
         for (i, stage) in self.stages.iter().enumerate() {
             let Some(width) = stage.convs.last().map(|conv| conv.channels) else {

@@ -14,7 +14,7 @@ use std::path::PathBuf;
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Recipe {
-    /// Which system: `spiral`, `ctc` or `cca_mdd`.
+    /// Which system: `spiral`, `ctc`, `cca_mdd`, `lasyn` or `lasyn_synthesizer`.
     pub task: String,
     /// One sentence on what this recipe is for.
     #[serde(default)]
@@ -110,7 +110,7 @@ pub struct DataConfig {
     /// Decoded audio kept in memory, in MiB. Default: 4096.
     #[serde(default = "default_cache_mib")]
     pub cache_mib: usize,
-    /// Loader threads. Default: 1.
+    /// Loader threads, at most [`auricle_data::MAX_WORKERS`]. Default: 1.
     #[serde(default = "default_workers")]
     pub workers: usize,
 }

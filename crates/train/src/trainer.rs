@@ -12,7 +12,7 @@ use crate::{
     AdamW, AudioStore, Capsule, Checkpoint, Draw, GradientSet, Prepare, Progress, Recipe, StepOutput, Task,
     TrainError,
 };
-use auricle_data::{BatchPlan, Utterance, load_ordered, plan};
+use auricle_data::{BatchPlan, MAX_WORKERS, Utterance, load_ordered, plan};
 use auricle_nn::params;
 use auricle_rng::{Key, Purpose};
 use std::path::{Path, PathBuf};
@@ -60,6 +60,10 @@ impl<T: Task> Trainer<T> {
         validation: Vec<Utterance>,
         log: RunLog,
     ) -> Result<Self, TrainError> {
+        if recipe.data.workers > MAX_WORKERS {
+            let workers = recipe.data.workers;
+            return Err(TrainError::Recipe(format!("data.workers: {workers} is above {MAX_WORKERS}")));
+        }
         let preparer = task.preparer();
         let train = select(train, &recipe, preparer.crop_secs().is_some());
         check(&train, &validation, |utterance| preparer.check(utterance))?;
@@ -309,6 +313,22 @@ impl<T: Task> Trainer<T> {
 
     /// Runs the longest batch once, forward and backward, without updating anything.
     pub fn dry_run(&mut self) -> Result<f64, TrainError> {
+        let (batch, draw) = self.longest()?;
+        Ok(self.task.forward_backward(&batch, 0, draw)?.loss)
+    }
+
+    /// One whole step on the longest batch: forward, backward, update of the weights and of what averages them.
+    pub fn rehearse(&mut self) -> Result<(), TrainError> {
+        let (batch, _) = self.longest()?;
+        let mut pending = Pending::default();
+        self.micro_step(&batch, 0, &mut pending)?;
+        self.optimizer_step(pending)?;
+        // A task may average its own weights when the next step begins.
+        self.task.begin_step(self.progress.step);
+        Ok(())
+    }
+
+    fn longest(&self) -> Result<(<T::Prepare as Prepare>::Batch, Draw), TrainError> {
         let plan = self.plan(0);
         let longest = plan.longest().ok_or_else(|| TrainError::Data("the batch plan is empty".into()))?;
         let waves = longest
@@ -318,8 +338,7 @@ impl<T: Task> Trainer<T> {
             .map(|u| self.store.wave(u))
             .collect::<Result<Vec<_>, _>>()?;
         let draw = Draw::Train { epoch: Key::new(self.recipe.seed), batch: 0 };
-        let batch = self.task.preparer().prepare(&waves, longest.padded_secs, draw)?;
-        Ok(self.task.forward_backward(&batch, 0, draw)?.loss)
+        Ok((self.task.preparer().prepare(&waves, longest.padded_secs, draw)?, draw))
     }
 
     /// Runs a failure capsule's batch again; the trainer must have resumed its checkpoint.

@@ -55,6 +55,12 @@ fn default_crop_secs() -> f64 {
     15.625
 }
 
+/// Limits of settings, far beyond the published ones (512, 100 and 16), small enough that a mistaken number is
+/// an answer and not an exhausted memory.
+const MAX_PROJECTION: usize = 1 << 13;
+const MAX_NEGATIVES: usize = 10_000;
+const MAX_SHIFT: usize = 1 << 10;
+
 /// Momentum of the teacher at step s:
 /// `m(s) = end + ½·(start − end)·(1 + cos(π·s/steps))`, `end` after `steps` (SPIRAL §4).
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -130,6 +136,14 @@ impl SpiralAugment {
         let Self { reverb, noise, low_pass, .. } = self.clone();
         ChannelConfig { reverb, volume: None, noise, low_pass }
     }
+
+    /// What is wrong with these settings by themselves, in words, or `Ok`.
+    pub fn validate(&self) -> Result<(), String> {
+        if self.max_shift > MAX_SHIFT {
+            return Err(format!("augment.max_shift: {} is above {MAX_SHIFT}", self.max_shift));
+        }
+        Ok(())
+    }
 }
 
 impl SpiralConfig {
@@ -137,8 +151,12 @@ impl SpiralConfig {
     pub fn validate(&self) -> Result<(), String> {
         self.encoder.validate()?;
         self.encoder.validate_input(self.front_end.num_bins)?;
-        if self.projection == 0 || self.negatives == 0 {
-            return Err("model.projection and model.negatives must be above 0".into());
+        for (name, value, largest) in
+            [("projection", self.projection, MAX_PROJECTION), ("negatives", self.negatives, MAX_NEGATIVES)]
+        {
+            if !(1..=largest).contains(&value) {
+                return Err(format!("model.{name}: {value} is not between 1 and {largest}"));
+            }
         }
         if !(self.temperature > 0.0 && self.temperature.is_finite()) {
             return Err(format!("model.temperature: {} is not above 0", self.temperature));
@@ -157,6 +175,29 @@ impl SpiralConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const SMALL: &str = r#"{ "projection": 8, "encoder": { "stages": [{
+        "convs": [{ "channels": 16 }],
+        "transformer": { "layers": 1, "heads": 2, "feed_forward": 32 } }] } }"#;
+
+    #[test]
+    fn mistaken_sizes_are_named_before_anything_is_made() {
+        let small: SpiralConfig = serde_json::from_str(SMALL).unwrap();
+        assert_eq!(small.validate(), Ok(()));
+        let with = |change: &dyn Fn(&mut SpiralConfig)| {
+            let mut config = small.clone();
+            change(&mut config);
+            config.validate().unwrap_err()
+        };
+        assert!(with(&|c| c.projection = 0).contains("model.projection: 0"));
+        assert!(with(&|c| c.projection = 1_000_000).contains("model.projection: 1000000"));
+        assert!(with(&|c| c.negatives = usize::MAX).contains("model.negatives"));
+        let bins = |c: &mut SpiralConfig| (c.encoder.bins, c.front_end.num_bins) = (1_000_000, 1_000_000);
+        assert!(with(&bins).contains("encoder.bins: 1000000"));
+        let shifted = SpiralAugment { max_shift: 1_000_000, ..SpiralAugment::default() };
+        assert!(shifted.validate().unwrap_err().contains("augment.max_shift: 1000000"));
+        assert_eq!(SpiralAugment::default().validate(), Ok(()));
+    }
 
     #[test]
     fn momentum_follows_the_published_program() {
