@@ -2,7 +2,9 @@
 #![allow(clippy::unwrap_used)] // helpers of tests may fail like tests
 
 use auricle_audio::{Audio, write_wav};
-use auricle_data::doctor::{CheckConfig, CheckReport, Set, Severity, cannot_align, check, fix, read_sets};
+use auricle_data::doctor::{
+    CheckConfig, CheckReport, Set, Severity, advice, cannot_align, check, fix, read_sets,
+};
 use auricle_data::{Manifest, Utterance};
 use std::fs;
 use std::path::PathBuf;
@@ -81,6 +83,45 @@ fn a_duration_that_cuts_the_file_is_a_warning() {
     // The first segment of several is meant to be short.
     let second = Utterance::segment("b", &path, 0.6, 1.0).unwrap();
     assert_eq!(kinds(&look(&[set(vec![Utterance::new("a", &path, 0.6), second])])), []);
+}
+
+/// Nothing that is only worth a look is dropped, and each kind is found where it is and nowhere else.
+#[test]
+fn what_is_worth_a_look_is_found_and_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let good = |id: &str, pitch| Utterance::new(id, wav(&folder, &format!("{id}.wav"), 0.5, pitch), 0.5);
+    let loud = folder.path().join("loud.wav");
+    let samples = (0..4000).map(|i| (4.0 * (i as f32 * 0.3).sin()).clamp(-1.0, 1.0)).collect();
+    write_wav(&loud, &Audio { samples, sample_rate: 16_000 }).unwrap();
+    let train = vec![
+        good("a", 0.1).with_speaker("anna").with_text("we saw two"),
+        good("b", 0.2).with_speaker("bert").with_text("we saw 2 cafés"),
+        Utterance::new("c", loud, 0.25).with_text("loud"),
+    ];
+    let dev = vec![good("d", 0.4).with_speaker("bert"), good("e", 0.5).with_speaker("bert"), good("f", 0.6)];
+    let sets = [set(train), Set { name: "dev".into(), utterances: dev, ..Set::default() }];
+    let config = CheckConfig { sample_rate: Some(8000), workers: 1, needs_text: false };
+    let report = check(&sets, &config, || ());
+    let found: Vec<_> = report.findings.iter().map(|f| (f.set.as_str(), f.id.as_str(), f.kind)).collect();
+    let expected = [
+        ("train", "b", "odd-text"),
+        ("train", "c", "sample-rate"),
+        ("train", "c", "clipped"),
+        // A speaker is told once a set.
+        ("dev", "d", "shared-speaker"),
+    ];
+    assert_eq!(found, expected);
+    let details: Vec<&str> = report.findings.iter().map(|f| f.detail.as_str()).collect();
+    assert_eq!(details[0], "`2é` in `we saw 2 cafés`");
+    assert_eq!(details[1], "16000 Hz instead of 8000 Hz");
+    assert!(details[2].ends_with(" % of samples at full scale"), "{}", details[2]);
+    assert_eq!(details[3], "speaker bert is also in train");
+    for finding in &report.findings {
+        assert_eq!(finding.severity, Severity::Warning);
+        assert_ne!(advice(finding.kind), advice("a kind of which nothing is known"), "{}", finding.kind);
+    }
+    let kept: Vec<_> = fix(&sets, &report).into_iter().map(|s| s.utterances).collect();
+    assert_eq!(kept, sets.map(|s| s.utterances));
 }
 
 #[test]
