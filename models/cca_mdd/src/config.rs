@@ -156,8 +156,8 @@ pub struct CcaMddConfig {
     /// Corruption of prompts in training.
     #[serde(default)]
     pub exposure: ExposureConfig,
-    /// Weights to start from: a CCA-MDD model (everything that has the same name and shape), or a
-    /// SPIRAL or CTC model with the same encoder. Default: random weights.
+    /// Weights to start from: all of a CCA-MDD model that has every part of this one in the same shape, or
+    /// the encoder of a SPIRAL or CTC model with the same encoder. Default: random weights.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub init_from: Option<PathBuf>,
 }
