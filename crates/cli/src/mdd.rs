@@ -3,7 +3,7 @@
 use crate::lexicon::{LexiconArgs, pronouncer};
 use crate::tasks::load_model;
 use anyhow::{Context as _, Result, bail};
-use auricle_cca_mdd::{Assessor, Reading, Session, Target};
+use auricle_cca_mdd::{Assessor, Reading, Scored, Session, Target};
 use auricle_data::read_any;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -91,17 +91,24 @@ fn score(args: &Score) -> Result<ExitCode> {
     let mut session = Session::new(assessor.clone(), target.classes())?;
     let judged = session.push(&samples).and_then(|_| session.finish());
     let verdicts = judged.with_context(|| format!("utterance {}", utterance.id))?;
-    let (target, verdicts) = Reading::new(target, verdicts).best(&session)?;
-    let frame_secs = assessor.config().frame_secs();
-    let scored = target.scored(&utterance.id, &verdicts, threshold, frame_secs, utterance.duration_secs);
+    let reading = Reading::new(target, verdicts).best(&session)?;
+    let scored = reading.scored(&session, &utterance.id, threshold, utterance.duration_secs);
     let text = match (args.json, args.textgrid, args.ctm) {
         (true, ..) => serde_json::to_string(&scored)?,
         (_, true, _) => scored.textgrid(),
         (_, _, true) => scored.ctm(),
         _ => scored.table(),
     };
-    println!("{}", text.trim_end());
+    show(&scored, &text);
     Ok(ExitCode::SUCCESS)
+}
+
+/// Prints a result, and what should be known before it is believed.
+pub fn show(scored: &Scored, text: &str) {
+    if let Some(notice) = scored.notice {
+        eprintln!("warning: {notice}");
+    }
+    println!("{}", text.trim_end());
 }
 
 /// The score below which a phone is mispronounced: as asked, or the model's.

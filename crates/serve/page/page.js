@@ -10,6 +10,7 @@ const LEFT_OUT = "<del>";
 let recording = null; // the one that goes on, if any
 let finished = null; // the last one with a result
 let examples = {}; // a word for every phone
+let threshold = 50; // a sound with a lower score is wrong, as the server says
 
 // Elements with text only: nothing that was typed or sent is ever read as markup.
 function element(name, attributes = {}, ...children) {
@@ -23,7 +24,9 @@ function element(name, attributes = {}, ...children) {
   return made;
 }
 
-const grade = (score) => (score < 50 ? "bad" : score < 75 ? "fair" : "good");
+// Wrong, and the two halves of right.
+const grade = (score, limit = threshold) => (score < limit ? "bad" : score < (limit + 100) / 2 ? "fair" : "good");
+const sentence = (text) => `${text[0].toUpperCase()}${text.slice(1)}.`;
 const example = (phone) => (examples[phone] ? ` as in “${examples[phone]}”` : "");
 const whole = (score) => Math.round(score);
 
@@ -58,12 +61,26 @@ function sentenceOf(words) {
   );
 }
 
+// The word that is being said.
 function light(position) {
   let at = 0;
   for (const word of $("sentence").children) {
-    const phones = word.querySelectorAll(".phone");
-    word.classList.toggle("now", position >= at && position < at + phones.length);
-    for (const phone of phones) phone.classList.toggle("said", at++ < position);
+    const count = word.querySelectorAll(".phone").length;
+    word.classList.toggle("now", position >= at && position < at + count);
+    at += count;
+  }
+}
+
+// What was heard in the place of each sound so far.
+function mark(states) {
+  const phones = $("sentence").querySelectorAll(".phone");
+  for (const { index, verdict, said } of states) {
+    const phone = phones[index];
+    if (!phone) continue;
+    phone.classList.remove("right", "other", "missed");
+    if (verdict !== "open") phone.classList.add(verdict);
+    const heard = said ? `sounded like “${said}” so far` : verdict === "missed" ? "not heard so far" : "";
+    phone.title = [heard, example(phone.textContent).trim()].filter(Boolean).join("; ");
   }
 }
 
@@ -86,6 +103,7 @@ function start() {
   $("result").hidden = true;
   recording = new Recording(prompt, {
     ready(event) {
+      threshold = event.threshold;
       sentenceOf(event.words);
       light(0);
       announce("Speak now.");
@@ -94,6 +112,8 @@ function start() {
     partial(event) {
       $("clock").textContent = `${event.audio_secs.toFixed(1)} s`;
       light(event.position);
+      mark(event.phones);
+      document.dispatchEvent(new CustomEvent("auricle", { detail: event }));
       if (event.over && $("auto").checked) stop();
     },
     verdict(event) {
@@ -170,11 +190,13 @@ function tip(word, phone) {
       "div",
       {},
       element("p", {}, element("strong", {}, word.text), `: “${phone.phone}”${example(phone.phone)}. ${heard}`),
-      phone.hint && phone.said !== LEFT_OUT ? element("p", { class: "small" }, `${phone.hint[0].toUpperCase()}${phone.hint.slice(1)}.`) : null,
+      phone.hint && phone.said !== LEFT_OUT ? element("p", { class: "small" }, sentence(phone.hint)) : null,
     ),
     button,
   );
 }
+
+const isSilent = (result) => result.notice?.code === "silence";
 
 function show(result) {
   $("sentence").replaceChildren(
@@ -218,11 +240,12 @@ function show(result) {
 
   const wrong = result.words.flatMap((word) => word.phones.filter((phone) => phone.mispronounced).map((phone) => [word, phone]));
   const count = wrong.length;
-  const summary = result.notice
-    ? `${result.notice[0].toUpperCase()}${result.notice.slice(1)}.`
-    : count === 0
+  const found =
+    count === 0
       ? "Every sound was right."
       : `${count} ${count === 1 ? "sound" : "sounds"} to work on. Press a word to hear yourself.`;
+  const notice = result.notice ? [sentence(result.notice.message)] : [];
+  const summary = [...notice, ...(isSilent(result) ? [] : [found])].join(" ");
   $("summary").textContent = summary;
   $("advice").replaceChildren(
     ...wrong.sort((a, b) => a[1].score - b[1].score).slice(0, 4).map(([word, phone]) => tip(word, phone)),
@@ -274,8 +297,8 @@ function history() {
 }
 
 function remember(prompt, result) {
-  if (result.notice) return;
-  const kept = [...history(), { prompt, score: result.score, when: Date.now() }].slice(-MOST_HISTORY);
+  if (isSilent(result)) return;
+  const kept = [...history(), { prompt, score: result.score, threshold, when: Date.now() }].slice(-MOST_HISTORY);
   try {
     localStorage.setItem(HISTORY, JSON.stringify(kept));
   } catch {
@@ -312,7 +335,7 @@ function showHistory(kept = history()) {
         element(
           "button",
           { type: "button", title: "Practise it again", onclick: () => choose(entry.prompt) },
-          element("span", { class: `number ${grade(entry.score)}` }, String(whole(entry.score))),
+          element("span", { class: `number ${grade(entry.score, entry.threshold)}` }, String(whole(entry.score))),
           element("span", { class: "what" }, String(entry.prompt)),
           element("time", {}, new Date(entry.when).toLocaleDateString([], { dateStyle: "medium" })),
         ),

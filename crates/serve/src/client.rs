@@ -2,8 +2,8 @@
 
 use crate::Shared;
 use crate::pace::Pace;
-use crate::protocol::{Encoding, Event, HeardPhone, RATES, ReadyWord, Refusal, Request};
-use auricle_cca_mdd::{Live, Reading, Target};
+use crate::protocol::{Encoding, Event, HeardPhone, PhoneState, RATES, ReadyWord, Refusal, Request};
+use auricle_cca_mdd::{self as mdd, Live, Reading, SessionError, Streaming as _, Target, inventory};
 use axum::extract::ws::{CloseFrame, Message, WebSocket};
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt as _, StreamExt as _};
@@ -73,7 +73,32 @@ struct Take {
     live: Live,
     encoding: Encoding,
     rate: u32,
-    phones: usize,
+}
+
+impl Take {
+    /// Takes samples; what to tell the client.
+    fn hear(&mut self, samples: &[f32]) -> Result<Vec<Event>, SessionError> {
+        let (mut heard, mut phones, mut words) = (Vec::new(), Vec::new(), Vec::new());
+        for event in self.live.push(samples)? {
+            match event {
+                mdd::Event::Heard { phone, start_secs } => {
+                    heard.push(HeardPhone { phone: inventory::name(*phone), start_secs: *start_secs });
+                }
+                mdd::Event::Phone(phone) => phones.push(PhoneState::of(phone)),
+                mdd::Event::Word(word) => words.push(Event::of_word(word)),
+                // Comes with the end.
+                mdd::Event::Final(_) => {}
+            }
+        }
+        let partial = Event::Partial {
+            audio_secs: self.live.audio_secs(),
+            position: self.live.position(),
+            over: self.live.seems_over(),
+            heard,
+            phones,
+        };
+        Ok(std::iter::once(partial).chain(words).collect())
+    }
 }
 
 struct Client {
@@ -191,19 +216,20 @@ impl Client {
         if !RATES.contains(&rate) {
             return Err(Refusal::Rate(rate));
         }
+        let id = format!("take {}", self.takes + 1);
         let begin = move || {
             let prompt = shared.pronouncer.prompt(&prompt).map_err(|e| Refusal::Prompt(e.to_string()))?;
             let target = Target::of_prompt(prompt);
             let words = ReadyWord::all(&target);
-            let phones = target.classes().len();
-            let live = Live::new(shared.assessor.clone(), target, rate, shared.threshold)
+            let live = Live::new(id, shared.assessor.clone(), target, rate, shared.threshold)
                 .map_err(|error| Refusal::of_session(&error, &shared.limits))?;
-            Ok((Box::new(Take { live, encoding, rate, phones }), words))
+            Ok((Box::new(Take { live, encoding, rate }), words))
         };
         let (take, words) = self.shared.pool.run(begin).await??;
         self.take = Some(take);
         self.takes += 1;
-        self.say(&Event::Ready { words, max_secs: self.shared.limits.max_utterance_secs })
+        let (max_secs, threshold) = (self.shared.limits.max_utterance_secs, self.shared.threshold);
+        self.say(&Event::Ready { words, max_secs, threshold })
     }
 
     async fn sound(&mut self, bytes: &[u8]) -> Result<(), Refusal> {
@@ -232,26 +258,12 @@ impl Client {
             if take.live.audio_secs() + samples.len() as f64 / f64::from(take.rate) > longest {
                 return Err(Refusal::UtteranceLength(longest));
             }
-            let update = take.live.push(&samples).and_then(|update| {
-                let judged = take.live.judge(update.words.clone())?;
-                Ok((update, judged))
-            });
-            let (update, judged) = update.map_err(|error| Refusal::of_session(&error, &shared.limits))?;
-            Ok((take, update, judged))
+            let said = take.hear(&samples).map_err(|error| Refusal::of_session(&error, &shared.limits))?;
+            Ok((take, said))
         };
-        let (take, update, judged) = self.shared.pool.run(hear).await??;
-        let (frame_secs, phones) = (take.live.frame_secs(), take.phones);
+        let (take, said) = self.shared.pool.run(hear).await??;
         self.take = Some(take);
-        self.say(&Event::Partial {
-            audio_secs: update.audio_secs,
-            position: update.position,
-            over: update.is_over(phones),
-            heard: update.heard.iter().map(|heard| HeardPhone::of(heard, frame_secs)).collect(),
-        })?;
-        for (word, result) in update.words.zip(judged) {
-            self.say(&Event::Verdict { word, result })?;
-        }
-        Ok(())
+        said.iter().try_for_each(|event| self.say(event))
     }
 
     async fn stop(&mut self) -> Result<(), Refusal> {
@@ -260,8 +272,8 @@ impl Client {
         };
         let shared = self.shared.clone();
         let refusal = move |error| Refusal::of_session(&error, &shared.limits);
-        let finish = move || (take.live.finish(), take);
-        let (reading, mut take) = self.shared.pool.run(finish).await?;
+        let close = move || (take.live.close(), take);
+        let (reading, mut take) = self.shared.pool.run(close).await?;
         let mut reading: Reading = reading.map_err(&refusal)?;
         // Every pronunciation is a turn of its own: others need not wait for all of them.
         loop {
@@ -272,8 +284,6 @@ impl Client {
                 break;
             }
         }
-        let scored = take.live.scored(&format!("take {}", self.takes), reading);
-        let notice = take.live.is_silent().then_some("nothing was heard; check the microphone");
-        self.say(&Event::Final { scored, notice })
+        self.say(&Event::Final { scored: take.live.scored(&reading) })
     }
 }

@@ -1,8 +1,11 @@
 //! Messages between page and server; described in the crate's README.
 
 use crate::Limits;
-use auricle_cca_mdd::{Heard, MAX_PHONES, Scored, ScoredWord, SessionError, Target, inventory};
+use auricle_cca_mdd::{
+    MAX_PHONES, PartialPhone, PartialWord, Scored, ScoredWord, SessionError, Target, inventory,
+};
 use auricle_text::Source;
+use auricle_text::mdd::Verdict;
 use serde::{Deserialize, Serialize};
 
 /// Rates that a recording may have, in Hz.
@@ -70,6 +73,8 @@ pub enum Event {
         words: Vec<ReadyWord>,
         /// Most seconds of the utterance.
         max_secs: f64,
+        /// A phone with a score below this is mispronounced.
+        threshold: f64,
     },
     /// Sound has been heard.
     Partial {
@@ -81,6 +86,8 @@ pub enum Event {
         over: bool,
         /// Phones heard since the last of these.
         heard: Vec<HeardPhone>,
+        /// Canonical phones of which more is known since the last of these, in order of time.
+        phones: Vec<PhoneState>,
     },
     /// A word has been said; its scores may still change.
     Verdict {
@@ -94,9 +101,6 @@ pub enum Event {
         /// As `auricle mdd score --json`.
         #[serde(flatten)]
         scored: Scored,
-        /// What the learner should know of the recording.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        notice: Option<&'static str>,
     },
     /// Something cannot be done.
     Error {
@@ -127,19 +131,40 @@ pub struct HeardPhone {
     pub phone: &'static str,
     /// Where it begins.
     pub start_secs: f64,
-    /// Where it ends, as far as is known.
-    pub end_secs: f64,
 }
 
-impl HeardPhone {
-    /// A phone in encoder frames, in seconds.
-    pub fn of(heard: &Heard, frame_secs: f64) -> Self {
-        let secs = |frame: usize| (frame as f64 * frame_secs * 1000.0).round() / 1000.0;
-        Self {
-            phone: inventory::name(heard.phone),
-            start_secs: secs(heard.start_frame),
-            end_secs: secs(heard.end_frame),
-        }
+/// What is known of a canonical phone while the learner speaks; it may still change.
+#[derive(Debug, Clone, Serialize)]
+pub struct PhoneState {
+    /// Which one, from 0, in the whole prompt.
+    pub index: usize,
+    /// `right`, `other` (another was heard in its place), `missed`, or `open`: not said after all.
+    pub verdict: &'static str,
+    /// What was heard in its place, where that is another.
+    pub said: Option<&'static str>,
+    /// Where that begins; where it should begin if it was left out.
+    pub start_secs: Option<f64>,
+}
+
+impl PhoneState {
+    /// As the model says it.
+    pub fn of(phone: &PartialPhone) -> Self {
+        let (verdict, said) = match phone.verdict {
+            Some(Verdict::Correct) => ("right", None),
+            Some(Verdict::Substituted(said)) => ("other", Some(said)),
+            Some(Verdict::Error(_)) => ("other", None),
+            Some(Verdict::Deleted) => ("missed", None),
+            None => ("open", None),
+        };
+        let start_secs = phone.verdict.is_some().then_some(phone.start_secs);
+        Self { index: phone.index, verdict, said: said.map(inventory::name), start_secs }
+    }
+}
+
+impl Event {
+    /// A word that has been said.
+    pub fn of_word(word: &PartialWord) -> Self {
+        Self::Verdict { word: word.index, result: word.result.clone() }
     }
 }
 
@@ -249,7 +274,7 @@ impl Refusal {
             }
             SessionError::TooLong => Self::UtteranceLength(limits.max_utterance_secs),
             SessionError::Audio(error) => Self::Audio(format!("{error}; record again")),
-            SessionError::Model(_) => Self::Internal,
+            SessionError::Over | SessionError::Model(_) => Self::Internal,
         }
     }
 }

@@ -1,9 +1,12 @@
 //! A reading while it happens: sound of any rate in, what is known so far out.
 
-use crate::{Assessor, Heard, Reading, Scored, ScoredWord, Session, SessionError, Target};
+use crate::stream::{Event, PartialPhone, PartialWord, Streaming};
+use crate::{Assessor, Reading, Scored, Session, SessionError, Target};
 use auricle_audio::StreamingResampler;
+use auricle_text::mdd::{Verdict, Verdicts};
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Encoder frames without a new phone after which the last word counts as said.
 const PAUSE_FRAMES: usize = 8;
@@ -11,28 +14,13 @@ const PAUSE_FRAMES: usize = 8;
 const PAUSE_SECS: f64 = 1.2;
 /// Quiet that ends a recording wherever it is: the last phones may not have been heard.
 const LONG_PAUSE_SECS: f64 = 2.5;
-/// A recording that never gets louder than this is silence: −50 dB of full scale.
-const SILENT_BELOW: f32 = 0.003;
-/// So far below the loudest sample nobody speaks: −30 dB.
-const QUIET_SHARE: f32 = 0.03;
 
-/// What a piece of sound has brought.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct Update {
-    /// Seconds of sound so far.
-    pub audio_secs: f64,
-    /// How many phones of the prompt have been said so far.
-    pub position: usize,
-    /// Seconds that nobody has spoken, by the level; 0 before the first sound.
-    pub quiet_secs: f64,
-    /// Phones heard since the last update; one that still goes on has the end known so far.
-    pub heard: Vec<Heard>,
-    /// Words of the prompt said since the last update.
-    pub words: Range<usize>,
-}
-
-/// One utterance of a learner who is being recorded.
+/// One utterance of a learner who is being recorded: the [stream](Streaming) from samples at the rate of the
+/// recording to [events](Event).
+///
+/// A frame of 40 ms that brings no event allocates nothing.
 pub struct Live {
+    id: String,
     target: Target,
     spans: Vec<Range<usize>>,
     session: Session,
@@ -40,38 +28,34 @@ pub struct Live {
     resampled: Vec<f32>,
     rate: u32,
     samples: usize,
-    peak: f32,
-    /// Sample after the last that was not quiet.
-    loud_until: Option<usize>,
-    heard: usize,
-    words: usize,
     threshold: f64,
-    frame_secs: f64,
-}
-
-impl Update {
-    /// Whether the speaker seems to have come to the end of a prompt of so many phones: a pause after its last
-    /// phone, or a long one anywhere.
-    pub fn is_over(&self, phones: usize) -> bool {
-        self.quiet_secs > LONG_PAUSE_SECS || (self.position >= phones && self.quiet_secs > PAUSE_SECS)
-    }
+    is_over: bool,
+    /// Phones heard that events have told of.
+    heard: usize,
+    /// The decoder's verdicts on the phones that have been reached, and the frames where they begin.
+    reached: Vec<(Verdict<u32>, usize)>,
+    /// Words that have been said.
+    words: usize,
+    events: Vec<Event>,
 }
 
 impl Live {
-    /// An utterance recorded at `rate` samples per second. Phones below `threshold` (0 to 100) are mispronounced.
+    /// An utterance recorded at `rate` samples per second, with the name that its result will have. Phones below
+    /// `threshold` (0 to 100) are mispronounced.
     ///
     /// # Errors
     /// A prompt or a rate that cannot be used.
     pub fn new(
+        id: impl Into<String>,
         assessor: Arc<Assessor>,
         target: Target,
         rate: u32,
         threshold: f64,
     ) -> Result<Self, SessionError> {
         let resampler = StreamingResampler::new(rate, assessor.sample_rate())?;
-        let frame_secs = assessor.config().frame_secs();
         let session = Session::new(assessor, target.classes())?;
         Ok(Self {
+            id: id.into(),
             spans: target.spans(),
             target,
             session,
@@ -79,12 +63,12 @@ impl Live {
             resampled: Vec::new(),
             rate,
             samples: 0,
-            peak: 0.0,
-            loud_until: None,
-            heard: 0,
-            words: 0,
             threshold,
-            frame_secs,
+            is_over: false,
+            heard: 0,
+            reached: Vec::new(),
+            words: 0,
+            events: Vec::new(),
         })
     }
 
@@ -93,9 +77,9 @@ impl Live {
         &self.target
     }
 
-    /// Seconds of an encoder frame.
-    pub fn frame_secs(&self) -> f64 {
-        self.frame_secs
+    /// The same at the model's rate.
+    pub fn session(&self) -> &Session {
+        &self.session
     }
 
     /// Seconds of sound so far.
@@ -103,66 +87,32 @@ impl Live {
         self.samples as f64 / f64::from(self.rate)
     }
 
-    /// Whether nothing louder than −50 dB of full scale has come.
-    pub fn is_silent(&self) -> bool {
-        self.peak < SILENT_BELOW
+    /// How many phones of the prompt have been said so far, by the decoder; it can go back.
+    pub fn position(&self) -> usize {
+        self.reached.len()
     }
 
-    /// Takes samples at the rate of the recording.
+    /// Whether the speaker seems to have come to the end of the prompt: a pause after its last phone, or a long
+    /// one anywhere.
+    pub fn seems_over(&self) -> bool {
+        let quiet = self.session.quiet_secs();
+        let is_said = self.position() >= self.session.canonical().len();
+        quiet > LONG_PAUSE_SECS || (is_said && quiet > PAUSE_SECS)
+    }
+
+    /// Ends the recording, like [`finish`](Streaming::finish) in steps that others need not wait for: the
+    /// reading can be [improved](Self::improve), then [scored](Self::scored).
     ///
     /// # Errors
-    /// Samples that are not finite, or too many of them.
-    pub fn push(&mut self, samples: &[f32]) -> Result<Update, SessionError> {
-        self.resampled.clear();
-        self.resampler.push(samples, &mut self.resampled);
-        self.session.push(&self.resampled)?;
-        for x in samples.iter().map(|x| x.abs()) {
-            self.samples += 1;
-            self.peak = self.peak.max(x);
-            if x > SILENT_BELOW.max(QUIET_SHARE * self.peak) {
-                self.loud_until = Some(self.samples);
-            }
-        }
-        Ok(self.update())
-    }
-
-    fn update(&mut self) -> Update {
-        let position = self.session.position();
-        let all = self.session.heard();
-        let heard = all.get(self.heard..).unwrap_or_default().to_vec();
-        self.heard = all.len();
-        let pause = all.last().is_some_and(|last| last.end_frame + PAUSE_FRAMES <= self.session.frames());
-        let is_said = |span: &&Range<usize>| span.end < position || (span.end == position && pause);
-        let said = self.spans.iter().take_while(is_said).count().max(self.words);
-        let words = std::mem::replace(&mut self.words, said)..said;
-        let quiet = self.samples - self.loud_until.unwrap_or(self.samples);
-        let quiet_secs = quiet as f64 / f64::from(self.rate);
-        Update { audio_secs: self.audio_secs(), position, quiet_secs, heard, words }
-    }
-
-    /// What is known of some words before the end; it may still change.
-    ///
-    /// # Errors
-    /// A device that fails.
-    pub fn judge(&self, words: Range<usize>) -> Result<Vec<ScoredWord>, SessionError> {
-        if words.is_empty() {
-            return Ok(Vec::new());
-        }
-        let verdicts = self.session.verdicts()?;
-        let scored = self.target.scored("", &verdicts, self.threshold, self.frame_secs, self.audio_secs());
-        Ok(scored.words.into_iter().take(words.end).skip(words.start).collect())
-    }
-
-    /// Ends the recording. The reading can be [improved](Self::improve), then [scored](Self::scored).
-    ///
-    /// # Errors
-    /// A recording that is too short.
-    pub fn finish(&mut self) -> Result<Reading, SessionError> {
-        self.resampled.clear();
+    /// A recording that is too short, or is over.
+    pub fn close(&mut self) -> Result<Reading, SessionError> {
+        self.begin()?;
+        self.is_over = true;
         self.resampler.finish(&mut self.resampled);
-        self.session.push(&self.resampled)?;
-        let verdicts = self.session.finish()?;
-        Ok(Reading::new(self.target.clone(), verdicts))
+        self.session.feed(&self.resampled)?;
+        self.session.flush()?;
+        self.listen()?;
+        Ok(Reading::new(self.target.clone(), self.session.verdicts()?))
     }
 
     /// Tries one more pronunciation of one word on a recording that is over; false where all have been tried.
@@ -174,8 +124,116 @@ impl Live {
     }
 
     /// The result.
-    pub fn scored(&self, id: &str, reading: Reading) -> Scored {
-        let (target, verdicts) = reading.into_parts();
-        target.scored(id, &verdicts, self.threshold, self.frame_secs, self.audio_secs())
+    pub fn scored(&self, reading: &Reading) -> Scored {
+        reading.scored(&self.session, &self.id, self.threshold, self.audio_secs())
+    }
+
+    fn begin(&mut self) -> Result<(), SessionError> {
+        self.events.clear();
+        self.resampled.clear();
+        if self.is_over { Err(SessionError::Over) } else { Ok(()) }
+    }
+
+    /// Frame by frame, so that events do not depend on how many of them came at once.
+    fn listen(&mut self) -> Result<(), SessionError> {
+        while self.session.listen() {
+            let heard = self.session.heard();
+            if let Some(new) = heard.get(self.heard) {
+                let start_secs = self.secs(new.start_frame);
+                self.events.push(Event::Heard { phone: new.phone, start_secs });
+                self.heard = heard.len();
+                self.align();
+            }
+            self.say_words()?;
+        }
+        Ok(())
+    }
+
+    fn secs(&self, frame: usize) -> f64 {
+        // To a millisecond: 3 frames of 0.04 s are not 0.12000000000000001 s.
+        (frame as f64 * self.session.frame_secs() * 1000.0).round() / 1000.0
+    }
+
+    /// Aligns the phones heard with the beginning of the prompt; tells what has changed.
+    fn align(&mut self) {
+        let heard = self.session.heard();
+        let said: Vec<u32> = heard.iter().map(|heard| heard.phone).collect();
+        let verdicts = Verdicts::from_partial_hypothesis(self.session.canonical(), &said);
+        let mut insertions = verdicts.insertions.iter().peekable();
+        let mut next = 0;
+        let mut reached = Vec::with_capacity(verdicts.phones.len());
+        for (index, verdict) in verdicts.phones.into_iter().enumerate() {
+            while insertions.next_if(|insertion| insertion.before <= index).is_some() {
+                next += 1;
+            }
+            let start_frame = heard.get(next).map_or(self.session.frames(), |heard| heard.start_frame);
+            next += usize::from(verdict != Verdict::Deleted);
+            reached.push((verdict, start_frame));
+        }
+        let before = std::mem::replace(&mut self.reached, reached);
+        let at_secs = self.secs(self.session.frames());
+        for index in 0..before.len().max(self.reached.len()) {
+            let now = self.reached.get(index);
+            if now != before.get(index) {
+                let start_frame = now.or(before.get(index)).map_or(0, |(_, start_frame)| *start_frame);
+                let (verdict, start_secs) = (now.map(|(verdict, _)| verdict.clone()), self.secs(start_frame));
+                self.events.push(Event::Phone(PartialPhone { index, verdict, start_secs, at_secs }));
+            }
+        }
+    }
+
+    /// Judges the words that have been said since the last frame.
+    fn say_words(&mut self) -> Result<(), SessionError> {
+        let frames = self.session.frames();
+        let heard = self.session.heard();
+        let pause = heard.last().is_some_and(|last| last.end_frame + PAUSE_FRAMES <= frames);
+        let position = self.position();
+        let is_said = |span: &&Range<usize>| span.end < position || (span.end == position && pause);
+        let said = self.words + self.spans[self.words..].iter().take_while(is_said).count();
+        if said == self.words {
+            return Ok(());
+        }
+        let verdicts = self.session.verdicts()?;
+        let frame_secs = self.session.frame_secs();
+        let scored = self.target.words_scored(&verdicts, self.threshold, frame_secs, f64::INFINITY);
+        let at_secs = self.secs(frames);
+        let new = scored.into_iter().enumerate().take(said).skip(self.words);
+        self.events.extend(new.map(|(index, result)| Event::Word(PartialWord { index, result, at_secs })));
+        self.words = said;
+        Ok(())
+    }
+}
+
+impl Streaming for Live {
+    type Event = Event;
+    type Error = SessionError;
+
+    /// That of encoder and front end, and of the resampler where the recording has another rate than the model.
+    fn lookahead(&self) -> Duration {
+        let resampler = self.resampler.lookahead_samples() as f64 / f64::from(self.rate);
+        Duration::from_secs_f64(self.session.lookahead_ms() / 1000.0 + resampler)
+    }
+
+    /// # Errors
+    /// Samples that are not finite, too many of them, or a recording that is over.
+    fn push(&mut self, samples: &[f32]) -> Result<&[Event], SessionError> {
+        self.begin()?;
+        self.resampler.push(samples, &mut self.resampled);
+        self.session.feed(&self.resampled)?;
+        self.samples += samples.len();
+        self.listen()?;
+        Ok(&self.events)
+    }
+
+    /// The last event is [`Event::Final`], of the pronunciations that were said best.
+    ///
+    /// # Errors
+    /// A recording that is too short, or is over.
+    fn finish(&mut self) -> Result<&[Event], SessionError> {
+        let mut reading = self.close()?;
+        while self.improve(&mut reading)? {}
+        let scored = self.scored(&reading);
+        self.events.push(Event::Final(scored));
+        Ok(&self.events)
     }
 }

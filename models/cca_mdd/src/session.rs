@@ -1,8 +1,12 @@
 //! One learner, one prompt: sound in, verdicts out, while the learner speaks.
+//!
+//! After the first frames, sound of at most the length seen before allocates nothing: what grows with the
+//! recording is reserved for its longest when it begins.
 
 use crate::assessor::{Assessor, Reference};
 use crate::gop::GopSums;
 use crate::inventory::{BLANK, CLASSES, ERR};
+use crate::level::{Level, Notice};
 use crate::said_for_each;
 use auricle_audio::StreamingMel;
 use auricle_nn::streaming::{StreamingEncoder, StreamingError, StreamingTransformer};
@@ -23,6 +27,9 @@ pub enum SessionError {
     /// Too much sound.
     #[error("the recording is longer than {MAX_SECS} s; cut it into sentences")]
     TooLong,
+    /// Sound after the end.
+    #[error("the recording is over; begin another one")]
+    Over,
     /// Sound that cannot be used.
     #[error(transparent)]
     Audio(#[from] auricle_audio::AudioError),
@@ -74,12 +81,12 @@ pub struct Session {
     mel: StreamingMel,
     encoder: StreamingEncoder,
     decoder: StreamingTransformer,
-    samples: usize,
+    level: Level,
+    /// Frames that have been listened to.
     frames: usize,
     /// All encoder frames, `[T, D]`: they don't know the prompt, so that another can be tried on them.
     encoded: Vec<f32>,
     heard: Vec<Heard>,
-    progress: Progress,
     previous: u32,
     /// `Σ_t score·x` per phone, `[M, D]`, and `Σ_t score` per head and phone.
     collected: Vec<f32>,
@@ -93,7 +100,6 @@ pub struct Session {
 #[derive(Default)]
 struct Work {
     mel: Vec<f32>,
-    encoded: Vec<f32>,
     query: Vec<f32>,
     value: Vec<f32>,
     scores: Vec<f32>,
@@ -111,6 +117,13 @@ impl Session {
     /// # Errors
     /// A prompt without phones or with too many.
     pub fn new(assessor: Arc<Assessor>, canonical: Vec<u32>) -> Result<Self, SessionError> {
+        let frames = (MAX_SECS / assessor.config.frame_secs()).ceil() as usize + 1;
+        Self::with_room(assessor, canonical, frames)
+    }
+
+    /// Reserves memory for so many encoder frames. Systems give pages when they are written, so that a
+    /// short recording takes little of it.
+    fn with_room(assessor: Arc<Assessor>, canonical: Vec<u32>, frames: usize) -> Result<Self, SessionError> {
         let phones = canonical.len();
         if !(1..=MAX_PHONES).contains(&phones) || canonical.iter().any(|&phone| phone > ERR) {
             return Err(SessionError::Prompt(phones));
@@ -121,21 +134,25 @@ impl Session {
             mel: StreamingMel::new(assessor.config.front_end.clone())?,
             encoder: assessor.encoder.clone(),
             decoder: assessor.decoder.clone(),
-            samples: 0,
+            level: Level::default(),
             frames: 0,
-            encoded: Vec::new(),
-            heard: Vec::new(),
-            progress: Progress::new(phones),
+            encoded: Vec::with_capacity(frames * width),
+            heard: Vec::with_capacity(frames),
             previous: BLANK,
             collected: vec![0.0; phones * width],
             mass: vec![0.0; phones * assessor.config.coca.heads],
-            affinity: Vec::new(),
+            affinity: Vec::with_capacity(frames * phones),
             gop: assessor.gop.as_ref().map(|gop| gop.for_prompt(phones)),
             work: Work::default(),
             assessor,
             canonical,
             reference,
         })
+    }
+
+    /// Class numbers of the canonical phones.
+    pub fn canonical(&self) -> &[u32] {
+        &self.canonical
     }
 
     /// Phones heard so far.
@@ -148,9 +165,24 @@ impl Session {
         self.frames
     }
 
-    /// How many phones of the prompt have been said so far, judged by the phones heard.
-    pub fn position(&self) -> usize {
-        self.progress.position()
+    /// What the speaker should know of the recording so far.
+    pub fn notice(&self) -> Option<Notice> {
+        self.level.notice()
+    }
+
+    /// Seconds that nobody has spoken, by the level; 0 before the first sound.
+    pub fn quiet_secs(&self) -> f64 {
+        self.level.quiet_samples() as f64 / f64::from(self.assessor.sample_rate())
+    }
+
+    /// [Look-ahead](Assessor::lookahead_ms) of the model.
+    pub fn lookahead_ms(&self) -> f64 {
+        self.assessor.lookahead_ms()
+    }
+
+    /// Seconds of an encoder frame.
+    pub fn frame_secs(&self) -> f64 {
+        self.assessor.config.frame_secs()
     }
 
     /// What [`Self::verdicts`] would be, had another prompt been given; costs no second pass through the encoder.
@@ -158,9 +190,9 @@ impl Session {
     /// # Errors
     /// Those of [`Self::new`] and [`Self::verdicts`].
     pub fn verdicts_for(&self, canonical: Vec<u32>) -> Result<Vec<PhoneVerdict>, SessionError> {
-        let mut other = Self::new(self.assessor.clone(), canonical)?;
-        other.work.encoded.clone_from(&self.encoded);
-        other.listen();
+        let mut other = Self::with_room(self.assessor.clone(), canonical, self.frames)?;
+        other.encoded.extend_from_slice(&self.encoded);
+        while other.listen() {}
         other.verdicts()
     }
 
@@ -169,16 +201,23 @@ impl Session {
     /// # Errors
     /// Samples that are not finite, or more of them than [`MAX_SECS`]; nothing is taken then.
     pub fn push(&mut self, samples: &[f32]) -> Result<usize, SessionError> {
+        let before = self.frames;
+        self.feed(samples)?;
+        while self.listen() {}
+        Ok(self.frames - before)
+    }
+
+    /// Takes samples like [`Self::push`]; the frames that they complete wait for [`Self::listen`].
+    pub(crate) fn feed(&mut self, samples: &[f32]) -> Result<(), SessionError> {
         let limit = (MAX_SECS * f64::from(self.assessor.sample_rate())) as usize;
-        if self.samples + samples.len() > limit {
+        if self.level.samples() + samples.len() > limit {
             return Err(SessionError::TooLong);
         }
         self.work.mel.clear();
         self.mel.push(samples, &mut self.work.mel)?;
-        self.samples += samples.len();
-        self.work.encoded.clear();
-        self.encoder.push(&self.work.mel, &mut self.work.encoded);
-        Ok(self.listen())
+        self.level.take(samples);
+        self.encoder.push(&self.work.mel, &mut self.encoded);
+        Ok(())
     }
 
     /// Ends the recording: the remaining frames, then the verdicts.
@@ -186,13 +225,18 @@ impl Session {
     /// # Errors
     /// A recording that is too short for the front end.
     pub fn finish(&mut self) -> Result<Vec<PhoneVerdict>, SessionError> {
+        self.flush()?;
+        while self.listen() {}
+        self.verdicts()
+    }
+
+    /// Ends the recording; the remaining frames wait for [`Self::listen`].
+    pub(crate) fn flush(&mut self) -> Result<(), SessionError> {
         self.work.mel.clear();
         self.mel.finish(&mut self.work.mel)?;
-        self.work.encoded.clear();
-        self.encoder.push(&self.work.mel, &mut self.work.encoded);
-        self.encoder.finish(&mut self.work.encoded);
-        self.listen();
-        self.verdicts()
+        self.encoder.push(&self.work.mel, &mut self.encoded);
+        self.encoder.finish(&mut self.encoded);
+        Ok(())
     }
 
     /// The verdicts as they are now; phones not said yet have collected little and look bad.
@@ -231,107 +275,69 @@ impl Session {
             .collect())
     }
 
-    /// Coupled attention and CTC decoder on the frames in `work.encoded`.
-    fn listen(&mut self) -> usize {
-        let Self { assessor, reference, work, .. } = self;
+    /// Coupled attention and CTC decoder on the next encoder frame; false where there is none yet.
+    pub(crate) fn listen(&mut self) -> bool {
+        let Self { assessor, reference, work, encoded, affinity, .. } = self;
         let heads = assessor.config.coca.heads;
         let width = assessor.config.encoder.output_width();
+        let Some(f) = encoded.get(self.frames * width..(self.frames + 1) * width) else { return false };
         let (dim, phones) = (width / heads, self.canonical.len());
         let scale = 1.0 / (dim as f32).sqrt();
-        let count = work.encoded.len() / width;
-        self.encoded.extend_from_slice(&work.encoded);
-        for f in work.encoded.chunks_exact(width) {
-            assessor.query.forward(f, &mut work.query);
-            assessor.frame_value.forward(f, &mut work.value);
-            work.mixed.clear();
-            work.mixed.resize(width, 0.0);
-            work.scores.resize(phones, 0.0);
-            let row = self.affinity.len();
-            self.affinity.resize(row + phones, 0.0);
-            for h in 0..heads {
-                let columns = h * dim..(h + 1) * dim;
-                let query = &work.query[columns.clone()];
-                for (m, score) in work.scores.iter_mut().enumerate() {
-                    *score = rows::dot(query, &reference.keys[m * width..][columns.clone()]) * scale;
-                    self.affinity[row + m] += *score / heads as f32;
-                }
-                rows::softmax(&mut work.scores);
-                let value = &work.value[columns.clone()];
-                for (m, &score) in work.scores.iter().enumerate() {
-                    let phone = m * width;
-                    rows::add_scaled(
-                        &mut work.mixed[columns.clone()],
-                        score,
-                        &reference.values[phone..][columns.clone()],
-                    );
-                    rows::add_scaled(&mut self.collected[phone..][columns.clone()], score, value);
-                    self.mass[m * heads + h] += score;
-                }
+        assessor.query.forward(f, &mut work.query);
+        assessor.frame_value.forward(f, &mut work.value);
+        work.mixed.clear();
+        work.mixed.resize(width, 0.0);
+        work.scores.resize(phones, 0.0);
+        let row = affinity.len();
+        affinity.resize(row + phones, 0.0);
+        for h in 0..heads {
+            let columns = h * dim..(h + 1) * dim;
+            let query = &work.query[columns.clone()];
+            for (m, score) in work.scores.iter_mut().enumerate() {
+                *score = rows::dot(query, &reference.keys[m * width..][columns.clone()]) * scale;
+                affinity[row + m] += *score / heads as f32;
             }
-            if let Some(gop) = &mut self.gop {
-                gop.push(f, &self.affinity[row..]);
+            rows::softmax(&mut work.scores);
+            let value = &work.value[columns.clone()];
+            for (m, &score) in work.scores.iter().enumerate() {
+                let phone = m * width;
+                rows::add_scaled(
+                    &mut work.mixed[columns.clone()],
+                    score,
+                    &reference.values[phone..][columns.clone()],
+                );
+                rows::add_scaled(&mut self.collected[phone..][columns.clone()], score, value);
+                self.mass[m * heads + h] += score;
             }
-            assessor.frame_output.forward(&work.mixed, &mut work.output);
-            work.frame.clear();
-            match &assessor.frame_norm {
-                Some(norm) => {
-                    rows::add(&mut work.output, f);
-                    norm.forward(&work.output, &mut work.frame);
-                }
-                None => work.frame.extend_from_slice(&work.output),
-            }
-            work.decoded.clear();
-            self.decoder.push(&mut work.frame, width, &mut work.decoded);
-            assessor.hidden.forward(&work.decoded, &mut work.hidden);
-            rows::relu(&mut work.hidden);
-            assessor.output.forward(&work.hidden, &mut work.logits);
-            let best = best_class(&work.logits);
-            if best != BLANK {
-                match self.heard.last_mut() {
-                    Some(last) if best == self.previous => last.end_frame = self.frames + 1,
-                    _ => {
-                        self.progress.hear(best, &self.canonical);
-                        self.heard.push(Heard {
-                            phone: best,
-                            start_frame: self.frames,
-                            end_frame: self.frames + 1,
-                        });
-                    }
-                }
-            }
-            self.previous = best;
-            self.frames += 1;
         }
-        count
-    }
-}
-
-/// How far in the prompt a speaker is: the edit distance of what was heard to every beginning of the prompt.
-struct Progress {
-    distance: Vec<u32>,
-}
-
-impl Progress {
-    fn new(phones: usize) -> Self {
-        Self { distance: (0..=phones as u32).collect() }
-    }
-
-    fn hear(&mut self, phone: u32, canonical: &[u32]) {
-        let mut diagonal = self.distance[0];
-        self.distance[0] += 1;
-        for (m, &expected) in canonical.iter().enumerate() {
-            let above = self.distance[m + 1];
-            let matched = diagonal + u32::from(phone != expected);
-            self.distance[m + 1] = matched.min(above + 1).min(self.distance[m] + 1);
-            diagonal = above;
+        if let Some(gop) = &mut self.gop {
+            gop.push(f, &affinity[row..]);
         }
-    }
-
-    /// The beginning nearest to what was heard; of equal ones the longest, which takes a phone that does not
-    /// fit for a substitution.
-    fn position(&self) -> usize {
-        let nearer = |best: (usize, u32), (m, &d): (usize, &u32)| if d <= best.1 { (m, d) } else { best };
-        self.distance.iter().enumerate().fold((0, u32::MAX), nearer).0
+        assessor.frame_output.forward(&work.mixed, &mut work.output);
+        work.frame.clear();
+        match &assessor.frame_norm {
+            Some(norm) => {
+                rows::add(&mut work.output, f);
+                norm.forward(&work.output, &mut work.frame);
+            }
+            None => work.frame.extend_from_slice(&work.output),
+        }
+        work.decoded.clear();
+        self.decoder.push(&mut work.frame, width, &mut work.decoded);
+        assessor.hidden.forward(&work.decoded, &mut work.hidden);
+        rows::relu(&mut work.hidden);
+        assessor.output.forward(&work.hidden, &mut work.logits);
+        let best = best_class(&work.logits);
+        if best != BLANK {
+            let (start_frame, end_frame) = (self.frames, self.frames + 1);
+            match self.heard.last_mut() {
+                Some(last) if best == self.previous => last.end_frame = end_frame,
+                _ => self.heard.push(Heard { phone: best, start_frame, end_frame }),
+            }
+        }
+        self.previous = best;
+        self.frames += 1;
+        true
     }
 }
 
@@ -379,19 +385,6 @@ fn spans(affinity: &[f32], phones: usize) -> Vec<std::ops::Range<usize>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_position_follows_what_is_heard() {
-        let canonical = [1, 2, 3, 2, 5];
-        let mut progress = Progress::new(5);
-        let mut positions = vec![progress.position()];
-        // The third phone is another, the fourth is left out.
-        for phone in [1, 2, 9, 5] {
-            progress.hear(phone, &canonical);
-            positions.push(progress.position());
-        }
-        assert_eq!(positions, [0, 1, 2, 3, 5]);
-    }
 
     #[test]
     fn phones_take_the_frames_that_like_them() {

@@ -2,7 +2,7 @@
 
 use crate::scored::{Scored, ScoredPhone, ScoredWord};
 use crate::{PhoneVerdict, Session, SessionError, inventory};
-use auricle_text::phones::{Phone, hint};
+use auricle_text::phones::{Phone, hint, how_to_say};
 use auricle_text::{Prompt, PromptWord, Source};
 use std::ops::Range;
 
@@ -84,54 +84,66 @@ impl Target {
         own.iter().map(|verdict| verdict.goodness).sum::<f32>() / own.len().max(1) as f32
     }
 
-    /// The result in words and numbers. Phones below `threshold` (0 to 100) are mispronounced.
-    pub fn scored(
+    /// The words with their scores. Phones below `threshold` (0 to 100) are mispronounced; no time is later
+    /// than `duration_secs`.
+    pub(crate) fn words_scored(
         &self,
-        id: &str,
         verdicts: &[PhoneVerdict],
         threshold: f64,
         frame_secs: f64,
         duration_secs: f64,
-    ) -> Scored {
+    ) -> Vec<ScoredWord> {
         let mut verdicts = verdicts.iter();
-        let round = |x: f64, digits: f64| (x * digits).round() / digits;
-        let phone = |verdict: &PhoneVerdict| {
-            let score = round(100.0 * f64::from(verdict.goodness), 10.0);
-            let mispronounced = score < threshold;
-            let said = verdict.diagnosis().filter(|_| mispronounced);
-            let canonical = inventory::phone(verdict.canonical);
-            let advice = canonical
-                .zip(said)
-                .map(|(canonical, said)| hint(canonical, inventory::phone(said)))
-                .filter(|advice| !advice.is_empty());
-            let at = |frame: usize| round((frame as f64 * frame_secs).min(duration_secs), 1000.0);
-            ScoredPhone {
-                phone: inventory::name(verdict.canonical),
-                score,
-                mispronounced,
-                said: said.map(inventory::name),
-                hint: advice,
-                start_secs: at(verdict.frames.start),
-                end_secs: at(verdict.frames.end),
-            }
+        let at = |frame: usize| rounded((frame as f64 * frame_secs).min(duration_secs), 1000.0);
+        let phone = |verdict: &PhoneVerdict| scored_phone(verdict, threshold, &at);
+        let word = |word: &TargetWord| {
+            let phones: Vec<ScoredPhone> = verdicts.by_ref().take(word.phones().len()).map(phone).collect();
+            let score = mean(phones.iter().map(|phone| phone.score));
+            ScoredWord { text: word.text.clone(), score, source: word.source, phones }
         };
-        let mean = |scores: &mut dyn Iterator<Item = f64>| {
-            let (sum, count) = scores.fold((0.0, 0), |(sum, count), score| (sum + score, count + 1));
-            round(sum / f64::from(count.max(1)), 10.0)
-        };
-        let words: Vec<ScoredWord> = self
-            .words
-            .iter()
-            .map(|word| {
-                let count = word.phones().len();
-                let phones: Vec<ScoredPhone> = verdicts.by_ref().take(count).map(phone).collect();
-                let score = mean(&mut phones.iter().map(|phone| phone.score));
-                ScoredWord { text: word.text.clone(), score, source: word.source, phones }
-            })
-            .collect();
-        let score = mean(&mut words.iter().flat_map(|word| &word.phones).map(|phone| phone.score));
-        Scored { id: id.into(), score, duration_secs, words }
+        self.words.iter().map(word).collect()
     }
+}
+
+/// The verdict on a phone, for people: it is mispronounced where its goodness, as a score of 0 to 100, is below
+/// the threshold.
+///
+/// # Differences from the paper
+/// The final verdict of arXiv 2111.08191 is a fusion: a phone is wrong where either the classifier or the CTC
+/// decoder says so, and the classifier never clears what the decoder rejects
+/// ([`auricle_text::mdd::Verdicts::fuse`]). Here the classifier decides alone, by the threshold that is stored
+/// with the weights: decoders trained on hours and not on hundreds of hours reject many good phones, and fusion
+/// keeps all of these errors. On the development speakers of speechocean762 the F1 of the fusion was below the
+/// classifier's for every model so far (`recipes/speechocean762/RESULTS.md`; `auricle eval mdd` gives both, and
+/// the decoder's own). The decoder gives the provisional verdicts while the learner speaks
+/// ([`Event::Phone`](crate::Event::Phone)), and the diagnosis where the phone predictor has none.
+fn scored_phone(verdict: &PhoneVerdict, threshold: f64, at: &dyn Fn(usize) -> f64) -> ScoredPhone {
+    let score = rounded(100.0 * f64::from(verdict.goodness), 10.0);
+    let mispronounced = score < threshold;
+    let said = verdict.diagnosis().filter(|_| mispronounced);
+    let advice = |canonical| match said {
+        Some(said) => hint(canonical, inventory::phone(said)),
+        None => how_to_say(canonical),
+    };
+    ScoredPhone {
+        phone: inventory::name(verdict.canonical),
+        score,
+        mispronounced,
+        said: said.map(inventory::name),
+        hint: inventory::phone(verdict.canonical).filter(|_| mispronounced).map(advice),
+        start_secs: at(verdict.frames.start),
+        end_secs: at(verdict.frames.end),
+    }
+}
+
+/// The mean of scores, to a decimal.
+fn mean(scores: impl Iterator<Item = f64>) -> f64 {
+    let (sum, count) = scores.fold((0.0, 0), |(sum, count), score| (sum + score, count + 1));
+    rounded(sum / f64::from(count.max(1)), 10.0)
+}
+
+fn rounded(x: f64, parts: f64) -> f64 {
+    (x * parts).round() / parts
 }
 
 impl TargetWord {
@@ -176,17 +188,53 @@ impl Reading {
         Ok(true)
     }
 
-    /// Tries all pronunciations; what was chosen, and its verdicts.
+    /// Tries all pronunciations.
     ///
     /// # Errors
     /// A session that fails.
-    pub fn best(mut self, session: &Session) -> Result<(Target, Vec<PhoneVerdict>), SessionError> {
+    pub fn best(mut self, session: &Session) -> Result<Self, SessionError> {
         while self.improve(session)? {}
-        Ok(self.into_parts())
+        Ok(self)
     }
 
-    /// What has been chosen so far, and its verdicts.
-    pub fn into_parts(self) -> (Target, Vec<PhoneVerdict>) {
-        (self.target, self.verdicts)
+    /// The result in words and numbers, of the session's recording of `duration_secs`. Phones below `threshold`
+    /// (0 to 100) are mispronounced.
+    pub fn scored(&self, session: &Session, id: &str, threshold: f64, duration_secs: f64) -> Scored {
+        let words = self.target.words_scored(&self.verdicts, threshold, session.frame_secs(), duration_secs);
+        let score = mean(words.iter().flat_map(|word| &word.phones).map(|phone| phone.score));
+        Scored { id: id.into(), score, duration_secs, notice: session.notice(), words }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn verdict(goodness: f32, predicted: u32, heard: Option<u32>) -> PhoneVerdict {
+        let canonical = Phone::Dh.index() as u32;
+        PhoneVerdict { canonical, goodness, predicted: (predicted, 0.9), heard, frames: 2..5 }
+    }
+
+    #[test]
+    fn every_wrong_phone_has_an_advice_and_no_other_has() {
+        let [dh, d, z] = [Phone::Dh, Phone::D, Phone::Z].map(|phone| phone.index() as u32);
+        let of = |verdict| scored_phone(&verdict, 40.0, &|frame| frame as f64 * 0.04);
+        // Just at the threshold, whatever predictor and decoder say.
+        let good = of(verdict(0.4, d, Some(d)));
+        assert_eq!((good.mispronounced, good.said, good.hint), (false, None, None));
+        assert_eq!((good.start_secs, good.end_secs), (0.08, 0.2));
+        let hint_of = |said, verdict| {
+            let wrong = of(verdict);
+            assert_eq!((wrong.mispronounced, wrong.said), (true, said));
+            wrong.hint.unwrap()
+        };
+        assert!(hint_of(Some("d"), verdict(0.3, d, Some(z))).contains("do not stop the air"));
+        assert!(hint_of(Some("z"), verdict(0.3, dh, Some(z))).starts_with("tongue between the teeth"));
+        assert!(hint_of(Some("<del>"), verdict(0.3, inventory::DELETED, None)).contains("left out"));
+        // Predictor and decoder know no other phone: how the right one is made.
+        for (predicted, heard) in [(dh, Some(dh)), (dh, None), (inventory::ERR, Some(inventory::ERR))] {
+            let advice = hint_of(None, verdict(0.3, predicted, heard));
+            assert!(advice.contains("as in \"the\"") && advice.contains("between the teeth"), "{advice}");
+        }
     }
 }

@@ -6,10 +6,10 @@ mod screen;
 
 use crate::interrupt;
 use crate::lexicon::{LexiconArgs, pronouncer};
-use crate::mdd::{assessor, threshold};
+use crate::mdd::{assessor, show, threshold};
 use anyhow::{Context as _, Result, bail};
 use auricle_audio::Limits;
-use auricle_cca_mdd::{Live, MAX_SECS, Reading, Target};
+use auricle_cca_mdd::{Event, Live, MAX_SECS, Scored, Streaming as _, Target};
 use screen::Screen;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -83,15 +83,11 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     };
     let assessor = assessor(&args.model, &args.device)?;
     let threshold = threshold(args.threshold, &assessor)?;
-    let mut live = Live::new(assessor, target, source.rate(), threshold)?;
+    let mut live = Live::new("microphone", assessor, target, source.rate(), threshold)?;
     let stop = stop_flag()?;
-    let reading = listen(&mut live, source.as_mut(), args.hold, &stop)?;
-    if live.is_silent() {
-        eprintln!("warning: nothing was heard; check the microphone and its level");
-    }
-    let scored = live.scored("microphone", reading);
+    let scored = listen(&mut live, source.as_mut(), args.hold, &stop)?;
     let text = if args.json { serde_json::to_string(&scored)? } else { scored.table() };
-    println!("{}", text.trim_end());
+    show(&scored, &text);
     Ok(ExitCode::SUCCESS)
 }
 
@@ -102,9 +98,8 @@ fn stop_flag() -> Result<std::sync::Arc<AtomicBool>> {
     Ok(stop)
 }
 
-fn listen(live: &mut Live, source: &mut dyn Source, hold: bool, stop: &AtomicBool) -> Result<Reading> {
+fn listen(live: &mut Live, source: &mut dyn Source, hold: bool, stop: &AtomicBool) -> Result<Scored> {
     let mut screen = Screen::new(live.target());
-    let phones = live.target().classes().len();
     let mut samples = Vec::new();
     let mut goes_on = true;
     while goes_on && !stop.load(Ordering::Relaxed) {
@@ -116,15 +111,16 @@ fn listen(live: &mut Live, source: &mut dyn Source, hold: bool, stop: &AtomicBoo
             eprintln!("warning: stopped after {MAX_SECS} s, the longest recording");
             break;
         }
-        let update = live.push(&samples)?;
-        let judged = live.judge(update.words.clone())?;
-        screen.show(&update, &judged, &samples);
-        goes_on &= hold || !update.is_over(phones);
+        live.push(&samples)?.iter().for_each(|event| screen.take(event));
+        screen.draw(live.audio_secs(), live.position(), &samples);
+        goes_on &= hold || !live.seems_over();
     }
     screen.close();
-    let mut reading = live.finish()?;
-    while live.improve(&mut reading)? {}
-    Ok(reading)
+    let result = live.finish()?.iter().find_map(|event| match event {
+        Event::Final(scored) => Some(scored.clone()),
+        _ => None,
+    });
+    result.context("the recording has no result")
 }
 
 /// A recording, as fast as it was spoken.

@@ -1,6 +1,7 @@
 //! What is known so far, in the terminal.
 
-use auricle_cca_mdd::{ScoredWord, Target, Update, inventory};
+use auricle_cca_mdd::{Event, Target, inventory};
+use auricle_text::mdd::Verdict;
 use std::io::{IsTerminal as _, Write as _};
 
 /// Cells of the level meter, 3 dB each.
@@ -9,32 +10,49 @@ const CELLS: usize = 20;
 /// A line that is drawn again and again: level, time, the sentence as far as it has been said. Words that have
 /// been judged go above it. Where the error stream is no terminal there are only those.
 pub struct Screen {
-    words: Vec<(String, Vec<&'static str>)>,
+    /// Words in phones.
+    words: Vec<Vec<&'static str>>,
+    /// What has been heard in place of each phone so far.
+    verdicts: Vec<Option<Verdict<u32>>>,
     is_terminal: bool,
 }
 
 impl Screen {
     pub fn new(target: &Target) -> Self {
-        let word = |(text, _, phones): (&str, _, &[auricle_text::Phone])| {
-            let names = phones.iter().map(|phone| inventory::name(phone.index() as u32)).collect();
-            (text.to_string(), names)
+        let names = |phones: &[auricle_text::Phone]| {
+            phones.iter().map(|phone| inventory::name(phone.index() as u32)).collect()
         };
-        let screen =
-            Self { words: target.words().map(word).collect(), is_terminal: std::io::stderr().is_terminal() };
+        let screen = Self {
+            words: target.words().map(|(_, _, phones)| names(phones)).collect(),
+            verdicts: vec![None; target.classes().len()],
+            is_terminal: std::io::stderr().is_terminal(),
+        };
         eprintln!("speak; Ctrl-C ends the recording");
         screen
     }
 
-    pub fn show(&mut self, update: &Update, judged: &[ScoredWord], samples: &[f32]) {
-        for word in judged {
-            self.clear();
-            let phones: Vec<String> =
-                word.phones.iter().map(|phone| format!("{} {:.0}", phone.phone, phone.score)).collect();
-            eprintln!("{:5.1}  {}  ({})", word.score, word.text, phones.join(", "));
+    pub fn take(&mut self, event: &Event) {
+        match event {
+            Event::Phone(phone) => {
+                if let Some(verdict) = self.verdicts.get_mut(phone.index) {
+                    verdict.clone_from(&phone.verdict);
+                }
+            }
+            Event::Word(word) => {
+                self.clear();
+                let word = &word.result;
+                let phones: Vec<String> =
+                    word.phones.iter().map(|phone| format!("{} {:.0}", phone.phone, phone.score)).collect();
+                eprintln!("{:5.1}  {}  ({})", word.score, word.text, phones.join(", "));
+            }
+            Event::Heard { .. } | Event::Final(_) => {}
         }
+    }
+
+    pub fn draw(&self, audio_secs: f64, position: usize, samples: &[f32]) {
         if self.is_terminal {
             let level = meter(samples.iter().fold(0.0, |peak: f32, x| peak.max(x.abs())));
-            let line = format!("{level} {:5.1} s  {}", update.audio_secs, self.sentence(update.position));
+            let line = format!("{level} {audio_secs:5.1} s  {}", self.sentence(position));
             // Cut by the terminal and not wrapped; then the rest of the line is cleared.
             eprint!("\r\x1b[?7l{line}\x1b[K\x1b[?7h");
             let _ = std::io::stderr().flush();
@@ -51,17 +69,23 @@ impl Screen {
         }
     }
 
-    /// The words around the one that is being said, said phones bold.
+    /// The words around the one that is being said: phones that were heard bold, others in their place
+    /// underlined, those that were left out dim.
     fn sentence(&self, position: usize) -> String {
         let mut at = 0;
         let mut text = String::new();
-        for (_, phones) in &self.words {
+        for phones in &self.words {
             // What was said long ago makes room.
             if at + phones.len() + 8 >= position {
                 for (i, phone) in phones.iter().enumerate() {
                     text += if i > 0 { "·" } else { "" };
-                    text +=
-                        &if at + i < position { format!("\x1b[1m{phone}\x1b[0m") } else { phone.to_string() };
+                    let style =
+                        self.verdicts.get(at + i).and_then(Option::as_ref).map(|verdict| match verdict {
+                            Verdict::Correct => 1,
+                            Verdict::Substituted(_) | Verdict::Error(_) => 4,
+                            Verdict::Deleted => 2,
+                        });
+                    text += &style.map_or(phone.to_string(), |style| format!("\x1b[{style}m{phone}\x1b[0m"));
                 }
                 text += "  ";
             }
@@ -91,8 +115,10 @@ mod tests {
     }
 
     #[test]
-    fn said_phones_are_bold() {
-        let screen = Screen { words: vec![("we".into(), vec!["w", "iy"])], is_terminal: false };
-        assert_eq!(screen.sentence(1), "\x1b[1mw\x1b[0m·iy  ");
+    fn phones_look_like_what_was_heard() {
+        let verdicts =
+            vec![Some(Verdict::Correct), Some(Verdict::Substituted(3)), Some(Verdict::Deleted), None];
+        let screen = Screen { words: vec![vec!["w", "iy"], vec!["k", "ao"]], verdicts, is_terminal: false };
+        assert_eq!(screen.sentence(3), "\x1b[1mw\x1b[0m·\x1b[4miy\x1b[0m  \x1b[2mk\x1b[0m·ao  ");
     }
 }

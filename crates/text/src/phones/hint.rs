@@ -71,6 +71,55 @@ pub fn hint(canonical: Phone, perceived: Option<Phone>) -> String {
     advice.into_iter().take(2).collect::<Vec<_>>().join("; ")
 }
 
+/// How a phone is made, for a learner who said it wrong in a way that is not known.
+///
+/// Names as many of its [features](Phone::features) as tell it from every other phone.
+pub fn how_to_say(phone: Phone) -> String {
+    let parts = match phone.features() {
+        Features::Consonant { place, manner, voiced } => {
+            let obstruent = matches!(manner, Manner::Stop | Manner::Affricate | Manner::Fricative);
+            let voice = match (obstruent, voiced) {
+                (true, true) => Some("let the throat hum"),
+                (true, false) => Some("only breath, the throat does not hum"),
+                // All of these hum.
+                (false, _) => None,
+            };
+            [Some(at(place)), Some(by(manner)), voice]
+        }
+        Features::Vowel { height, backness, rounded, glide } => {
+            let moving = (glide != Glide::Steady).then(|| along(glide));
+            [Some(mouth(height, rounded)), Some(tongue(backness)), moving]
+        }
+    };
+    let parts: Vec<&str> = parts.into_iter().flatten().collect();
+    format!("say \"{phone}\" as in \"{}\": {}", phone.example(), parts.join("; "))
+}
+
+fn mouth(height: Height, rounded: bool) -> &'static str {
+    match (height, rounded) {
+        (Height::Close, false) => "the mouth nearly closed, lips spread",
+        (Height::Close, true) => "the mouth nearly closed, lips round and tight",
+        (Height::NearClose, false) => "the mouth a little open, relaxed and short",
+        (Height::NearClose, true) => "the mouth a little open, lips loosely round, short",
+        (Height::CloseMid, false) => "the mouth half closed, lips spread",
+        (Height::CloseMid, true) => "the mouth half closed, lips round",
+        (Height::OpenMid, false) => "the mouth half open",
+        (Height::OpenMid, true) => "the mouth half open, lips round",
+        (Height::NearOpen, false) => "the mouth wide open, lips spread",
+        (Height::NearOpen, true) => "the mouth wide open, lips round",
+        (Height::Open, false) => "the jaw down, the mouth as open as it goes",
+        (Height::Open, true) => "the jaw down, lips round",
+    }
+}
+
+fn tongue(backness: Backness) -> &'static str {
+    match backness {
+        Backness::Front => "the tongue at the front",
+        Backness::Central => "the tongue in the middle",
+        Backness::Back => "the tongue drawn back",
+    }
+}
+
 fn at(place: Place) -> &'static str {
     match place {
         Place::Bilabial => "bring both lips together",
@@ -128,6 +177,19 @@ mod tests {
         assert!(hint(Phone::Iy, Some(Phone::Ih)).contains("tense and long"));
         assert_eq!(hint(Phone::Ae, Some(Phone::Eh)), "lower the jaw: the mouth more open");
         assert!(hint(Phone::T, None).contains("left out"));
+    }
+
+    #[test]
+    fn no_two_phones_are_said_alike() {
+        let advice: std::collections::HashSet<String> = Phone::ALL
+            .into_iter()
+            .map(|phone| how_to_say(phone).split_once(": ").unwrap().1.into())
+            .collect();
+        assert_eq!(advice.len(), Phone::COUNT);
+        let dh = how_to_say(Phone::Dh);
+        assert!(dh.starts_with("say \"dh\" as in \"the\": tongue between the teeth;"), "{dh}");
+        assert!(how_to_say(Phone::Th).ends_with("the throat does not hum"));
+        assert!(how_to_say(Phone::Ay).ends_with("move the tongue forward and up while saying it"));
     }
 
     #[test]

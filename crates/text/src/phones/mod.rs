@@ -3,7 +3,7 @@
 mod hint;
 mod labels;
 
-pub use hint::hint;
+pub use hint::{hint, how_to_say};
 pub use labels::{LabelError, Perceived, Slot};
 
 use serde::{Deserialize, Serialize};

@@ -1,0 +1,145 @@
+//! How loud a recording is: whether anybody speaks, and whether it can be believed.
+
+use serde::ser::{Serialize, SerializeStruct as _, Serializer};
+use std::fmt;
+
+/// A recording that never gets louder than this is silence: −50 dB of full scale.
+const SILENT_BELOW: f32 = 0.003;
+/// So far below the loudest sample nobody speaks: −30 dB.
+const QUIET_SHARE: f32 = 0.03;
+/// A sample from here on is at the end of its range; the loudest of µ-law telephones is 0.980.
+const CLIPPED_FROM: f32 = 0.975;
+/// A recording with more than this share of such samples is overdriven. Speech that is as loud as it can be
+/// without being cut off has one in 10,000.
+const CLIPPED_SHARE: f64 = 0.001;
+
+/// What a speaker should know of a recording before its scores are believed. Programs read it as
+/// `{"code": "silence", "message": "…"}`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Notice {
+    /// Nothing louder than −50 dB of full scale.
+    Silence,
+    /// More than one sample in 1,000 is at the end of its range.
+    Clipped,
+}
+
+impl Notice {
+    /// A short name for programs.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Silence => "silence",
+            Self::Clipped => "clipped",
+        }
+    }
+}
+
+impl fmt::Display for Notice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Silence => "nothing was heard; check the microphone and its level",
+            Self::Clipped => {
+                "the recording is overdriven, its loudest parts are cut off; \
+                 turn the microphone down or speak from further away"
+            }
+        })
+    }
+}
+
+impl Serialize for Notice {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut object = serializer.serialize_struct("Notice", 2)?;
+        object.serialize_field("code", self.code())?;
+        object.serialize_field("message", &self.to_string())?;
+        object.end()
+    }
+}
+
+/// What is kept of a recording's level. It does not depend on how the recording is cut.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Level {
+    samples: usize,
+    peak: f32,
+    clipped: usize,
+    /// Sample after the last that was not quiet.
+    loud_until: Option<usize>,
+}
+
+impl Level {
+    pub(crate) fn take(&mut self, samples: &[f32]) {
+        for x in samples.iter().map(|x| x.abs()) {
+            self.samples += 1;
+            self.peak = self.peak.max(x);
+            self.clipped += usize::from(x >= CLIPPED_FROM);
+            if x > SILENT_BELOW.max(QUIET_SHARE * self.peak) {
+                self.loud_until = Some(self.samples);
+            }
+        }
+    }
+
+    pub(crate) fn samples(&self) -> usize {
+        self.samples
+    }
+
+    /// Samples since the last that was loud; 0 before the first.
+    pub(crate) fn quiet_samples(&self) -> usize {
+        self.samples - self.loud_until.unwrap_or(self.samples)
+    }
+
+    pub(crate) fn notice(&self) -> Option<Notice> {
+        if self.peak < SILENT_BELOW {
+            return Some(Notice::Silence);
+        }
+        let is_clipped = self.clipped as f64 > CLIPPED_SHARE * self.samples as f64;
+        is_clipped.then_some(Notice::Clipped)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use auricle_rng::{Key, Purpose};
+
+    /// Noise whose level rises and falls, with the peaks of speech: 12 dB above its own level.
+    fn speech(gain: f32) -> Vec<f32> {
+        let mut draws = Key::new(1).stream(Purpose::Test);
+        let wave = |i: usize| (i as f32 / 2_000.0).sin().powi(2) * draws.normal() as f32;
+        let mut samples: Vec<f32> = (0..48_000).map(wave).collect();
+        let peak = samples.iter().fold(0.0, |peak: f32, x| peak.max(x.abs()));
+        samples.iter_mut().for_each(|x| *x = (*x * gain / peak).clamp(-1.0, 1.0));
+        samples
+    }
+
+    fn level(samples: &[f32]) -> Level {
+        let mut level = Level::default();
+        level.take(samples);
+        level
+    }
+
+    #[test]
+    fn silence_and_clipping_are_noticed_and_loud_speech_is_not() {
+        assert_eq!(level(&vec![0.0; 16_000]).notice(), Some(Notice::Silence));
+        assert_eq!(level(&speech(0.002)).notice(), Some(Notice::Silence));
+        assert_eq!(level(&speech(0.01)).notice(), None);
+        assert_eq!(level(&speech(1.0)).notice(), None);
+        // 6 dB too loud.
+        assert_eq!(level(&speech(2.0)).notice(), Some(Notice::Clipped));
+    }
+
+    #[test]
+    fn quiet_counts_from_the_last_sound() {
+        let mut level = level(&[0.0; 100]);
+        assert_eq!(level.quiet_samples(), 0);
+        level.take(&[0.5, 0.01, 0.01]);
+        // 34 dB below the loudest: background.
+        assert_eq!((level.samples(), level.quiet_samples()), (103, 2));
+        level.take(&[0.02]);
+        assert_eq!(level.quiet_samples(), 0);
+    }
+
+    #[test]
+    fn programs_and_people_are_told() {
+        let json = serde_json::to_value(Notice::Clipped).unwrap();
+        assert_eq!(json["code"], "clipped");
+        assert!(json["message"].as_str().unwrap().contains("turn the microphone down"));
+    }
+}
