@@ -1,14 +1,16 @@
 //! Development tasks: `cargo xtask check`.
 
 mod layers;
+mod numbers;
 
 use anyhow::{Context as _, Result, bail};
 use std::process::{Command, ExitCode};
 
 const HELP: &str = "cargo xtask <task>
 
-  check    formatting, layering, clippy without warnings, documentation: run it before a pull request
+  check    formatting, layering, numbers, clippy without warnings, documentation: run it before a pull request
   layers   only the layering: no crate depends on one above it
+  numbers  only the numbers: each table of results has the command that made it
 
 Clippy and the documentation use the release profile, so that they share its build scripts.";
 
@@ -17,6 +19,7 @@ fn main() -> ExitCode {
     let result = match task.as_str() {
         "check" => check(),
         "layers" => check_layers(),
+        "numbers" => check_numbers(),
         _ => {
             println!("{HELP}");
             return if matches!(task.as_str(), "" | "-h" | "--help") {
@@ -38,6 +41,7 @@ fn main() -> ExitCode {
 fn check() -> Result<()> {
     cargo("formatting", &["fmt", "--all", "--check"], &[])?;
     check_layers()?;
+    check_numbers()?;
     cargo(
         "clippy",
         &["clippy", "--release", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"],
@@ -57,6 +61,15 @@ fn check_layers() -> Result<()> {
     let found = layers::violations(&metadata()?);
     if !found.is_empty() {
         bail!("layering:\n  {}", found.join("\n  "));
+    }
+    Ok(())
+}
+
+fn check_numbers() -> Result<()> {
+    println!("== numbers");
+    let found = numbers::violations()?;
+    if !found.is_empty() {
+        bail!("numbers:\n  {}", found.join("\n  "));
     }
     Ok(())
 }
