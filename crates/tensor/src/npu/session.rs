@@ -163,6 +163,17 @@ impl Session {
         records.list.push(Record { op: *op, count: 1, refused });
     }
 
+    /// Writes down operations that are to follow one whose results they need, where nothing runs.
+    pub(crate) fn expect(&self, ops: &[OpDesc]) {
+        if self.mode == Mode::Execute {
+            return;
+        }
+        for op in ops {
+            let refused = self.runtime.timeline(op).and_then(Result::err).map(|error| error.to_string());
+            self.note(op, refused);
+        }
+    }
+
     /// The outputs of an operation; none where the CPU is to compute them.
     ///
     /// A device that fails is left for the rest of the process, with a message: the CPU goes on.
@@ -171,8 +182,7 @@ impl Session {
             return None;
         }
         if self.mode == Mode::Record {
-            let refused = self.runtime.timeline(op).and_then(|timed| timed.err()).map(|e| e.to_string());
-            self.note(op, refused);
+            self.expect(&[*op]);
             return None;
         }
         match self.execute(op, inputs) {

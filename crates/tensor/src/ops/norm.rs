@@ -108,7 +108,7 @@ impl Kernel<3> for LayerNorm {
         _: [bool; 3],
     ) -> Option<[Option<FlexTensor>; 3]> {
         let (grad, scale) = (dense(grad.clone()), elements(gamma));
-        let moments = moments.as_ref()?.each_ref().map(Vec::as_slice);
+        let moments = moments.as_ref().map(|moments| moments.each_ref().map(Vec::as_slice));
         let [dx, dg, db] = npu::ops::layer_norm_backward(npu, elements(&grad), elements(x), moments, scale)?;
         let dx = fused::tensor(dx, x.layout().shape().clone());
         Some([Some(dx), Some(fused::tensor(dg, [scale.len()])), Some(fused::tensor(db, [scale.len()]))])

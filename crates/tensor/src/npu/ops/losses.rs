@@ -87,6 +87,13 @@ impl Batch<'_> {
         2 * self.targets[b].len() + 1
     }
 
+    /// The recursion over the utterances that are `live`.
+    fn recursion(&self, live: &[usize]) -> Ctc {
+        let frames = live.iter().map(|&b| self.len(b)).max().unwrap_or(0);
+        let states = live.iter().map(|&b| self.states(b)).max().unwrap_or(1);
+        Ctc { groups: live.len().div_ceil(LANES), frames, states }
+    }
+
     /// Frames that belong to an utterance; what others hold must not matter.
     fn clean(&self) -> Vec<f32> {
         let mut clean = self.logits.to_vec();
@@ -108,10 +115,8 @@ struct Tables {
 }
 
 impl Tables {
-    fn new(batch: &Batch<'_>, live: &[usize], log_probs: &[f32]) -> Self {
-        let frames = live.iter().map(|&b| batch.len(b)).max().unwrap_or(0);
-        let states = live.iter().map(|&b| batch.states(b)).max().unwrap_or(1);
-        let op = Ctc { groups: live.len().div_ceil(LANES), frames, states };
+    fn new(op: Ctc, batch: &Batch<'_>, live: &[usize], log_probs: &[f32]) -> Self {
+        let Ctc { frames, states, .. } = op;
         let mut tables = Self {
             op,
             emitted: vec![0.0; op.emitted_len()],
@@ -160,8 +165,13 @@ pub fn ctc(s: &Session, batch: &Batch<'_>) -> Option<[Vec<f32>; 2]> {
     if live.is_empty() {
         return None;
     }
-    let log_probs = softmax(s, &batch.clean(), vocabulary, true)?;
-    let tables = Tables::new(batch, &live, &log_probs);
+    let recursion = batch.recursion(&live);
+    let difference = OpDesc::SoftmaxMinus(rows(count * batch.frames, vocabulary));
+    let Some(log_probs) = softmax(s, &batch.clean(), vocabulary, true) else {
+        s.expect(&[OpDesc::Ctc(recursion), difference]);
+        return None;
+    };
+    let tables = Tables::new(recursion, batch, &live, &log_probs);
     let inputs = [&tables.emitted[..], &tables.skip, &tables.entry, &tables.finish];
     let [scores, occupied] = s.run(&OpDesc::Ctc(tables.op), &inputs)?.try_into().ok()?;
 
@@ -184,7 +194,6 @@ pub fn ctc(s: &Session, batch: &Batch<'_>) -> Option<[Vec<f32>; 2]> {
             }
         }
     }
-    let op = OpDesc::SoftmaxMinus(rows(count * batch.frames, vocabulary));
-    let grad = first(s.run(&op, &[&log_probs, &occupancy, &scales]))?;
+    let grad = first(s.run(&difference, &[&log_probs, &occupancy, &scales]))?;
     Some([losses, grad])
 }

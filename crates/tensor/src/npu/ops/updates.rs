@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{first, rows};
+use super::{Outputs, first, rows};
 use crate::cpu::optimizer::AdamW;
 use crate::npu::kernels::dropout::{keys, lanes};
 use crate::npu::kernels::rows::Rows;
@@ -21,19 +21,30 @@ pub(super) fn parts(len: usize) -> impl Iterator<Item = (Range<usize>, Rows)> {
     parts.into_iter().filter(|(range, _)| !range.is_empty())
 }
 
+/// The outputs of an operation on all [`parts`], joined.
+///
+/// Every part is asked for, also where the CPU is to compute: a session that only writes down must see them all.
+fn joined(len: usize, run: impl Fn(Range<usize>, Rows) -> Outputs) -> Outputs {
+    let asked: Vec<Outputs> = parts(len).map(|(range, rows)| run(range, rows)).collect();
+    let mut parts = asked.into_iter().collect::<Option<Vec<_>>>()?.into_iter();
+    let mut all = parts.next()?;
+    for part in parts {
+        all.iter_mut().zip(part).for_each(|(all, part)| all.extend(part));
+    }
+    Some(all)
+}
+
 /// Zero where [`Dropout`] drops an element, else the element times its scale: the bits of the CPU.
 pub fn dropout(s: &Session, x: &[f32], mask: Dropout) -> Option<Vec<f32>> {
-    let mut y = Vec::with_capacity(x.len());
-    for (range, rows) in parts(x.len()) {
+    first(joined(x.len(), |range, rows| {
         let key = |row: usize| {
             let at = range.start + row * rows.cols;
             (dropout_key(mask.seed, (at / DROPOUT_BLOCK) as u64), (at % DROPOUT_BLOCK) as u32)
         };
         let [start, low, high] = keys((0..rows.rows).map(key));
         let op = OpDesc::Dropout { rows, threshold: mask.threshold(), scale: mask.scale() as f32 };
-        y.extend(first(s.run(&op, &[&x[range], &lanes(rows.cols), &start, &low, &high]))?);
-    }
-    Some(y)
+        s.run(&op, &[&x[range], &lanes(rows.cols), &start, &low, &high])
+    }))
 }
 
 /// 1 where [`Dropout`] keeps an attention weight, of `count` rows of `keys`.
@@ -56,33 +67,25 @@ pub fn scale_rows(s: &Session, x: &[f32], scales: &[f32]) -> Option<Vec<f32>> {
 pub fn adamw(s: &Session, state: [&[f32]; 4], scalars: &AdamW) -> Option<[Vec<f32>; 3]> {
     let AdamW { beta1, rest1, beta2, rest2, decay, rate, root_scale, eps } = *scalars;
     let scalars = [beta1, rest1, beta2, rest2, decay, rate, root_scale, eps];
-    let mut updated = [const { Vec::new() }; 3];
-    for (range, rows) in parts(state[0].len()) {
+    let updated = joined(state[0].len(), |range, rows| {
         let [p, g, m, v] = state.map(|x| &x[range.clone()]);
-        let outputs = s.run(&OpDesc::AdamW(rows), &[p, g, m, v, &scalars])?;
-        updated.iter_mut().zip(outputs).for_each(|(all, part)| all.extend(part));
-    }
-    Some(updated)
+        s.run(&OpDesc::AdamW(rows), &[p, g, m, v, &scalars])
+    });
+    updated?.try_into().ok()
 }
 
 /// `teacher·momentum + student·(1 − momentum)`, the bits of the CPU.
 pub fn ema(s: &Session, teacher: &[f32], student: &[f32], scalars: [f32; 2]) -> Option<Vec<f32>> {
-    let mut updated = Vec::with_capacity(teacher.len());
-    for (range, rows) in parts(teacher.len()) {
-        let inputs = [&teacher[range.clone()], &student[range], &scalars[..]];
-        updated.extend(first(s.run(&OpDesc::Ema(rows), &inputs))?);
-    }
-    Some(updated)
+    first(joined(teacher.len(), |range, rows| {
+        s.run(&OpDesc::Ema(rows), &[&teacher[range.clone()], &student[range], &scalars])
+    }))
 }
 
 /// Runs an element-wise operation on inputs of equal length.
 pub(super) fn elementwise(s: &Session, op: impl Fn(Rows) -> OpDesc, inputs: &[&[f32]]) -> Option<Vec<f32>> {
-    let len = inputs.first()?.len();
-    let mut y = Vec::with_capacity(len);
-    for (range, rows) in parts(len) {
+    first(joined(inputs.first()?.len(), |range, rows| {
         debug_assert!(rows.elem == Elem::F32);
         let inputs: Vec<&[f32]> = inputs.iter().map(|x| &x[range.clone()]).collect();
-        y.extend(first(s.run(&op(rows), &inputs))?);
-    }
-    Some(y)
+        s.run(&op(rows), &inputs)
+    }))
 }
