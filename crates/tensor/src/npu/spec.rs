@@ -5,6 +5,8 @@
 
 use serde::Deserialize;
 
+use super::Basis;
+
 /// How much a number can be trusted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -17,6 +19,27 @@ pub enum Confidence {
     Calibrated,
     /// A guess in want of a source.
     Assumed,
+}
+
+impl Confidence {
+    /// Whether others state the number, or the model brings it along.
+    pub fn basis(self) -> Basis {
+        match self {
+            Self::Published => Basis::Published,
+            Self::Derived | Self::Calibrated | Self::Assumed => Basis::Modelled,
+        }
+    }
+}
+
+impl std::fmt::Display for Confidence {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Published => "published",
+            Self::Derived => "derived",
+            Self::Calibrated => "calibrated",
+            Self::Assumed => "assumed",
+        })
+    }
 }
 
 /// A number and where it comes from.
