@@ -12,7 +12,8 @@ use auricle_tensor::npu::kernels::matmul::{Matmul, matmul};
 use auricle_tensor::npu::kernels::rows::{self, Rows};
 use auricle_tensor::npu::kernels::updates;
 use auricle_tensor::npu::spec::DeviceSpec;
-use auricle_tensor::npu::tile::{Elem, Pipe, Program, time, trace};
+use auricle_tensor::npu::tile::trace::Trace;
+use auricle_tensor::npu::tile::{Elem, Pipe, Program, time};
 use auricle_tensor::ops::{Conv1dOptions, Conv1dSizes};
 
 use crate::common::b3;
@@ -151,13 +152,45 @@ fn more_bandwidth_is_never_slower_and_times_repeat() {
 #[test]
 fn traces_are_json_with_every_instruction() {
     let spec = b3();
-    let program = matmul(&spec, Matmul::new(64, 64, 64, Elem::F16), None).unwrap();
-    let t = time(&program, &spec, true);
-    let json: serde_json::Value = serde_json::from_str(&trace::chrome(&program, &t, &spec)).unwrap();
-    let events = json["traceEvents"].as_array().unwrap();
-    assert_eq!(events.len(), program.cores.len() + t.events.len());
-    assert!(!t.events.is_empty() && t.events.iter().all(|e| e.end >= e.start));
+    let programs = [
+        matmul(&spec, Matmul::new(64, 64, 64, Elem::F16), None).unwrap(),
+        attention(&spec, some_attention(100, 2, 32)).unwrap(),
+    ];
+    let timed = programs.each_ref().map(|program| time(program, &spec, true));
+    let mut trace = Trace::begin(Vec::new(), &spec).unwrap();
+    for (program, t) in programs.iter().zip(&timed) {
+        trace.add(program, t).unwrap();
+    }
+    let json: serde_json::Value = serde_json::from_slice(&trace.end().unwrap()).unwrap();
     assert_eq!(json["otherData"]["basis"], "modelled");
+
+    let events = json["traceEvents"].as_array().unwrap();
+    let bars: Vec<_> = events.iter().filter(|event| event["ph"] == "X").collect();
+    let (whole, parts): (Vec<_>, Vec<_>) = bars.into_iter().partition(|bar| bar["pid"] == 0);
+    let span = |bar: &serde_json::Value| {
+        let [start, length] = ["ts", "dur"].map(|key| bar[key].as_f64().unwrap());
+        [start, start + length]
+    };
+    assert!(whole.iter().map(|bar| bar["name"].as_str().unwrap()).eq(programs.iter().map(|p| &p.name)));
+    assert_eq!(parts.len(), timed.iter().map(|t| t.events.len()).sum::<usize>());
+    // One program after another, each instruction between the start of its program and its end.
+    let [first, second] = [span(whole[0]), span(whole[1])];
+    assert!(first[0] == 0.0 && (first[1] - second[0]).abs() < 1e-3);
+    for (i, bar) in parts.iter().enumerate() {
+        let [start, end] = if i < timed[0].events.len() { first } else { second };
+        let launched = start + 1e6 * spec.heads.launch.value;
+        let [from, to] = span(bar);
+        assert!(launched - 1e-3 <= from && from <= to && to <= end + 1e-3, "{bar}");
+    }
+    // Cores have names, and those of both programs that are alike share one.
+    let names = |what: &str| -> Vec<&str> {
+        let named = events.iter().filter(|event| event["name"] == what);
+        named.map(|event| event["args"]["name"].as_str().unwrap()).collect()
+    };
+    let processes = names("process_name");
+    assert!(processes.contains(&"Cube core 0") && processes.contains(&"Vector core 1"), "{processes:?}");
+    assert_eq!(processes.len(), processes.iter().collect::<std::collections::BTreeSet<_>>().len());
+    assert!(names("thread_name").contains(&"MTE1"));
 }
 
 /// Published: half-precision products with single-precision results on an A3 die with 24 cube cores, tile 128 × 256 × 64
@@ -189,7 +222,9 @@ fn published_matrix_products_in_sample() {
 fn published_attention_times_out_of_sample() {
     let spec = DeviceSpec::named("910b2").unwrap();
     println!("910b2, one head of width 128, out-of-sample");
-    for (frames, published) in [(1024, 20.96), (2048, 32.46), (4096, 88.90), (8192, 292.6), (16384, 909.1)] {
+    let points =
+        [(1024, 20.96), (2048, 32.46), (4096, 88.90), (8192, 292.6), (16384, 909.1), (32768, 3262.6)];
+    for (frames, published) in points {
         let t = time(&attention(&spec, some_attention(frames, 1, 128)).unwrap(), &spec, false);
         let modelled = spec.secs_from_cycles(t.cycles) * 1e6;
         println!(
