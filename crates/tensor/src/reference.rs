@@ -31,7 +31,12 @@ pub fn softmax<const D: usize>(x: Tensor<D>, dim: usize) -> Tensor<D> {
 
 /// See [`ops::log_softmax`](crate::ops::log_softmax).
 pub fn log_softmax<const D: usize>(x: Tensor<D>, dim: usize) -> Tensor<D> {
-    activation::log_softmax(x, dim)
+    if x.shape().num_elements() == 0 {
+        return x;
+    }
+    // A row of −∞ would be −∞ − −∞: it is computed as one of zeros, and set afterwards.
+    let empty = x.clone().detach().max_dim(dim).equal_scalar(f64::NEG_INFINITY).expand(x.dims());
+    activation::log_softmax(x.mask_fill(empty.clone(), 0.0), dim).mask_fill(empty, f64::NEG_INFINITY)
 }
 
 /// See [`ops::layer_norm`](crate::ops::layer_norm).

@@ -72,15 +72,20 @@ simd! {
         }
     }
 
-    /// `y ← x − log_sum_exp`.
+    /// `y ← x − log_sum_exp`. A row of −∞ stays one.
     pub fn log_softmax(y: &mut [MaybeUninit<f32>], x: &[f32], log_sum_exp: f32) {
+        // −∞ − (−∞) would be NaN.
+        let log_sum_exp = if log_sum_exp == f32::NEG_INFINITY { 0.0 } else { log_sum_exp };
         for (y, &x) in y.iter_mut().zip(x) {
             y.write(x - log_sum_exp);
         }
     }
 
-    /// `g ← g − exp(y)·Σ g`, the gradient of log-softmax with result `y`.
+    /// `g ← g − exp(y)·Σ g`, the gradient of log-softmax with result `y`; 0 where `y` is a row of −∞.
     pub fn log_softmax_backward(g: &mut [f32], y: &[f32]) {
+        if y.iter().all(|&y| y == f32::NEG_INFINITY) {
+            return g.fill(0.0);
+        }
         let total = sum(g, |g| g);
         for (g, &y) in g.iter_mut().zip(y) {
             *g -= exp::<FMA>(y) * total;

@@ -10,7 +10,7 @@ use crate::fused::{self, Kernel, dense, elements, owned, rows_of};
 use crate::npu::{self, session::Session};
 use crate::reference;
 
-/// `exp(x) / Σ exp(x)` along `dim`. A row of −∞ gives zeros.
+/// `exp(x) / Σ exp(x)` along `dim`. A row of −∞ gives zeros and has no gradient.
 ///
 /// # Panics
 /// Where `dim ≥ D`.
@@ -21,7 +21,7 @@ pub fn softmax<const D: usize>(x: Tensor<D>, dim: usize) -> Tensor<D> {
     fused::apply1(Softmax, x)
 }
 
-/// `x − ln Σ exp(x)` along `dim`.
+/// `x − ln Σ exp(x)` along `dim`. A row of −∞ stays one, the logarithm of what [`softmax`] gives, and has no gradient.
 ///
 /// # Panics
 /// Where `dim ≥ D`.
@@ -94,9 +94,18 @@ impl Kernel<1> for Softmax {
 /// Softmax, or its logarithm, on the NPU; the result is also what the backward pass needs.
 fn npu_softmax(npu: &Session, x: &FlexTensor, log: bool) -> Option<(FlexTensor, FlexTensor)> {
     let x = dense(x.clone());
+    if log && has_empty_row(&x) {
+        return None;
+    }
     let y = npu::ops::softmax(npu, elements(&x), rows_of(&x).1, log)?;
     let y = fused::tensor(y, x.layout().shape().clone());
     Some((y.clone(), y))
+}
+
+/// Whether all of a row is −∞: the device's program for log-softmax would subtract −∞ from itself.
+fn has_empty_row(x: &FlexTensor) -> bool {
+    let is_empty = |row: &[f32]| row.iter().all(|&x| x == f32::NEG_INFINITY);
+    elements(x).chunks_exact(rows_of(x).1.max(1)).any(is_empty)
 }
 
 /// Gradient of [`npu_softmax`] from its result.
@@ -106,6 +115,9 @@ fn npu_softmax_backward(
     grad: &FlexTensor,
     log: bool,
 ) -> Option<[Option<FlexTensor>; 1]> {
+    if log && has_empty_row(y) {
+        return None;
+    }
     let grad = dense(grad.clone());
     let dx = npu::ops::softmax_backward(npu, elements(&grad), elements(y), rows_of(y).1, log)?;
     Some([Some(fused::tensor(dx, y.layout().shape().clone()))])
