@@ -5,7 +5,7 @@ use crate::common::{check, check_gradients, normal};
 #[test]
 fn gelu() {
     check_gradients("gelu", &|x| reference::gelu(x[0].clone()), &[normal(40, 1)]);
-    for n in [1, 15, 16, 17, 31, 257, 40_000] {
+    for n in [0, 1, 15, 16, 17, 31, 257, 40_000] {
         let x: Vec<f64> = normal(n, n as u64).iter().map(|x| f64::from((3.0 * x) as f32)).collect();
         check("gelu", &|x| ops::gelu(x[0].clone()), &|x| reference::gelu(x[0].clone()), &[x], 5e-7);
     }

@@ -77,13 +77,22 @@ fn plain() {
 
 #[test]
 fn gradients_of_the_composition() {
-    let options =
-        AttentionOptions { key_lengths: Some(vec![4, 0]), causal: true, ..AttentionOptions::new(2) };
-    let op = |x: &[Tensor<1>]| {
-        let x = |i: usize| x[i].clone().reshape([2, 5, 6]);
-        reference::attention(x(0), x(1), x(2), &options).reshape([-1])
-    };
-    check_gradients("attention", &op, &[normal(60, 1), normal(60, 2), normal(60, 3)]);
+    let base = AttentionOptions::new(2);
+    let dropout = Some(Dropout { p: 0.3, seed: 9 });
+    for options in [
+        AttentionOptions { key_lengths: Some(vec![4, 0]), causal: true, ..base.clone() },
+        AttentionOptions { causal: true, left_context: Some(1), ..base.clone() },
+        AttentionOptions { alibi: true, ..base.clone() },
+        AttentionOptions { dropout, ..base.clone() },
+        AttentionOptions { left_context: Some(2), alibi: true, dropout, ..base },
+    ] {
+        let op = |x: &[Tensor<1>]| {
+            let x = |i: usize| x[i].clone().reshape([2, 5, 6]);
+            reference::attention(x(0), x(1), x(2), &options).reshape([-1])
+        };
+        let inputs = [normal(60, 1), normal(60, 2), normal(60, 3)];
+        check_gradients(&format!("{options:?}"), &op, &inputs);
+    }
 }
 
 #[test]

@@ -11,9 +11,17 @@ fn negatives(positions: usize, count: usize) -> Vec<u32> {
 
 #[test]
 fn loss_and_gradient() {
-    for (positions, count, width) in
-        [(1, 1, 4), (2, 0, 3), (5, 3, 1), (16, 7, 31), (45, 100, 32), (70, 13, 257)]
-    {
+    for (positions, count, width) in [
+        (1, 1, 4),
+        (2, 0, 3),
+        (5, 3, 1),
+        (15, 4, 17),
+        (16, 7, 31),
+        (17, 31, 15),
+        (31, 5, 16),
+        (45, 100, 32),
+        (257, 13, 257),
+    ] {
         let negatives = negatives(positions, count);
         // Two equal targets, so that some negatives equal a positive.
         let mut target = normal(positions * width, 2);

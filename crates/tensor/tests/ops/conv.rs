@@ -59,12 +59,13 @@ fn options(stride: usize, pad_left: usize, pad_right: usize, groups: usize) -> C
 
 #[test]
 fn gradients_of_the_composition() {
-    let data = [normal(2 * 7 * 4, 1), normal(3 * 2 * 6, 2)];
-    let op = |x: &[Tensor<1>]| {
+    let data = [normal(2 * 7 * 4, 1), normal(3 * 2 * 6, 2), normal(6, 3)];
+    let conv = |x: &[Tensor<1>], bias| {
         let (x, w) = (x[0].clone().reshape([2, 7, 4]), x[1].clone().reshape([3, 2, 6]));
-        reference::conv1d(x, w, None, options(2, 1, 2, 2)).reshape([-1])
+        reference::conv1d(x, w, bias, options(2, 1, 2, 2)).reshape([-1])
     };
-    check_gradients("conv1d", &op, &data);
+    check_gradients("conv1d", &|x| conv(x, Some(x[2].clone())), &data);
+    check_gradients("conv1d without bias", &|x| conv(x, None), &data[..2]);
 }
 
 #[test]

@@ -66,6 +66,25 @@ fn a_batch_of_everything() {
 }
 
 #[test]
+fn sizes_around_the_widths_of_vectors() {
+    let sizes = [1, 15, 16, 17, 31, 257];
+    for (i, frames) in sizes.into_iter().enumerate() {
+        // Every size as a number of frames and as a vocabulary, in pairs that differ and in pairs that do not.
+        for vocabulary in [sizes[(i + 2) % 6].max(2), frames.max(2)] {
+            let token = |i: usize| 1 + (i * 7 % (vocabulary - 1)) as u32;
+            // A blank between equal neighbours takes a frame too.
+            let targets = [(0..frames.min(30) / 2).map(token).collect(), vec![1], vec![]];
+            let lengths = [frames, frames - frames / 3, frames];
+            let shape = |x: &[Tensor<1>]| x[0].clone().reshape([3, frames, vocabulary]);
+            let fused = |x: &[Tensor<1>]| ops::ctc_loss(shape(x), &targets, &lengths, 0);
+            let composed = |x: &[Tensor<1>]| reference::ctc_loss(shape(x), &targets, &lengths, 0);
+            let name = format!("{frames} frames, vocabulary {vocabulary}");
+            check(&name, &fused, &composed, &[normal(3 * frames * vocabulary, 1)], 2e-6);
+        }
+    }
+}
+
+#[test]
 fn long_and_confident() {
     // Probabilities far below the range of a plain product.
     let (frames, vocabulary) = (400, 29);

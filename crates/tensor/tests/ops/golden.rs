@@ -5,7 +5,7 @@
 use std::path::PathBuf;
 
 use auricle_tensor::ops;
-use burn::tensor::{DType, Device};
+use burn::tensor::DType;
 use safetensors::{Dtype, SafeTensors};
 
 use crate::common::{assert_close, constant, leaf, on, values};

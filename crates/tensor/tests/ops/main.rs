@@ -12,6 +12,7 @@ mod conv;
 mod ctc;
 mod golden;
 mod graph;
+mod layouts;
 mod linear;
 mod optimizer;
 mod products;
