@@ -80,11 +80,20 @@ pub enum Level {
 #[inline]
 pub fn level() -> Level {
     static LEVEL: std::sync::OnceLock<Level> = std::sync::OnceLock::new();
-    *LEVEL.get_or_init(|| match (std::env::var("AURICLE_SIMD").as_deref(), measured_level()) {
-        (Ok("baseline"), _) => Level::Baseline,
-        (Ok("avx2"), Level::Avx512) => Level::Avx2,
-        (_, level) => level,
+    *LEVEL.get_or_init(|| {
+        let limit = std::env::var("AURICLE_SIMD").unwrap_or_default();
+        limited(measured_level(), &limit)
     })
+}
+
+/// The instruction set, at most that called `limit`.
+#[cfg(target_arch = "x86_64")]
+fn limited(level: Level, limit: &str) -> Level {
+    match (limit, level) {
+        ("baseline", _) => Level::Baseline,
+        ("avx2", Level::Avx512) => Level::Avx2,
+        (_, level) => level,
+    }
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -195,4 +204,20 @@ pub fn for_pieces(out: &mut [f32], piece: usize, f: impl Fn(usize, &mut [f32]) +
         return f(0, out);
     }
     out.par_chunks_mut(piece).enumerate().for_each(|(i, y)| f(i, y));
+}
+
+#[cfg(all(test, target_arch = "x86_64"))]
+mod tests {
+    use super::{Level, limited};
+
+    #[test]
+    fn a_limit_lowers_the_instruction_set_and_never_raises_it() {
+        for level in [Level::Avx512, Level::Avx2, Level::Baseline] {
+            assert_eq!(limited(level, ""), level);
+            assert_eq!(limited(level, "baseline"), Level::Baseline);
+        }
+        assert_eq!(limited(Level::Avx512, "avx2"), Level::Avx2);
+        assert_eq!(limited(Level::Avx2, "avx2"), Level::Avx2);
+        assert_eq!(limited(Level::Baseline, "avx2"), Level::Baseline);
+    }
 }
