@@ -5,11 +5,14 @@ use anyhow::{Context as _, Result, bail};
 use auricle_tensor::npu::Basis;
 use auricle_tensor::npu::profile::{Line, lines};
 use auricle_tensor::npu::session::{self, Mode, Session};
-use auricle_tensor::npu::spec::{DeviceSpec, names};
-use auricle_tensor::npu::tile::Pipe;
+use auricle_tensor::npu::spec::{Confidence, DeviceSpec, names};
+use auricle_tensor::npu::tile::trace::Trace;
+use auricle_tensor::npu::tile::{Pipe, time};
 use auricle_train::log::RunLog;
 use auricle_train::report::{Report, Span};
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::BufWriter;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 #[derive(clap::Subcommand)]
@@ -22,6 +25,7 @@ pub enum Command {
     },
     /// Modelled cost of every operation of one training step (of the longest batch) on a described device.
     ///
+    /// Forward and backward pass, update of the weights, average of a teacher or of the weights.
     /// The step is computed on the CPU; nothing here is measured on an NPU.
     #[command(
         after_help = "Example:\n  auricle npu profile recipes/mini_librispeech/spiral_pretrain.toml --device 910b3"
@@ -42,6 +46,9 @@ pub struct Profile {
     /// Page with table and timeline.
     #[arg(long, default_value = "npu_profile.html")]
     report: PathBuf,
+    /// Chrome trace (JSON) of every instruction: each operation of the table once, one after another.
+    #[arg(long, value_name = "FILE")]
+    trace: Option<PathBuf>,
 }
 
 pub fn run(command: &Command) -> Result<ExitCode> {
@@ -51,8 +58,9 @@ pub fn run(command: &Command) -> Result<ExitCode> {
                 let spec = DeviceSpec::named(name)?;
                 let tera = 2.0 * spec.peak_macs() / 1e12;
                 println!(
-                    "{name:9} {:32} {tera:5.0} TFLOP/s half precision at its clock (derived)",
-                    spec.title
+                    "{name:9} {:32} {tera:5.0} TFLOP/s half precision at its clock ({})",
+                    spec.title,
+                    Basis::Modelled
                 );
             }
         }
@@ -60,10 +68,11 @@ pub fn run(command: &Command) -> Result<ExitCode> {
             let spec = DeviceSpec::named(name)?;
             println!("{}", spec.title);
             for (name, fact) in spec.facts() {
-                println!(
-                    "{name:20} {:>16} {:9} {:?}: {}",
-                    fact.value, fact.unit, fact.confidence, fact.source
-                );
+                let basis = match fact.confidence {
+                    Confidence::Published => Basis::Published.to_string(),
+                    other => format!("{} ({other})", other.basis()),
+                };
+                println!("{name:20} {:>16} {:9} {basis}: {}", fact.value, fact.unit, fact.source);
             }
         }
         Command::Profile(args) => profile(args)?,
@@ -86,10 +95,26 @@ fn profile(args: &Profile) -> Result<()> {
         bail!("the step asked for no operation that has an NPU body");
     }
     let spec = DeviceSpec::named(args.device.split(':').next().unwrap_or_default())?;
-    show(args, &spec, &lines)
+    show(args, &spec, &lines)?;
+    if let Some(path) = &args.trace {
+        trace(path, &spec, &lines).with_context(|| path.display().to_string())?;
+        println!("trace: {}", path.display());
+    }
+    Ok(())
 }
 
-/// Forward and backward pass of the longest batch, computed on the CPU and written down.
+/// One run of every operation, one after another, as a trace.
+fn trace(path: &Path, spec: &DeviceSpec, lines: &[Line]) -> Result<()> {
+    let mut trace = Trace::begin(BufWriter::new(File::create(path)?), spec)?;
+    for line in lines.iter().filter(|line| line.timeline.is_some()) {
+        let program = line.op.program(spec)?;
+        trace.add(&program, &time(&program, spec, true))?;
+    }
+    trace.end()?;
+    Ok(())
+}
+
+/// One step of the longest batch, computed on the CPU and written down.
 fn step(
     recipe: &auricle_train::Recipe,
     scratch: &std::path::Path,
@@ -98,22 +123,24 @@ fn step(
     let log = RunLog::open(scratch, recipe.train.steps, true)?;
     let mut trainer = AnyTrainer::build(recipe, scratch, log, false)?;
     session::choose(Some(npu.clone()));
-    trainer.dry_run()?;
+    trainer.rehearse()?;
     Ok(())
 }
 
-const HEADER: [&str; 11] = [
+const HEADER: [&str; 13] = [
     "operation",
     "sizes",
     "runs",
     "cycles",
     "share %",
-    "cube %",
-    "vector %",
     "MTE2 %",
+    "MTE1 %",
+    "cube %",
     "fixpipe %",
+    "vector %",
     "MTE3 %",
     "bound",
+    "figures are",
 ];
 
 fn show(args: &Profile, spec: &DeviceSpec, lines: &[Line]) -> Result<()> {
@@ -131,7 +158,9 @@ fn show(args: &Profile, spec: &DeviceSpec, lines: &[Line]) -> Result<()> {
         format!("{}: one step of the longest batch, operations one after another: {:.3} ms ({basis}).", spec.title, 1e3 * secs),
         format!("Starting programs takes {:.0} % of it ({basis}).", 100.0 * launch / total),
         format!("Matrix products use {share:.1} % of the peak ({basis}): multiply-adds without padding / (time · cube cores · 4096 · clock)."),
-        "Not counted: copies between host and device, loss, optimiser, plain tensor arithmetic. Utilisations are means over cores, starts included.".into(),
+        "Counted: every operation that has an NPU body, in forward and backward pass, losses, update of the weights and averages. \
+         Not counted: copies between host and device, and tensor arithmetic without such a body (sums of branches, look-ups, norm of the gradients).".into(),
+        "Utilisations are means over cores, starts included.".into(),
     ];
     println!("{}", HEADER.join("\t"));
     rows.iter().for_each(|row| println!("{}", row.join("\t")));
@@ -159,20 +188,20 @@ fn show(args: &Profile, spec: &DeviceSpec, lines: &[Line]) -> Result<()> {
 
 fn row(line: &Line, total: f64) -> Vec<String> {
     let percent = |x: f64| format!("{:.1}", 100.0 * x);
-    let bound = line.timeline.as_ref().map_or("on the CPU", |t| t.bound);
-    vec![
+    let (bound, basis) = match &line.timeline {
+        Some(timeline) => (timeline.bound, Basis::Modelled.to_string()),
+        None => ("on the CPU", "not modelled".into()),
+    };
+    let mut cells = vec![
         line.op.name().into(),
         line.sizes(),
         line.count.to_string(),
         format!("{:.0}", line.cycles()),
         percent(line.cycles() / total),
-        percent(line.utilisation(Pipe::Cube)),
-        percent(line.utilisation(Pipe::Vector)),
-        percent(line.utilisation(Pipe::Mte2)),
-        percent(line.utilisation(Pipe::Fixpipe)),
-        percent(line.utilisation(Pipe::Mte3)),
-        bound.into(),
-    ]
+    ];
+    cells.extend(Pipe::ALL.iter().map(|pipe| percent(line.utilisation(*pipe))));
+    cells.extend([bound.into(), basis]);
+    cells
 }
 
 /// For every operation, from its start, how long each pipe works.
@@ -184,8 +213,14 @@ fn spans(spec: &DeviceSpec, lines: &[Line]) -> Vec<Span> {
             let busy = line.cycles() * line.utilisation(*pipe);
             if busy > 0.0 {
                 let micros = |cycles: f64| 1e6 * spec.secs_from_cycles(cycles);
-                let label =
-                    format!("{} {} x{}: {:.1} us", line.op.name(), line.sizes(), line.count, micros(busy));
+                let label = format!(
+                    "{} {} x{}: {:.1} us ({})",
+                    line.op.name(),
+                    line.sizes(),
+                    line.count,
+                    micros(busy),
+                    Basis::Modelled
+                );
                 spans.push(Span { lane, start: micros(now), end: micros(now + busy), label });
             }
         }

@@ -145,6 +145,11 @@ impl AnyTrainer {
         Ok(each!(self, trainer => trainer.dry_run())?)
     }
 
+    /// One whole step on the longest batch, with the update of the weights.
+    pub fn rehearse(&mut self) -> Result<()> {
+        Ok(each!(self, trainer => trainer.rehearse())?)
+    }
+
     /// Runs a failure capsule's batch again: loss and parameters with non-finite gradients.
     pub fn replay(&mut self, capsule: &Capsule, waves: &[Wave]) -> Result<(f64, Vec<String>)> {
         Ok(each!(self, trainer => trainer.replay(capsule, waves))?)
