@@ -3,6 +3,7 @@
 use anyhow::Result;
 use auricle_tensor::npu::runtime::ascend::library::{Presence, places};
 use auricle_tensor::npu::spec::names;
+use serde_json::{Value, json};
 use std::process::ExitCode;
 
 /// The cargo feature, the device's name and whether this program has it.
@@ -14,32 +15,69 @@ const GPUS: [(&str, &str, bool); 4] = [
 ];
 
 #[derive(clap::Args)]
-#[command(after_help = "Example:\n  auricle device --json")]
+#[command(after_help = "Examples:\n  auricle device list\n  auricle device list --json")]
 pub struct Args {
+    #[command(subcommand)]
+    command: Option<Command>,
     /// Machine-readable output.
-    #[arg(long)]
+    #[arg(long, global = true)]
     json: bool,
 }
 
+#[derive(clap::Subcommand)]
+enum Command {
+    /// List devices (also without this word).
+    List,
+}
+
+/// What is there of AscendCL, and where it was looked.
+fn ascend(presence: &Presence) -> Value {
+    let missing: Vec<&str> =
+        presence.found.iter().filter(|(_, file)| file.is_none()).map(|(name, _)| *name).collect();
+    let found: serde_json::Map<String, Value> = presence
+        .found
+        .iter()
+        .filter_map(|(name, file)| Some((name.to_string(), file.as_ref()?.display().to_string().into())))
+        .collect();
+    let looked_in: Vec<Value> = presence
+        .places
+        .iter()
+        .map(|place| json!({ "folder": place.folder.as_ref().map(|f| f.display().to_string()), "why": place.why }))
+        .collect();
+    json!({
+        "name": "npu:ascend",
+        "usable": missing.is_empty(),
+        "missing": missing,
+        "found": found,
+        "looked_in": looked_in,
+    })
+}
+
 pub fn run(args: &Args) -> Result<ExitCode> {
+    match &args.command {
+        None | Some(Command::List) => list(args.json),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn list(as_json: bool) {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    if args.json {
-        let mut devices = vec![serde_json::json!({ "name": "cpu", "threads": threads })];
-        devices.extend(
-            names().iter().map(|n| serde_json::json!({ "name": format!("npu:sim:{n}"), "simulated": true })),
-        );
+    let presence = Presence::look(&places());
+    if as_json {
+        let mut devices = vec![json!({ "name": "cpu", "threads": threads })];
+        devices.extend(names().iter().map(|n| json!({ "name": format!("npu:sim:{n}"), "simulated": true })));
+        devices.push(ascend(&presence));
         devices.extend(
             GPUS.iter()
                 .filter(|(_, _, built)| *built)
-                .map(|(_, name, _)| serde_json::json!({ "name": name.trim_end_matches(":<index>") })),
+                .map(|(_, name, _)| json!({ "name": name.trim_end_matches(":<index>") })),
         );
-        println!("{}", serde_json::Value::Array(devices));
+        println!("{}", Value::Array(devices));
     } else {
         println!("cpu  {threads} threads, vector instructions chosen at run time");
         for name in names() {
             println!("npu:sim:{name}  simulated: computed on the host, times modelled");
         }
-        let presence = Presence::look(&places());
         if presence.found.iter().all(|(_, file)| file.is_some()) {
             println!("npu:ascend:<index>  libraries found:\n{presence}");
         } else {
@@ -53,5 +91,4 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             }
         }
     }
-    Ok(ExitCode::SUCCESS)
 }
