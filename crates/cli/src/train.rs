@@ -23,6 +23,10 @@ pub struct Args {
     /// Overrides a value of the recipe, for example `optimizer.lr=3e-4`. May be repeated.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub set: Vec<String>,
+    /// Device to train on (`cpu`, `cuda:0`, `npu:sim:910b3`; `auricle device` lists them). Default: the recipe's
+    /// `train.device`.
+    #[arg(long, conflicts_with = "smoke")]
+    pub device: Option<String>,
     /// Run directory. Default: runs/<folder>-<recipe>.
     #[arg(long)]
     pub run: Option<PathBuf>,
@@ -43,6 +47,9 @@ pub struct Args {
 
 pub fn run(args: &Args) -> Result<ExitCode> {
     let mut recipe = load(&args.recipe, &args.set)?;
+    if let Some(device) = &args.device {
+        recipe.train.device.clone_from(device);
+    }
     let run = args.run.clone().unwrap_or_else(|| default_run(&args.recipe));
     if args.smoke {
         return crate::smoke::run(recipe, args.quiet);
@@ -53,8 +60,9 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let stop = crate::interrupt::flag()?;
     match train(&recipe, &run, args.resume, args.quiet, &stop)? {
         Outcome::Interrupted => {
+            let device = args.device.as_ref().map_or_else(String::new, |name| format!(" --device {name}"));
             eprintln!(
-                "interrupted; go on with: auricle train {} --run {} --resume",
+                "interrupted; go on with: auricle train {}{device} --run {} --resume",
                 args.recipe.display(),
                 run.display()
             );
