@@ -31,7 +31,7 @@ const LIBRARIES: [&str; 3] = ["libascendcl.so", "libnnopbase.so", "libopapi.so"]
 fn stub() -> Option<(&'static Stub, MutexGuard<'static, ()>)> {
     static STUB: OnceLock<Option<Stub>> = OnceLock::new();
     static TURN: Mutex<()> = Mutex::new(());
-    let stub = STUB.get_or_init(build);
+    let stub = STUB.get_or_init(|| Stub::build("whole", &[]));
     if stub.is_none() {
         println!("skipped: no C compiler `cc` on this machine");
     }
@@ -42,28 +42,37 @@ fn stub() -> Option<(&'static Stub, MutexGuard<'static, ()>)> {
     Some((stub, turn))
 }
 
-fn build() -> Option<Stub> {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("ascend-stub-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).unwrap();
-    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/npu_ascend/stub.c");
-    let first = folder.join(LIBRARIES[0]);
-    let output = Command::new("cc")
-        .args(["-shared", "-fPIC", "-O1", "-Wall", "-o"])
-        .arg(&first)
-        .args([source, "-lm"])
-        .output();
-    let output = output.ok()?;
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    for name in &LIBRARIES[1..] {
-        // The same file: the loader gives the same library, with one state.
-        std::fs::hard_link(&first, folder.join(name)).unwrap();
-    }
-    // SAFETY: the stub has no initialisers.
-    let loaded = unsafe { Library::new(&first) }.unwrap();
-    Some(Stub { loaded, folder })
-}
-
 impl Stub {
+    /// A stub whose source is compiled with `flags`; none where there is no C compiler.
+    fn build(name: &str, flags: &[&str]) -> Option<Self> {
+        let folder = format!("ascend-stub-{}-{name}", std::process::id());
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(folder);
+        std::fs::create_dir_all(&folder).unwrap();
+        let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/npu_ascend/stub.c");
+        let first = folder.join(LIBRARIES[0]);
+        let output = Command::new("cc")
+            .args(["-shared", "-fPIC", "-O1", "-Wall"])
+            .args(flags)
+            .arg("-o")
+            .arg(&first)
+            .args([source, "-lm"])
+            .output();
+        let output = output.ok()?;
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        for name in &LIBRARIES[1..] {
+            // The same file: the loader gives the same library, with one state.
+            std::fs::hard_link(&first, folder.join(name)).unwrap();
+        }
+        // SAFETY: the stub has no initialisers.
+        let loaded = unsafe { Library::new(&first) }.unwrap();
+        Some(Self { loaded, folder })
+    }
+
+    /// A stub in which a function has another name.
+    fn without(function: &str) -> Option<Self> {
+        Self::build(&format!("without-{function}"), &[&format!("-D{function}=renamed")])
+    }
+
     fn log(&self) -> String {
         // SAFETY: the function's type; it gives a string that lives as long as the library.
         unsafe {
@@ -391,6 +400,43 @@ fn absence_is_explained() {
     assert!(Presence::look(&places).found.iter().all(|(_, file)| file.is_some()));
     let message = AscendRuntime::open_at(&places, 7, None).err().unwrap().to_string();
     assert!(message.contains("no NPU 7"), "{message}");
+}
+
+#[test]
+fn a_library_without_one_of_its_functions_is_refused_by_name() {
+    let Some((_, _turn)) = stub() else { return };
+    for (library, function) in
+        [("libascendcl.so", "aclrtGetSocName"), ("libnnopbase.so", "aclDestroyBoolArray")]
+    {
+        let stub = Stub::without(function).unwrap();
+        let message = stub.open(None).err().unwrap().to_string();
+        let folder = stub.folder.display().to_string();
+        for part in [format!("{library} has no function {function}"), format!("looked in: {folder}")] {
+            assert!(message.contains(&part), "{part}: {message}");
+        }
+        assert_eq!(stub.log(), "", "nothing may be called of a library that is not whole");
+    }
+}
+
+#[test]
+fn an_older_toolkit_lacks_single_operations() {
+    let Some((_, _turn)) = stub() else { return };
+    let all = operations();
+    let (gelu, product) = (all[all.len() - 4].0, all[0].0);
+    assert!(matches!((gelu, product), (OpDesc::Gelu(_), OpDesc::Matmul(_))));
+    // The call that plans, and the one that starts what was planned.
+    for function in ["aclnnGeluV2GetWorkspaceSize", "aclnnGeluV2"] {
+        let stub = Stub::without(function).unwrap();
+        let runtime = stub.open(None).unwrap();
+        let message = run(&runtime, &gelu, &inputs(&gelu)).unwrap_err().to_string();
+        let expected = format!("libopapi.so has no function {function}: is the toolkit older?");
+        assert!(message.contains(&expected), "{message}");
+        assert_eq!(stub.live(), [0, 0, 0, 0, 1, 0], "only the stream lives: {}", stub.log());
+        // Everything else is still there.
+        assert!(run(&runtime, &product, &inputs(&product)).is_ok());
+        drop(runtime);
+        assert_eq!((stub.live(), stub.violations()), ([0; 6], 0), "{}", stub.log());
+    }
 }
 
 #[test]
