@@ -82,6 +82,11 @@ impl Live {
         &self.session
     }
 
+    /// What the last piece has decided.
+    pub fn events(&self) -> &[Event] {
+        &self.events
+    }
+
     /// Seconds of sound so far.
     pub fn audio_secs(&self) -> f64 {
         self.samples as f64 / f64::from(self.rate)

@@ -57,6 +57,13 @@ impl Target {
         Ok(Self { words: vec![word] })
     }
 
+    /// Words with the phones that each should have.
+    pub fn of_words(words: impl IntoIterator<Item = (String, Vec<Phone>)>) -> Self {
+        let word =
+            |(text, phones)| TargetWord { text, source: None, pronunciations: vec![phones], chosen: 0 };
+        Self { words: words.into_iter().map(word).collect() }
+    }
+
     /// Words in order: text, where the pronunciation comes from, phones of the chosen pronunciation.
     pub fn words(&self) -> impl Iterator<Item = (&str, Option<Source>, &[Phone])> {
         self.words.iter().map(|word| (word.text.as_str(), word.source, word.phones()))

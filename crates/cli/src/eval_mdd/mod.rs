@@ -6,11 +6,13 @@ mod simulate;
 
 use crate::tasks::{find_model, load_model};
 use anyhow::{Context as _, Result, bail};
-use auricle_cca_mdd::{Assessor, Labels, MISPRONOUNCED_BELOW, Session, inventory};
+use auricle_cca_mdd::{
+    Assessor, Event, Labels, Live, MISPRONOUNCED_BELOW, Streaming as _, Target, inventory,
+};
 use auricle_data::{Utterance, read_any};
 use auricle_nn::weights;
 use auricle_text::mdd::{Detection, Judged, Said, Verdicts};
-use auricle_text::phones::Slot;
+use auricle_text::phones::{Phone, Slot};
 use indicatif::ProgressBar;
 use scores::Utter;
 use serde_json::{Value, json};
@@ -126,12 +128,39 @@ pub fn evaluate(
         let samples = utterance.samples(assessor.sample_rate())?;
         secs += samples.len() as f64 / f64::from(assessor.sample_rate());
         let chunk = assessor.sample_rate() as usize * CHUNK_MS / 1000;
+        let target = target(&labels)
+            .with_context(|| format!("utterance {}: a canonical phone that is none", utterance.id))?;
+        let spans = target.spans();
         let begun = Instant::now();
-        let mut session = Session::new(assessor.clone(), labels.canonical())?;
+        let mut live = Live::new(
+            &utterance.id,
+            assessor.clone(),
+            target,
+            assessor.sample_rate(),
+            100.0 * (1.0 - threshold),
+        )?;
+        let mut early = vec![Early::default(); labels.slots.len()];
         for piece in samples.chunks(chunk) {
-            session.push(piece)?;
+            live.push(piece).with_context(|| format!("utterance {}", utterance.id))?;
+            let now = live.audio_secs();
+            for event in live.events() {
+                match event {
+                    Event::Phone(phone) => {
+                        early[phone.index].decoder_secs = phone.verdict.as_ref().map(|_| now)
+                    }
+                    Event::Word(word) => {
+                        for (i, phone) in spans[word.index].clone().zip(&word.result.phones) {
+                            early[i].goodness = Some(phone.score / 100.0);
+                            early[i].word_secs = Some(now);
+                        }
+                    }
+                    Event::Heard { .. } | Event::Final(_) => {}
+                }
+            }
         }
-        let verdicts = session.finish().with_context(|| format!("utterance {}", utterance.id))?;
+        live.close().with_context(|| format!("utterance {}", utterance.id))?;
+        let session = live.session();
+        let verdicts = session.verdicts()?;
         busy += begun.elapsed().as_secs_f64();
         if let Some(replaced) = &replaced {
             simulated.count(&labels, replaced, &verdicts, threshold);
@@ -146,6 +175,9 @@ pub fn evaluate(
         let fused =
             streamed.clone().fuse(&labels.canonical(), &badness, Some(predicted.as_slice()), threshold)?;
         for (i, (slot, verdict)) in labels.slots.iter().zip(&verdicts).enumerate() {
+            let end_secs = verdict.frames.end as f64 * session.frame_secs();
+            utter.decoder_waits.extend(early[i].decoder_secs.map(|secs| secs - end_secs));
+            utter.word_waits.extend(early[i].word_secs.map(|secs| secs - end_secs));
             let truth = 2.0 * (1.0 - f64::from(slot.badness));
             let wrong = truth < MISPRONOUNCED_BELOW;
             let probability = f64::from(badness[i]);
@@ -155,8 +187,12 @@ pub fn evaluate(
             // What the decoder rejects lies above what the classifier alone rejects, that above the rest.
             let by_either = f64::from(u8::from(fused.rejects(i)));
             utter.fused.push(Detection { probability: (by_either + rejected + probability) / 3.0, wrong });
+            if let Some(goodness) = early[i].goodness {
+                utter.provisional.push(Detection { probability: 1.0 - goodness, wrong });
+            }
             if graded {
                 utter.scores.push((truth, 2.0 * f64::from(verdict.goodness)));
+                utter.early_scores.extend(early[i].goodness.map(|goodness| (truth, 2.0 * goodness)));
             }
         }
         if utterance.perceived_phones.is_some() || replaced.is_some() {
@@ -187,4 +223,25 @@ pub fn evaluate(
 /// What the phone predictor takes a phone for.
 fn said(class: u32) -> Said<u32> {
     if class == inventory::DELETED { Said::Nothing } else { Said::Phone(class) }
+}
+
+/// What was known of a canonical phone while the learner spoke.
+#[derive(Clone, Default)]
+struct Early {
+    /// The classifier's goodness when the phone's word had been said.
+    goodness: Option<f64>,
+    /// How much sound had come when it was known.
+    word_secs: Option<f64>,
+    /// How much sound had come when the decoder's verdict last changed.
+    decoder_secs: Option<f64>,
+}
+
+/// The words of a prompt, or all of it as one word where its words are not known; `None` where a phone is none.
+fn target(labels: &Labels) -> Option<Target> {
+    let phones: Vec<Phone> =
+        labels.slots.iter().map(|slot| inventory::phone(slot.canonical)).collect::<Option<_>>()?;
+    let whole = [0..phones.len()];
+    let covered = labels.words.iter().map(|span| span.len()).sum::<usize>() == phones.len();
+    let spans = if covered { labels.words.as_slice() } else { &whole[..] };
+    Some(Target::of_words(spans.iter().map(|span| (String::new(), phones[span.clone()].to_vec()))))
 }

@@ -8,7 +8,7 @@ pub fn page(title: &str, scores: &Value) -> Report {
     let number = |pointer: &str| scores.pointer(pointer).and_then(Value::as_f64);
     let percent = |value: Option<f64>| value.map_or("–".to_string(), |x| format!("{:.1} %", 100.0 * x));
     let count = |pointer: &str| number(pointer).map_or("–".to_string(), |x| x.to_string());
-    let rows: Vec<Vec<String>> = ["stream", "classifier", "fused"]
+    let rows: Vec<Vec<String>> = ["stream", "provisional", "classifier", "fused"]
         .into_iter()
         .map(|kind| {
             let of = |name: &str| percent(number(&format!("/{kind}/{name}")));

@@ -18,6 +18,7 @@ const POINTS: usize = 200;
 const FUSED_ABOVE: f64 = 1.0 / 3.0;
 
 /// What became of an utterance's canonical phones.
+#[derive(Default)]
 pub struct Utter {
     speaker: String,
     /// Canonical phones.
@@ -28,8 +29,16 @@ pub struct Utter {
     pub stream: Vec<Detection>,
     /// Both: wrong where either says so.
     pub fused: Vec<Detection>,
+    /// The classifier's verdicts when a word had just been said.
+    pub provisional: Vec<Detection>,
     /// Annotators' and model's score, 0 to 2.
     pub scores: Vec<(f64, f64)>,
+    /// The same when a word had just been said.
+    pub early_scores: Vec<(f64, f64)>,
+    /// Seconds of sound between the end of a phone and the decoder's last verdict on it while speech came.
+    pub decoder_waits: Vec<f64>,
+    /// Seconds of sound between the end of a phone and the classifier's provisional verdict on its word.
+    pub word_waits: Vec<f64>,
     /// Where perceived phones are known: what the decoder heard, and what the fused verdicts say was said.
     pub judged: Option<[Judged<u32>; 2]>,
 }
@@ -40,8 +49,7 @@ type Kind = fn(&Utter) -> &Vec<Detection>;
 impl Utter {
     /// Nothing yet.
     pub fn new(speaker: String, canonical: Vec<u32>) -> Self {
-        let (state, stream, fused, scores) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        Self { speaker, canonical, state, stream, fused, scores, judged: None }
+        Self { speaker, canonical, ..Self::default() }
     }
 }
 
@@ -64,7 +72,8 @@ pub fn scores(all: &[Utter], threshold: f64) -> Result<Map<String, Value>> {
     let state = pool(&everyone, |utter| &utter.state);
     out.insert("phones".into(), json!(state.len()));
     out.insert("mispronounced".into(), json!(state.iter().filter(|detection| detection.wrong).count()));
-    let kinds: [(&str, Kind, f64); 3] = [
+    let kinds: [(&str, Kind, f64); 4] = [
+        ("provisional", |utter| &utter.provisional, threshold),
         ("stream", |utter| &utter.stream, 0.5),
         ("classifier", |utter| &utter.state, threshold),
         ("fused", |utter| &utter.fused, FUSED_ABOVE),
@@ -109,7 +118,12 @@ pub fn scores(all: &[Utter], threshold: f64) -> Result<Map<String, Value>> {
         out.insert("phone_pcc_interval".into(), json!(interval(mdd::correlation)));
         out.insert("phone_mse".into(), json!(mdd::mean_squared_error(&pairs)));
         out.insert("phone_mse_interval".into(), json!(interval(mdd::mean_squared_error)));
+        let early: Vec<(f64, f64)> =
+            all.iter().flat_map(|utter| utter.early_scores.iter().copied()).collect();
+        out.insert("provisional_phone_pcc".into(), json!(mdd::correlation(&early)));
     }
+    out.insert("decoder_wait_secs".into(), waits(all.iter().flat_map(|utter| &utter.decoder_waits)));
+    out.insert("word_wait_secs".into(), waits(all.iter().flat_map(|utter| &utter.word_waits)));
     let judged = |i: usize| -> Vec<Judged<u32>> {
         all.iter().filter_map(|utter| utter.judged.as_ref().map(|judged| judged[i].clone())).collect()
     };
@@ -129,6 +143,14 @@ pub fn scores(all: &[Utter], threshold: f64) -> Result<Map<String, Value>> {
     }
     out.insert("by_phone".into(), by_phone(all, threshold, &confusions));
     Ok(out)
+}
+
+/// Median and 99th percentile of waiting times.
+fn waits<'w>(waits: impl Iterator<Item = &'w f64>) -> Value {
+    let mut waits: Vec<f64> = waits.copied().collect();
+    waits.sort_by(f64::total_cmp);
+    let at = |share: f64| waits.get((share * waits.len().saturating_sub(1) as f64).round() as usize);
+    json!({"p50": at(0.5), "p99": at(0.99), "phones": waits.len()})
 }
 
 /// Counts and the rates made of them.
