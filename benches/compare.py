@@ -1,6 +1,6 @@
 """Medians over rounds and their ratios from the JSON lines of a side-by-side script, as Markdown.
 
-    python compare.py front-ends|step|ops lines.json
+    python compare.py front-ends|step|ops|streaming lines.json
 """
 
 import collections
@@ -38,8 +38,10 @@ def beside(title, rows):
 
 def step(lines):
     values = ("step_ms", "step_cpu_ms", "forward_ms", "forward_cpu_ms", "start_mb", "peak_mb")
-    rows = medians(lines, lambda r: (r["model"], r["system"].split()[0]), values)
     names = ("step, ms", "step, processor ms", "forward, ms", "forward, processor ms", "start, MB", "peak, MB")
+    if all(line.get("device_mb") for line in lines):
+        values, names = (*values, "device_mb"), (*names, "reserved on the device, MB")
+    rows = medians(lines, lambda r: (r["model"], r["system"].split()[0]), values)
     models = dict.fromkeys(model for model, _ in rows)
     beside(
         "model",
@@ -59,7 +61,22 @@ def ops(lines):
         print(f"| {name} | {kind} | {a['ms']:.3f} | {p['ms']:.3f} | {ratios} |")
 
 
+def streaming(lines):
+    """What only one of the systems measures is left out."""
+    values = {"p50_ms": "p50, ms", "p99_ms": "p99, ms"}
+    rows = medians(lines, lambda r: (r["name"], r["system"].split()[0]), values)
+    beside(
+        "stream",
+        (
+            (name, label, rows[name, "auricle"][v], rows[name, "pytorch"][v])
+            for name in dict.fromkeys(name for name, _ in rows)
+            if (name, "pytorch") in rows
+            for v, label in values.items()
+        ),
+    )
+
+
 what, path = sys.argv[1:]
 rows = [json.loads(line) for line in open(path)]
 print(f"threads: {rows[0].get('threads', 1)}; {', '.join(dict.fromkeys(r['system'] for r in rows))}\n")
-{"front-ends": front_ends, "step": step, "ops": ops}[what](rows)
+{"front-ends": front_ends, "step": step, "ops": ops, "streaming": streaming}[what](rows)

@@ -7,6 +7,7 @@ use std::time::Duration;
 use auricle_benches::StepBench;
 use auricle_tensor::allocator::{Allocator, keep_pages};
 use auricle_train::Precision;
+use burn::tensor::Device;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 
 #[global_allocator]
@@ -21,7 +22,8 @@ fn steps(criterion: &mut Criterion) {
         if model == "base" && !wants_base {
             continue;
         }
-        let Ok(mut bench) = StepBench::new(model, batch, FRAMES, Precision::F32) else { continue };
+        let device = Device::flex();
+        let Ok(mut bench) = StepBench::new(model, batch, FRAMES, Precision::F32, &device) else { continue };
         let mut group = criterion.benchmark_group(model);
         group.sample_size(samples).measurement_time(Duration::from_secs(20));
         // A mel frame is 10 ms.

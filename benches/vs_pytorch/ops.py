@@ -89,6 +89,7 @@ def contrastive(pred, target, negatives, temperature=0.3):
 
 op("yardstick (y²).sum() 1000×3072", [normal(1000, 3072)], lambda x: x)
 op("gelu 1000×3072", [normal(1000, 3072)], F.gelu)
+op("relu 2000×384", [normal(2000, 384)], F.relu)
 op("dropout 1000×768", [normal(1000, 768)], lambda x: F.dropout(x, 0.1))
 op("softmax 24000×500", [normal(24000, 500)], lambda x: F.softmax(x, 1))
 rows = torch.arange(24000).unsqueeze(1)

@@ -4,6 +4,7 @@ Student and teacher, masked and clean input, contrastive loss, AdamW, EMA: the w
 auricle's trainer on the same shapes, without data loading. Prints one JSON line a model.
 
     python spiral_step.py --model small --batch 8 --frames 1000 --repeat 10
+    python spiral_step.py --model base --batch 16 --device cuda:0 --precision bf16 --compile
 """
 
 import argparse
@@ -107,7 +108,7 @@ def contrastive(pred, target, negatives, temperature=0.3):
     logits = F.cosine_similarity(pred.unsqueeze(1), candidates, dim=-1) / temperature
     same = (candidates[:, 1:] == target.unsqueeze(1)).all(-1)
     logits[:, 1:] = logits[:, 1:].masked_fill(same, float("-inf"))
-    return F.cross_entropy(logits, torch.zeros(len(pred), dtype=torch.long))
+    return F.cross_entropy(logits, torch.zeros(len(pred), dtype=torch.long, device=pred.device))
 
 
 def memory_mb(field):
@@ -116,7 +117,10 @@ def memory_mb(field):
     return round(int(line.split()[1]) * 1.024e-3, 1)
 
 
-def clocks():
+def clocks(device):
+    """Both clocks, when the device has done what it was given."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
     return time.perf_counter(), time.process_time()
 
 
@@ -133,54 +137,61 @@ def main():
     parser.add_argument("--precision", choices=["f32", "bf16"], default="f32")
     parser.add_argument("--repeat", type=int, default=10)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--compile", action="store_true", help="torch.compile student, teacher and predictor")
     args = parser.parse_args()
+    device = torch.device(args.device)
     torch.set_num_threads(args.threads)
     torch.manual_seed(1)
     start_mb = memory_mb("VmRSS")
 
     first, second, projection = MODELS[args.model]
-    trunk, predictor = Trunk(first, second, projection), Predictor(projection)
+    trunk, predictor = Trunk(first, second, projection).to(device), Predictor(projection).to(device)
     teacher = copy.deepcopy(trunk).requires_grad_(False)
+    # Compiled modules share the parameters of the plain ones, which the optimiser and the average hold.
+    compiled = torch.compile if args.compile else lambda module: module
+    run_trunk, run_teacher, run_predictor = compiled(trunk), compiled(teacher), compiled(predictor)
     params = [*trunk.parameters(), *predictor.parameters()]
     optimizer = torch.optim.AdamW(params, lr=1e-4, betas=(0.9, 0.98), eps=1e-6, weight_decay=0.01, fused=True)
-    student_mel = torch.randn(args.batch, 128, args.frames)
-    teacher_mel = torch.randn(args.batch, 128, args.frames + 128)
+    student_mel = torch.randn(args.batch, 128, args.frames, device=device)
+    teacher_mel = torch.randn(args.batch, 128, args.frames + 128, device=device)
     positions = args.frames // 8
     count = args.batch * positions
     offsets = torch.arange(args.batch).repeat_interleave(positions) * positions
-    negatives = offsets.unsqueeze(1) + torch.randint(0, positions, (count, 100))
+    negatives = (offsets.unsqueeze(1) + torch.randint(0, positions, (count, 100))).to(device)
 
     # Student and teacher; predictor and loss are in single precision, as in auricle.
-    computing = lambda: torch.autocast("cpu", dtype=torch.bfloat16, enabled=args.precision == "bf16")
+    computing = lambda: torch.autocast(device.type, dtype=torch.bfloat16, enabled=args.precision == "bf16")
     times, forward_times = [], []
     for _ in range(args.repeat + 2):
-        start = clocks()
+        start = clocks(device)
         with torch.no_grad(), computing():
-            target = teacher(teacher_mel)[:, 8:-8].float().reshape(count, -1)
+            target = run_teacher(teacher_mel)[:, 8:-8].float().reshape(count, -1)
         with computing():
-            projected = trunk(student_mel).float()
-        pred = predictor(projected).reshape(count, -1)
+            projected = run_trunk(student_mel).float()
+        pred = run_predictor(projected).reshape(count, -1)
         loss = contrastive(pred, target, negatives)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
         with torch.no_grad():
             torch._foreach_lerp_(list(teacher.parameters()), list(trunk.parameters()), 0.005)
-        times.append([b - a for a, b in zip(start, clocks())])
+        times.append([b - a for a, b in zip(start, clocks(device))])
 
         trunk.eval()
-        start = clocks()
+        start = clocks(device)
         with torch.inference_mode(), computing():
-            trunk(student_mel)
-        forward_times.append([b - a for a, b in zip(start, clocks())])
+            run_trunk(student_mel)
+        forward_times.append([b - a for a, b in zip(start, clocks(device))])
         trunk.train()
     (step_ms, step_cpu_ms), (forward_ms, forward_cpu_ms) = medians_ms(times), medians_ms(forward_times)
     record = {
-        "system": f"pytorch {torch.__version__}",
+        "system": f"pytorch {torch.__version__}{' compiled' * args.compile}",
         "model": args.model,
         "batch": args.batch,
         "frames": args.frames,
         "precision": args.precision,
+        "device": args.device,
         "threads": args.threads,
         "step_ms": step_ms,
         "step_cpu_ms": step_cpu_ms,
@@ -188,6 +199,7 @@ def main():
         "forward_cpu_ms": forward_cpu_ms,
         "start_mb": start_mb,
         "peak_mb": memory_mb("VmHWM"),
+        "device_mb": torch.cuda.max_memory_reserved(device) / 1e6 if device.type == "cuda" else None,
     }
     print(json.dumps(record), flush=True)
 

@@ -1,4 +1,4 @@
-//! Every fused operation, forward and with its gradients: one JSON line each with the medians of both clocks.
+//! Every fused operation and burn's ReLU, forward and with its gradients: one JSON line each with the medians of both clocks.
 //! The other half is `benches/vs_pytorch/ops.py`; shapes are those of the SPIRAL Base encoder with four utterances.
 //!
 //! `cargo run --release -p auricle-benches --bin ops -- [filter] [milliseconds per measurement]`
@@ -8,6 +8,7 @@ use auricle_benches::{Time, median, noise, time};
 use auricle_rng::{Key, Purpose};
 use auricle_tensor::allocator::{Allocator, keep_pages};
 use auricle_tensor::ops::{self, AdamWStep, AttentionOptions, Conv1dOptions, Dropout, Products};
+use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor, TensorData};
 
 #[global_allocator]
@@ -101,6 +102,8 @@ fn rows(run: &Run) {
     // What the loss of every other row costs by itself.
     run.op("yardstick (y²).sum() 1000×3072", vec![random(1, [1000, 3072])], vec![], first);
     run.op("gelu 1000×3072", vec![random(1, [1000, 3072])], vec![], |i: &Plain| ops::gelu(first(i)));
+    // Not one of ours: what the encoder's convolutions call.
+    run.op("relu 2000×384", vec![random(1, [2000, 384])], vec![], |i: &Plain| relu(first(i)));
     run.op("dropout 1000×768", vec![random(1, [1000, 768])], vec![], |i: &Plain| {
         ops::dropout(first(i), 0.1, 3)
     });

@@ -25,6 +25,9 @@ struct Args {
     /// `f32` or `bf16`: operands of the matrix products of student and teacher.
     #[arg(long, default_value = "f32")]
     precision: String,
+    /// Where the step is computed: `cpu`, or `cuda:0` and others where the build has them.
+    #[arg(long, default_value = "cpu")]
+    device: String,
     /// Measured rounds; two more warm up.
     #[arg(long, default_value_t = 10)]
     repeat: usize,
@@ -39,15 +42,16 @@ fn main() -> Result<()> {
         "bf16" => Precision::Bf16,
         other => bail!("precision {other}: f32 or bf16"),
     };
-    let mut bench = StepBench::new(&args.model, args.batch, args.frames, precision)?;
+    let device = auricle_tensor::device(&args.device)?;
+    let mut bench = StepBench::new(&args.model, args.batch, args.frames, precision, &device)?;
     let (mut steps, mut forwards) = (Vec::new(), Vec::new());
     for round in 0..args.repeat + 2 {
-        let mut failure = None;
-        let step = time(|| failure = bench.step().err());
-        if let Some(error) = failure {
+        let mut failures = [None, None];
+        let step = time(|| failures[0] = bench.step().err());
+        let forward = time(|| failures[1] = bench.forward().err());
+        if let Some(error) = failures.into_iter().flatten().next() {
             return Err(error);
         }
-        let forward = time(|| bench.forward());
         if round >= 2 {
             steps.push(step);
             forwards.push(forward);
@@ -60,6 +64,7 @@ fn main() -> Result<()> {
         "batch": args.batch,
         "frames": args.frames,
         "precision": args.precision,
+        "device": args.device,
         "threads": rayon::current_num_threads(),
         "step_ms": step.wall_ms,
         "step_cpu_ms": step.cpu_ms,
@@ -67,6 +72,7 @@ fn main() -> Result<()> {
         "forward_cpu_ms": forward.cpu_ms,
         "start_mb": start_mb,
         "peak_mb": memory_mb("VmHWM"),
+        "device_mb": device.memory_pool_usage().map(|usage| usage.bytes_reserved as f64 / 1e6),
     });
     println!("{record}");
     Ok(())

@@ -1,7 +1,7 @@
 //! Speed on a stream, one core: the Transformer step of the comparison with PyTorch
 //! (`benches/vs_pytorch/streaming.py`), and a session of mispronunciation detection. One JSON line each.
 //!
-//! `cargo run --release -p auricle-benches --bin streaming -- [rounds]`
+//! `RAYON_NUM_THREADS=1 cargo run --release -p auricle-benches --bin streaming -- [steps]`
 
 use anyhow::{Context as _, Result};
 use auricle_benches::noise;
@@ -36,7 +36,7 @@ impl ModuleMapper for Rounded {
     }
 }
 
-fn transformer_step(rounds: usize) -> Result<()> {
+fn transformer_step(steps: usize) -> Result<()> {
     let config: TransformerConfig = toml::from_str(
         "layers = 12\nheads = 8\nfeed_forward = 2048\nalibi = true\ncausal = true\nleft_context = 63",
     )?;
@@ -50,7 +50,7 @@ fn transformer_step(rounds: usize) -> Result<()> {
     let mut out = Vec::new();
     let input = noise(1, 4 * width, 1.0);
     let mut times = Vec::new();
-    for _ in 0..rounds + 16 {
+    for _ in 0..steps + 16 {
         let mut frames = input.clone();
         out.clear();
         let started = Instant::now();
@@ -59,11 +59,11 @@ fn transformer_step(rounds: usize) -> Result<()> {
     }
     times.drain(..16);
     let (median, slow) = (percentile(&mut times, 0.5), percentile(&mut times, 0.99));
-    println!("{}", json!({"name": "transformer 12×512, 4 frames", "p50_ms": median, "p99_ms": slow}));
+    print(json!({"name": "transformer 12×512, 4 frames", "p50_ms": median, "p99_ms": slow}));
     Ok(())
 }
 
-fn mdd_session(rounds: usize) -> Result<()> {
+fn mdd_session(steps: usize) -> Result<()> {
     let recipe = recipe::load(Path::new("recipes/speechocean762/mdd_from_scratch.toml"), &[])?;
     let config: CcaMddConfig = recipe.get("model").context("no model")?.clone().try_into()?;
     let device = Device::flex();
@@ -73,7 +73,7 @@ fn mdd_session(rounds: usize) -> Result<()> {
     let secs = 10usize;
     let sound = noise(2, secs * 16_000, 0.1);
     let (mut times, mut ends, mut total) = (Vec::new(), Vec::new(), 0.0);
-    for _ in 0..rounds.div_ceil(50) {
+    for _ in 0..steps.div_ceil(50) {
         let mut session = Session::new(assessor.clone(), (0..40).map(|i| i % 39).collect())?;
         for chunk in sound.chunks(640) {
             let started = Instant::now();
@@ -89,19 +89,21 @@ fn mdd_session(rounds: usize) -> Result<()> {
         total += took;
     }
     let factor = total / 1e3 / (secs * ends.len()) as f64;
-    println!(
-        "{}",
-        json!({
-            "name": "mispronunciation detection, 40 ms of sound", "p50_ms": percentile(&mut times, 0.5),
-            "p99_ms": percentile(&mut times, 0.99), "end_ms": percentile(&mut ends, 0.5), "real_time_factor": factor,
-        })
-    );
+    print(json!({
+        "name": "mispronunciation detection, 40 ms of sound", "p50_ms": percentile(&mut times, 0.5),
+        "p99_ms": percentile(&mut times, 0.99), "end_ms": percentile(&mut ends, 0.5), "real_time_factor": factor,
+    }));
     Ok(())
+}
+
+fn print(mut record: serde_json::Value) {
+    record["system"] = format!("auricle {}", env!("CARGO_PKG_VERSION")).into();
+    println!("{record}");
 }
 
 fn main() -> Result<()> {
     keep_pages();
-    let rounds = std::env::args().nth(1).map_or(Ok(200), |rounds| rounds.parse())?;
-    transformer_step(rounds)?;
-    mdd_session(rounds)
+    let steps = std::env::args().nth(1).map_or(Ok(200), |steps| steps.parse())?;
+    transformer_step(steps)?;
+    mdd_session(steps)
 }
