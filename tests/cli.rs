@@ -4,8 +4,7 @@
 
 use auricle_data::{Manifest, Utterance};
 use auricle_nn::weights;
-use auricle_tests::golden_dir;
-use auricle_tests::program::{auricle, corpus, ctc_recipe, small_corpus, some, tiny_recogniser, workspace};
+use auricle_tests::program::{auricle, corpus, ctc_recipe, small_corpus, some, tiny_recogniser};
 use auricle_tests::sounds::{tone, write_hours};
 use serde_json::Value;
 use std::path::Path;
@@ -353,71 +352,4 @@ fn encoding_goes_on_past_bad_files() {
     encode(&["all.jsonl", "audio/u0.ogg"], "x").failed_with(&["`u0`", "distinct ids"]);
     encode(&["all.jsonl", "--layer", "9"], "x").failed_with(&["no layer 9", "1 to 3"]);
     assert!(!folder.join("x").exists());
-}
-
-/// The configuration of the sample checkpoint in the golden files.
-const SAMPLE: &str = r#"
-task = "spiral"
-data = { train = [] }
-schedule = { kind = "constant" }
-train = { steps = 1 }
-[model]
-projection = 32
-[model.encoder]
-stages = [
-  { convs = [
-    { channels = 48, kernel = 5, stride = 2, activation = true },
-    { channels = 64, kernel = 5, stride = 2, activation = true },
-    { channels = 64 },
-  ], transformer = { layers = 2, heads = 4, feed_forward = 128 } },
-  { convs = [
-    { channels = 160, kernel = 5, stride = 2, activation = true },
-    { channels = 80 },
-  ], transformer = { layers = 3, heads = 5, feed_forward = 160 } },
-]
-"#;
-
-#[test]
-fn checkpoints_of_pytorch_are_imported() {
-    let folder = tempfile::tempdir().unwrap();
-    let folder = folder.path();
-    std::fs::write(folder.join("sample.toml"), SAMPLE).unwrap();
-    let import = |checkpoint: &Path| {
-        let checkpoint = checkpoint.to_str().unwrap();
-        let args = ["model", "import", checkpoint, "--config", "sample.toml", "--out", "imported"];
-        auricle(folder, &args)
-    };
-    let foreign = workspace().join("crates/nn/tests/data/zip.ckpt");
-    import(&foreign).failed_with(&["zip.ckpt", "no encoder found"]);
-    let bytes = std::fs::read(&foreign).unwrap();
-    std::fs::write(folder.join("cut.ckpt"), &bytes[..bytes.len() / 2]).unwrap();
-    import(Path::new("cut.ckpt")).failed_with(&["cut.ckpt"]);
-    assert!(!folder.join("imported").exists());
-    let sample = golden_dir().join("small_pretrain_pl110.ckpt");
-    if !sample.exists() {
-        eprintln!("not tested: {} is not there", sample.display());
-        return;
-    }
-    import(&sample).succeeded();
-    let described = std::fs::read_to_string(sample.with_extension("json")).unwrap();
-    let (imported, _) = tensors(&folder.join("imported/model.safetensors"));
-    let sum = |data: &burn::tensor::TensorData| -> f64 {
-        data.try_to_vec::<f32>().unwrap().iter().map(|&v| f64::from(v)).sum()
-    };
-    // Transposed or not, the sums are the published ones, of student and teacher.
-    let expected: Vec<f64> = parse(&described)["tensors"]
-        .as_object()
-        .unwrap()
-        .iter()
-        .map(|(_, tensor)| tensor[2].as_f64().unwrap())
-        .collect();
-    // All but the constants of the front end and two counters.
-    assert_eq!(imported.len() + 4, expected.len());
-    for (name, data) in &imported {
-        let own = sum(data);
-        let near = expected.iter().any(|sum| (sum - own).abs() <= 1e-6 * (1.0 + own.abs()));
-        assert!(near, "{name} sums to {own}, as no tensor of the checkpoint does");
-    }
-    small_corpus(folder);
-    auricle(folder, &["encode", "--model", "imported", "dev.jsonl", "--out", "x.safetensors"]).succeeded();
 }

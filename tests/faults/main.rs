@@ -3,5 +3,6 @@
 #![allow(clippy::unwrap_used)] // helpers of tests may fail like tests
 
 mod audio;
+mod capsule;
 mod checkpoints;
 mod recipes;

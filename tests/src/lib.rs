@@ -2,6 +2,7 @@
 
 pub mod browser;
 pub mod program;
+pub mod published;
 pub mod server;
 pub mod sounds;
 
