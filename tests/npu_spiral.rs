@@ -1,4 +1,4 @@
-//! A tiny SPIRAL model trained, and a head decoded, on a simulated NPU beside the CPU.
+//! A tiny SPIRAL model trained, and decoded with, on a simulated NPU beside the CPU.
 
 #![allow(clippy::unwrap_used)] // helpers of tests may fail like tests
 
@@ -6,9 +6,10 @@ use auricle_augment::Libraries;
 use auricle_decode::greedy;
 use auricle_nn::{Context, CtcHeadConfig, Initializer};
 use auricle_rng::{Key, Purpose};
-use auricle_spiral::{SpiralAugment, SpiralBatch, SpiralConfig, SpiralTask, Student};
+use auricle_spiral::{SpiralAugment, SpiralBatch, SpiralConfig, SpiralTask, Trunk};
 use auricle_tensor::npu::session;
 use auricle_train::{AdamW, AdamWConfig, Draw, GradientSet, Group, Recipe, Task as _};
+use burn::module::Module as _;
 use burn::tensor::{Tensor, TensorData};
 
 const MODEL: &str = r#"
@@ -47,8 +48,8 @@ fn batch() -> SpiralBatch {
     SpiralBatch { student, teacher, lengths, frames: FRAMES, shift: (0, 0), positions, negatives }
 }
 
-/// Losses of some steps on one batch.
-fn train(device: &str, steps: u64) -> Vec<f64> {
+/// Losses of some steps on one batch, and what they trained.
+fn train(device: &str, steps: u64) -> (Vec<f64>, Trunk) {
     let device = auricle_tensor::device(device).unwrap().autodiff();
     let recipe: Recipe = toml::from_str(
         "task = 'spiral'\ndata = { train = [] }\nschedule = { kind = 'constant' }\ntrain = { steps = 1 }\n",
@@ -61,7 +62,7 @@ fn train(device: &str, steps: u64) -> Vec<f64> {
     let mut optimizer = AdamW::new(AdamWConfig { lr: 3e-3, ..AdamWConfig::default() });
     let group = |_: &str| Group { lr_scale: 1.0, weight_decay: 0.01, frozen: false };
     let batch = batch();
-    (0..steps)
+    let losses = (0..steps)
         .map(|step| {
             task.begin_step(step);
             let draw = Draw::Train { epoch: Key::new(1), batch: 0 };
@@ -70,15 +71,15 @@ fn train(device: &str, steps: u64) -> Vec<f64> {
             task.map_model(&mut |model| optimizer.step(model, gradients.take().unwrap(), 3e-3, &group));
             output.loss
         })
-        .collect()
+        .collect();
+    (losses, task.model().valid().trunk)
 }
 
-/// Logits of a random recogniser and what they decode to.
-fn decode(device: &str) -> (Vec<f32>, Vec<u32>) {
+/// Logits of a random head on a trained encoder, and what they decode to.
+fn decode(trunk: &Trunk, device: &str) -> (Vec<f32>, Vec<u32>) {
     let device = auricle_tensor::device(device).unwrap();
     let config: SpiralConfig = toml::from_str(MODEL).unwrap();
     let init = &mut Key::new(5).stream(Purpose::Init);
-    let student = Student::new(&config, &mut Initializer::new(init, &device));
     let head = CtcHeadConfig::Character { width: 16, upsampling: 4, conv_norm: false, dropout: 0.1 }.init(
         config.encoder.output_width(),
         7,
@@ -88,7 +89,7 @@ fn decode(device: &str) -> (Vec<f32>, Vec<u32>) {
     let mel = TensorData::new(batch.teacher, [batch.lengths.len(), FRAMES, BINS]);
     let context = &mut Context::eval();
     let (encoded, positions) =
-        student.trunk.encoder.forward(Tensor::from_data(mel, &device), &batch.lengths, context);
+        trunk.encoder.forward(Tensor::from_data(mel, &device), &batch.lengths, context);
     let (logits, lengths) = head.forward(encoded, &positions, context);
     let [_, _, classes] = logits.dims();
     let first = logits.slice([0..1, 0..lengths[0], 0..classes]).into_data().try_to_vec::<f32>().unwrap();
@@ -100,11 +101,10 @@ fn decode(device: &str) -> (Vec<f32>, Vec<u32>) {
 #[test]
 fn a_tiny_model_trains_and_decodes_on_a_simulated_npu() {
     let steps = 6;
-    let cpu = train("cpu", steps);
+    let (cpu, _) = train("cpu", steps);
     assert!(cpu[steps as usize - 1] < cpu[0], "{cpu:?}");
-    let (logits, tokens) = decode("cpu");
     for (name, tolerance) in [("npu:sim:910b3", 1e-2), ("npu:sim:910b3:fp16", 2e-3)] {
-        let npu = train(name, steps);
+        let (npu, trunk) = train(name, steps);
         println!("losses on cpu {cpu:.4?}, on {name} {npu:.4?}");
         let records = session::current().unwrap().take_records();
         assert!(records.len() > 20, "{name} ran {} kinds of operations", records.len());
@@ -116,7 +116,10 @@ fn a_tiny_model_trains_and_decodes_on_a_simulated_npu() {
         }
         assert!(npu[steps as usize - 1] < npu[0], "{name}: {npu:?}");
 
-        let (got, words) = decode(name);
+        let (got, words) = decode(&trunk, name);
+        assert!(!session::current().unwrap().take_records().is_empty(), "{name} decoded on the CPU");
+        let (logits, tokens) = decode(&trunk, "cpu");
+        assert!(!tokens.is_empty());
         let scale = logits.iter().fold(0f32, |m, x| m.max(x.abs()));
         let off = got.iter().zip(&logits).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
         println!("{name}: logits off by {off:.2e} of {scale:.2}; tokens {words:?}, on cpu {tokens:?}");
