@@ -207,6 +207,34 @@ fn hidden_keys_have_no_influence_whatever_they_hold() {
 }
 
 #[test]
+fn rows_of_minus_infinity_are_those_of_the_cpu() {
+    let _turn = turn();
+    for logarithm in [false, true] {
+        let mut x = normal(3 * 5, 1);
+        x[5..10].fill(f32::NEG_INFINITY);
+        let op: Op = (
+            "softmax",
+            vec![x],
+            Box::new(move |x| {
+                let x = x[0].clone().reshape([3, 5]);
+                let y = if logarithm { ops::log_softmax(x, 1) } else { ops::softmax(x, 1) };
+                y.reshape([-1])
+            }),
+        );
+        device("cpu").unwrap();
+        let (want, want_gradients) = run(&op, false);
+        device("npu:sim:910b3").unwrap();
+        let (got, gradients) = run(&op, false);
+        assert_eq!(got[5..10], want[5..10], "logarithm: {logarithm}");
+        assert_eq!(gradients[0][5..10], [0.0; 5], "logarithm: {logarithm}");
+        for row in [0..5, 10..15] {
+            assert_close("softmax", &got[row.clone()], &want[row.clone()], 1e-5);
+            assert_close("its gradient", &gradients[0][row.clone()], &want_gradients[0][row], 1e-5);
+        }
+    }
+}
+
+#[test]
 fn dropout_and_updates_are_those_of_the_cpu_bit_for_bit() {
     let _turn = turn();
     let tensor = |n: usize, seed| {
