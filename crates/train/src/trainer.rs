@@ -446,3 +446,45 @@ fn check(
         shown.join("\n  ")
     )))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A recipe with a `[data]` table.
+    fn recipe(data: &str, seed: u64) -> Recipe {
+        let text = format!(
+            "task = 'ctc'\nseed = {seed}\ndata = {{ train = [], {data} }}\nschedule = {{ kind = 'constant' }}\n\
+             train = {{ steps = 1 }}\n"
+        );
+        toml::from_str(&text).unwrap()
+    }
+
+    /// Utterances of 1 to 40 s.
+    fn corpus() -> Vec<Utterance> {
+        (1..=40).map(|i| Utterance::new(format!("u{i:02}"), "x.wav", f64::from(i))).collect()
+    }
+
+    #[test]
+    fn a_subset_fills_its_minutes_and_is_chosen_by_the_seed() {
+        let choose = |seed| select(corpus(), &recipe("subset_minutes = 2.0, max_secs = 35.0", seed), false);
+        let chosen = choose(1);
+        let secs: f64 = chosen.iter().map(|u| u.duration_secs).sum();
+        assert!(secs <= 120.0 && chosen.iter().all(|u| u.duration_secs <= 35.0), "{secs} s");
+        let left = corpus().into_iter().filter(|u| u.duration_secs <= 35.0 && !chosen.contains(u));
+        assert!(left.map(|u| secs + u.duration_secs).all(|more| more > 120.0), "another one has room");
+        assert!(chosen.is_sorted_by(|a, b| a.id < b.id));
+        assert_eq!(chosen, choose(1));
+        assert_ne!(chosen, choose(2));
+    }
+
+    #[test]
+    fn what_is_too_long_stays_where_it_is_cropped() {
+        let recipe = recipe("min_secs = 3.0, max_secs = 10.0", 1);
+        let secs = |crops| {
+            let chosen = select(corpus(), &recipe, crops);
+            (chosen[0].duration_secs, chosen[chosen.len() - 1].duration_secs)
+        };
+        assert_eq!((secs(false), secs(true)), ((3.0, 10.0), (3.0, 40.0)));
+    }
+}
