@@ -60,9 +60,10 @@ struct Serving {
 }
 
 impl Serving {
-    fn start(folder: &Path) -> Self {
+    fn start(folder: &Path, threshold: f64) -> Self {
         let mut process = command(folder)
             .args(["serve", "--model", "run", "--lexicon", "own.dict", "--port", "0"])
+            .args(["--threshold", &threshold.to_string()])
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
@@ -94,10 +95,21 @@ fn recording(folder: &Path, rate: u32) -> PathBuf {
 
 const PROMPT: &str = "we call it bear";
 
-fn scores(result: &Value) -> Vec<f64> {
+/// Scores and verdicts of all phones.
+fn phones(result: &Value) -> Vec<(f64, bool)> {
     let words = result["words"].as_array().unwrap();
     let phones = words.iter().flat_map(|word| word["phones"].as_array().unwrap());
-    phones.map(|phone| phone["score"].as_f64().unwrap()).collect()
+    let read = |phone: &Value| (phone["score"].as_f64().unwrap(), phone["mispronounced"].as_bool().unwrap());
+    phones.map(read).collect()
+}
+
+/// The middle of the widest gap between scores: no recording is exactly like another, and the verdicts far from
+/// the threshold are those that must not differ.
+fn threshold_of(result: &Value) -> f64 {
+    let mut scores: Vec<f64> = phones(result).into_iter().map(|(score, _)| score).collect();
+    scores.sort_by(f64::total_cmp);
+    let widest = scores.windows(2).max_by(|a, b| (a[1] - a[0]).total_cmp(&(b[1] - b[0]))).unwrap();
+    f64::midpoint(widest[0], widest[1])
 }
 
 /// JavaScript writes 57.0 as 57.
@@ -118,6 +130,18 @@ const EAVESDROP: &str = "window.sent = []; window.asked = []; const send = WebSo
         if (typeof data === 'string') asked.push(JSON.parse(data)); else sent.push(...new Uint8Array(data));
         send.call(this, data);
     };";
+
+/// Compares the sounds of the sentence, whenever more is known of them, with what the server has said of them.
+const WATCH: &str = "window.states = []; window.marked = 0; window.differ = 0;
+    document.addEventListener('auricle', ({detail}) => {
+        if (detail.type !== 'partial') return;
+        for (const {index, verdict} of detail.phones) states[index] = verdict;
+        document.querySelectorAll('#sentence .phone').forEach((phone, i) => {
+            const shown = ['right', 'other', 'missed'].filter(name => phone.classList.contains(name)).join() || 'open';
+            marked += shown !== 'open';
+            differ += shown !== (states[i] ?? 'open');
+        });
+    });";
 
 /// The largest correlation of two signals at 8 kHz, whichever begins earlier.
 fn correlation(a: &[f32], b: &[f32]) -> f64 {
@@ -142,6 +166,7 @@ fn in_the_page(program: &Path, url: &str, wav: &Path, rate: u32, secs: f64) -> P
         "const Real = AudioContext; window.AudioContext = class extends Real {{ constructor() {{ super({{sampleRate: {rate}}}) }} }}"
     ));
     browser.before_pages(EAVESDROP);
+    browser.before_pages(WATCH);
     browser.open(url);
     let result = browser.evaluate(&format!(
         "new Promise((done, fail) => {{
@@ -165,6 +190,8 @@ fn in_the_page(program: &Path, url: &str, wav: &Path, rate: u32, secs: f64) -> P
             focus: document.activeElement.id,
             history: JSON.parse(localStorage.getItem('auricle.history')),
             rows: document.querySelectorAll('#table tr').length,
+            bad: [...document.querySelectorAll('#sentence .phone')].map(phone => phone.classList.contains('bad')),
+            marked, differ,
             unnamed: [...document.querySelectorAll('button, input, select')]
                 .filter(part => !(part.textContent.trim() || part.getAttribute('aria-label') || part.labels?.length)).length })",
     );
@@ -190,15 +217,17 @@ fn the_page_gives_what_the_file_gives() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     trained(folder);
-    let server = Serving::start(folder);
+    let score_by = |threshold: f64, wav: &Path| {
+        let args = ["mdd", "score", "--model", "run", "--lexicon", "own.dict", "--text", PROMPT, "--json"];
+        let rest = ["--threshold", &threshold.to_string(), wav.to_str().unwrap()];
+        auricle(folder, &[&args[..], &rest].concat()).succeeded().json_lines().remove(0)
+    };
+    // Between the scores, so that the verdicts differ.
+    let threshold = threshold_of(&score_by(50.0, &recording(folder, 16_000)));
+    let score_of = |wav: &Path| score_by(threshold, wav);
+    let server = Serving::start(folder, threshold);
     for rate in [16_000, 48_000] {
         let wav = recording(folder, rate);
-        let score_of = |wav: &Path| {
-            let args =
-                ["mdd", "score", "--model", "run", "--lexicon", "own.dict", "--text", PROMPT, "--json"];
-            let scored = auricle(folder, &[&args[..], &[wav.to_str().unwrap()]].concat()).succeeded();
-            scored.json_lines().remove(0)
-        };
         let expected = score_of(&wav);
         let secs = expected["duration_secs"].as_f64().unwrap();
         let Page { result, shown, start, sent } = in_the_page(&program, &server.url, &wav, rate, secs);
@@ -216,11 +245,29 @@ fn the_page_gives_what_the_file_gives() {
         let kept = folder.join("sent.wav");
         std::fs::write(&kept, [WavFormat::mono16(rate).header(sent.len() as u32), sent].concat()).unwrap();
         assert_eq!(one_kind_of_number(&result["words"]), one_kind_of_number(&score_of(&kept)["words"]));
-        let (ours, theirs) = (scores(&expected), scores(&result));
+        let (ours, theirs) = (phones(&expected), phones(&result));
         assert_eq!(ours.len(), theirs.len());
-        for (ours, theirs) in ours.iter().zip(&theirs) {
+        let mut sure = [0, 0];
+        for ((ours, wrong), (theirs, heard_wrong)) in ours.iter().zip(&theirs) {
             assert!((ours - theirs).abs() <= TOLERANCE, "{rate} Hz: file {expected}\npage {result}");
+            // Nearer to the threshold, the little that may differ decides.
+            if (ours - threshold).abs() > TOLERANCE {
+                assert_eq!(wrong, heard_wrong, "{rate} Hz: file {expected}\npage {result}");
+                sure[usize::from(*wrong)] += 1;
+            }
         }
+        println!(
+            "{rate} Hz: threshold {threshold:.1}; {} right and {} wrong for sure of {}",
+            sure[0],
+            sure[1],
+            ours.len()
+        );
+        assert!(sure[0] + sure[1] > 0, "all scores are too near to the threshold to compare: {expected}");
+        // Shown as wrong is what the verdicts call wrong.
+        let bad: Vec<bool> = theirs.iter().map(|(_, wrong)| *wrong).collect();
+        assert_eq!(shown["bad"], serde_json::json!(bad));
+        assert_eq!(shown["differ"], 0, "sounds were shown otherwise than the server said");
+        println!("{rate} Hz: {} marks while speaking", shown["marked"]);
         let score = result["score"].as_f64().unwrap();
         assert!(result.get("notice").is_none(), "{result}");
         assert_eq!(shown["score"], format!("{}", score.round()));

@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used)] // helpers of tests may fail like tests
 
 use auricle_tests::program::{auricle, command, finish, small_corpus, some, workspace};
+use auricle_tests::sounds::{WavFormat, music, telephone, write_wav};
+use auricle_text::{Perceived, Slot};
 use serde_json::Value;
 use std::path::Path;
 
@@ -202,4 +204,82 @@ fn what_cannot_be_judged_is_said() {
     .unwrap();
     auricle(folder, &["eval", "mdd", "--model", "run", "odd.jsonl"])
         .failed_with(&["utterance b", "phone_scores must be 1 numbers"]);
+}
+
+#[test]
+fn odd_recordings_are_judged_and_noticed() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    trained(folder);
+    let [utterance] = some(&folder.join("dev.jsonl"), 100).try_into().unwrap();
+    let phones = utterance.phones.clone().unwrap().join(" ");
+    let loud = utterance.samples(48_000).unwrap().iter().map(|x| (30.0 * x).clamp(-1.0, 1.0)).collect();
+    for (name, rate, samples, code) in [
+        ("silence.wav", 16_000, vec![0.0; 48_000], Some("silence")),
+        ("clipped.wav", 48_000, loud, Some("clipped")),
+        ("music.wav", 44_100, music(44_100, 3.0), None),
+        ("telephone.wav", 8_000, telephone(&utterance.samples(8_000).unwrap()), None),
+    ] {
+        let bytes: Vec<u8> =
+            samples.iter().flat_map(|x: &f32| ((x * 32_767.0) as i16).to_le_bytes()).collect();
+        write_wav(&folder.join(name), WavFormat::mono16(rate), &bytes);
+        let with = ["--model", "run", "--phones", &phones, "--json", name];
+        let scored = auricle(folder, &[&["mdd", "score"], &with[..]].concat()).succeeded();
+        assert_eq!(scored.stderr.contains("warning: "), code.is_some(), "{name}: {scored:?}");
+        let result = &scored.json_lines()[0];
+        assert_eq!(result["notice"]["code"].as_str(), code, "{name}: {result}");
+        let mut end = 0.0;
+        for phone in result["words"][0]["phones"].as_array().unwrap() {
+            let number = |key: &str| phone[key].as_f64().unwrap();
+            assert!((0.0..=100.0).contains(&number("score")), "{name}: {phone}");
+            assert!(
+                number("start_secs") >= end && number("end_secs") <= samples.len() as f64 / f64::from(rate)
+            );
+            end = number("end_secs");
+        }
+        if name == "telephone.wav" {
+            // A chain at 8 kHz from the first sample to the last.
+            let args = [&["mdd", "mic", "--hold"], &with[..5], &["--replay", name]].concat();
+            let played = auricle(folder, &args).succeeded().json_lines().remove(0);
+            assert_eq!((&played["words"], &played["score"]), (&result["words"], &result["score"]));
+        }
+    }
+}
+
+#[test]
+fn wrong_phones_have_advice_and_are_written_as_in_l2_arctic() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    trained(folder);
+    let [utterance] = some(&folder.join("dev.jsonl"), 100).try_into().unwrap();
+    let audio = utterance.audio.display().to_string();
+    let phones = utterance.phones.clone().unwrap();
+    let given = phones.join(" ");
+    // No score is above 100: every phone is wrong.
+    let score = |format: &str| {
+        let args =
+            ["mdd", "score", "--model", "run", "--phones", &given, "--threshold", "100", format, &audio];
+        auricle(folder, &args).succeeded()
+    };
+    let result = score("--json").json_lines().remove(0);
+    let list = result["words"][0]["phones"].as_array().unwrap().clone();
+    assert_eq!(list.len(), phones.len());
+    for phone in &list {
+        assert!(phone["mispronounced"] == true && !phone["hint"].as_str().unwrap().is_empty(), "{phone}");
+    }
+    let grid = score("--textgrid").stdout;
+    let tier = grid.split("name = \"phones\"").nth(1).unwrap().split("name = ").next().unwrap();
+    let labels: Vec<&str> =
+        tier.lines().filter_map(|line| line.trim().strip_prefix("text = \"")?.strip_suffix('"')).collect();
+    assert_eq!(labels.len(), phones.len());
+    for ((label, name), phone) in labels.iter().zip(&phones).zip(&list) {
+        let slot = Slot::from_l2arctic(label).unwrap().unwrap();
+        assert_eq!(slot.canonical, Some(Perceived::from_l2arctic(name).unwrap()), "{label}");
+        let said = match phone["said"].as_str() {
+            Some("<del>") => None,
+            Some(said) => Some(Perceived::from_l2arctic(said).unwrap()),
+            None => Some(Perceived::Error),
+        };
+        assert_eq!(slot.perceived, said, "{label}");
+    }
 }

@@ -6,7 +6,10 @@ use auricle_audio::resample;
 use auricle_cca_mdd::{Reading, Scored, Session, Target};
 use auricle_serve::Limits;
 use auricle_tests::server::{assessor, pronouncer, serve, sound};
+use auricle_tests::sounds::{music, telephone};
+use auricle_text::mdd::{Verdict, Verdicts};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 
@@ -16,14 +19,49 @@ fn offline(prompt: &str, samples: &[f32], secs: f64) -> Scored {
     let mut session = Session::new(assessor(), target.classes()).unwrap();
     session.push(samples).unwrap();
     let verdicts = session.finish().unwrap();
-    let (target, verdicts) = Reading::new(target, verdicts).best(&session).unwrap();
-    target.scored("offline", &verdicts, 50.0, assessor().config().frame_secs(), secs)
+    let reading = Reading::new(target, verdicts).best(&session).unwrap();
+    reading.scored(&session, "offline", 50.0, secs)
 }
 
 fn same(event: &Value, offline: &Scored) {
     let expected = serde_json::to_value(offline).unwrap();
-    for part in ["score", "duration_secs", "words"] {
+    for part in ["score", "duration_secs", "words", "notice"] {
         assert_eq!(event[part], expected[part]);
+    }
+}
+
+/// Keeps what a page shows: the sounds heard, and what is known of every canonical phone. It must be, after
+/// every event, what the alignment of all sounds heard so far with the prompt says.
+#[derive(Default)]
+struct Shown {
+    heard: Vec<String>,
+    phones: BTreeMap<u64, Verdict<String>>,
+}
+
+impl Shown {
+    fn take(&mut self, partial: &Value, canonical: &[String]) {
+        let text = |value: &Value| value.as_str().unwrap().to_string();
+        self.heard.extend(partial["heard"].as_array().unwrap().iter().map(|heard| text(&heard["phone"])));
+        for phone in partial["phones"].as_array().unwrap() {
+            let index = phone["index"].as_u64().unwrap();
+            let verdict = match phone["verdict"].as_str().unwrap() {
+                "right" => Verdict::Correct,
+                "other" => Verdict::Substituted(text(&phone["said"])),
+                "missed" => Verdict::Deleted,
+                verdict => {
+                    assert_eq!((verdict, &phone["start_secs"]), ("open", &Value::Null));
+                    self.phones.remove(&index);
+                    continue;
+                }
+            };
+            let start = phone["start_secs"].as_f64().unwrap();
+            assert!(start <= partial["audio_secs"].as_f64().unwrap(), "{phone}");
+            self.phones.insert(index, verdict);
+        }
+        let expected = Verdicts::from_partial_hypothesis(canonical, &self.heard).phones;
+        assert_eq!(partial["position"], expected.len());
+        let numbered: BTreeMap<u64, Verdict<String>> = (0..).zip(expected).collect();
+        assert_eq!(self.phones, numbered);
     }
 }
 
@@ -47,9 +85,19 @@ fn a_stream_at_any_rate_gives_what_the_recording_gives() {
         let words: Vec<&str> =
             ready["words"].as_array().unwrap().iter().map(|word| word["text"].as_str().unwrap()).collect();
         assert_eq!(words.join(" "), prompt.to_lowercase().replace('.', ""));
-        assert_eq!(ready["max_secs"], 60.0);
+        assert_eq!((&ready["max_secs"], &ready["threshold"]), (&json!(60.0), &json!(50.0)));
+        let canonical: Vec<String> = ready["words"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .flat_map(|word| word["phones"].as_array().unwrap())
+            .map(|phone| phone.as_str().unwrap().to_string())
+            .collect();
         let partials: Vec<&Value> = events.iter().filter(|event| event["type"] == "partial").collect();
         assert_eq!(partials.len(), samples.len().div_ceil(piece));
+        let mut shown = Shown::default();
+        partials.iter().for_each(|partial| shown.take(partial, &canonical));
+        assert!(!shown.phones.is_empty(), "nothing was ever shown");
         let secs = partials.last().unwrap()["audio_secs"].as_f64().unwrap();
         assert!((secs - expected.duration_secs).abs() < 1e-9);
         // A word is said once, in order.
@@ -107,9 +155,34 @@ fn what_a_learner_can_mend_leaves_the_connection_open() {
     client.next("ready");
     client.send(&[0.0, f32::NAN]).unwrap();
     assert_eq!(client.event()["code"], "audio");
-    // Silence is judged, and said to be silence.
-    let events = client.read_aloud("call it", &vec![0.0; 16_000], 16_000, 4_000);
-    assert!(events.last().unwrap()["notice"].as_str().unwrap().contains("microphone"));
+    // And another utterance can follow.
+    client.read_aloud("call it", &sound(16_000, 16_000, 1), 16_000, 4_000);
+}
+
+#[test]
+fn odd_recordings_are_judged_and_noticed() {
+    let server = serve(Limits::default());
+    let mut client = server.client();
+    let voice = |rate: u32| sound(2 * rate as usize, rate, 3);
+    let overdriven = voice(48_000).iter().map(|x| (8.0 * x).clamp(-1.0, 1.0)).collect();
+    for (name, rate, samples, code) in [
+        ("silence", 16_000, vec![0.0; 32_000], Some("silence")),
+        ("a cable that hums", 44_100, voice(44_100).iter().map(|x| 0.005 * x).collect(), Some("silence")),
+        ("clipping", 48_000, overdriven, Some("clipped")),
+        ("music", 44_100, music(44_100, 3.0), None),
+        ("telephone", 8_000, telephone(&voice(8_000)), None),
+    ] {
+        let events = client.read_aloud("call it", &samples, rate, rate as usize / 25);
+        let last = events.last().unwrap();
+        let notice = &last["notice"];
+        assert_eq!(notice["code"].as_str(), code, "{name}: {last}");
+        assert_eq!(
+            notice["message"].as_str().is_some_and(|text| text.contains("microphone")),
+            code.is_some()
+        );
+        let at_16k = resample(&samples, rate, 16_000).unwrap();
+        same(last, &offline("call it", &at_16k, samples.len() as f64 / f64::from(rate)));
+    }
 }
 
 #[cfg(unix)]

@@ -5,10 +5,13 @@
 
 use auricle_audio::{MelFrontEnd, StreamingMel};
 use auricle_cca_mdd::inventory::{BLANK, CLASSES};
-use auricle_cca_mdd::{Assessor, CcaMddConfig, CcaMddModel, Output, PhoneVerdict, Session};
+use auricle_cca_mdd::{
+    Assessor, CcaMddConfig, CcaMddModel, Event, Live, Output, PhoneVerdict, Session, Streaming as _, Target,
+};
 use auricle_nn::streaming::StreamingEncoder;
 use auricle_nn::{Context, Initializer};
 use auricle_rng::{Key, Purpose, Stream};
+use auricle_tests::server::{pronouncer, sound};
 use burn::tensor::{Device, Tensor, TensorData};
 use proptest::prelude::*;
 use std::sync::Arc;
@@ -122,6 +125,121 @@ proptest! {
         // However it is cut: the same bits.
         let (_, again) = streamed(&fixture, &sound, 777, seed + 2);
         prop_assert_eq!(verdicts, again);
+    }
+}
+
+/// Rates of telephones, models, discs and microphones.
+const RATES: [u32; 4] = [8_000, 16_000, 44_100, 48_000];
+
+fn live(fixture: &Fixture, rate: u32) -> Live {
+    let target = Target::of_prompt(pronouncer().prompt("we call it record").unwrap());
+    Live::new("take", fixture.assessor.clone(), target, rate, 50.0).unwrap()
+}
+
+/// When a decision fell: the end of the frame that brought it.
+fn decided_secs(event: &Event) -> f64 {
+    match event {
+        Event::Heard { start_secs, .. } => start_secs + 0.04,
+        Event::Phone(phone) => phone.at_secs,
+        Event::Word(word) => word.at_secs,
+        Event::Final(_) => f64::INFINITY,
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(16))]
+
+    /// From the samples of a microphone to every decision on the way and at the end.
+    #[test]
+    fn however_a_recording_is_cut_the_events_are_the_same(
+        rate in prop::sample::select(&RATES[..]), secs in 0.5f64..3.0, longest in 1usize..6_000, seed in 0u64..1_000,
+    ) {
+        let fixture = fixture();
+        let samples = sound((secs * f64::from(rate)) as usize, rate, seed);
+        let mut whole = live(&fixture, rate);
+        let mut expected = whole.push(&samples).unwrap().to_vec();
+        expected.extend_from_slice(whole.finish().unwrap());
+
+        let mut pieces = live(&fixture, rate);
+        let mut events = Vec::new();
+        let mut draws = stream(seed + 1);
+        let mut left = samples.as_slice();
+        while !left.is_empty() {
+            let (piece, rest) = left.split_at((1 + draws.below(longest.max(50))).min(left.len()));
+            events.extend_from_slice(pieces.push(piece).unwrap());
+            left = rest;
+        }
+        events.extend_from_slice(pieces.finish().unwrap());
+        prop_assert_eq!(&events, &expected);
+        for kind in [
+            |event: &Event| matches!(event, Event::Heard { .. }),
+            |event: &Event| matches!(event, Event::Phone(_)),
+            |event: &Event| matches!(event, Event::Final(_)),
+        ] {
+            prop_assert!(events.iter().any(kind), "{events:?}");
+        }
+        // What the events leave out.
+        let (ours, theirs) = (pieces.session(), whole.session());
+        prop_assert_eq!(ours.heard(), theirs.heard());
+        prop_assert_eq!(ours.frames(), theirs.frames());
+        prop_assert_eq!(ours.verdicts().unwrap(), theirs.verdicts().unwrap());
+        prop_assert_eq!(pieces.audio_secs(), whole.audio_secs());
+        prop_assert!(pieces.push(&samples).is_err() && pieces.finish().is_err(), "it goes on after its end");
+    }
+
+    /// Samples beyond a frame's end and the look-ahead of 60 ms and half a window change nothing of it.
+    #[test]
+    fn what_comes_after_the_look_ahead_changes_no_decision(cut in 4_000usize..24_000, seed in 0u64..1_000) {
+        let fixture = fixture();
+        let lookahead_ms = fixture.assessor.lookahead_ms();
+        prop_assert_eq!(lookahead_ms, 60.0 + 10.0);
+        let before = noise(cut, seed);
+        let complete = ((cut as f64 / 16.0 - lookahead_ms) / 40.0) as usize;
+        let heard = |after: &[f32]| {
+            let mut session = Session::new(fixture.assessor.clone(), PHONES.to_vec()).unwrap();
+            session.push(&before).unwrap();
+            // What is complete is out: the look-ahead is all that a frame waits for.
+            let out = session.frames();
+            session.push(after).unwrap();
+            let verdicts = session.finish().unwrap();
+            let early = session.heard().iter().filter(|heard| heard.start_frame < complete);
+            let early: Vec<_> =
+                early.map(|h| (h.phone, h.start_frame, h.end_frame.min(complete))).collect();
+            (out, early, verdicts)
+        };
+        let (out, early, verdicts) = heard(&noise(8_000, seed + 1));
+        let loud: Vec<f32> = noise(8_000, seed + 2).iter().map(|x| 3.0 * x).collect();
+        let (_, other_early, other_verdicts) = heard(&loud);
+        prop_assert!(complete <= out && out <= complete + 1, "{out} frames are out, {complete} complete");
+        prop_assert!(!early.is_empty());
+        prop_assert_eq!(early, other_early);
+        prop_assert_ne!(verdicts, other_verdicts);
+    }
+
+    /// The same for the chain at the rate of the recording, by its own word.
+    #[test]
+    fn the_chain_keeps_its_look_ahead(
+        rate in prop::sample::select(&RATES[..]), secs in 1.0f64..2.5, seed in 0u64..1_000,
+    ) {
+        let fixture = fixture();
+        let cut = (secs * f64::from(rate)) as usize;
+        let before = sound(cut, rate, seed);
+        let limit = cut as f64 / f64::from(rate) - live(&fixture, rate).lookahead().as_secs_f64();
+        let decided = |after: &[f32]| {
+            let mut live = live(&fixture, rate);
+            let mut events = live.push(&before).unwrap().to_vec();
+            let given = events.len();
+            events.extend_from_slice(live.push(after).unwrap());
+            let early = events.iter().take_while(|event| decided_secs(event) <= limit).count();
+            assert!(early <= given, "a decision came later than the look-ahead allows");
+            events.truncate(early);
+            (events, live.session().verdicts().unwrap())
+        };
+        let (events, verdicts) = decided(&sound(rate as usize, rate, seed + 1));
+        let (other_events, other_verdicts) = decided(&vec![0.0; rate as usize]);
+        prop_assert!(!events.is_empty());
+        prop_assert_eq!(events, other_events);
+        prop_assert_ne!(verdicts, other_verdicts);
     }
 }
 

@@ -4,6 +4,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+use std::f64::consts::TAU;
 use std::fs::File;
 use std::io::{Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
@@ -59,6 +60,33 @@ pub fn tone(sample_rate: u32, secs: f64) -> Vec<u8> {
     let samples = (secs * f64::from(sample_rate)) as u32;
     let wave = |i: u32| (f64::from(i) * 1_000.0 / f64::from(sample_rate)).sin() * 8_000.0;
     (0..samples).flat_map(|i| (wave(i) as i16).to_le_bytes()).collect()
+}
+
+/// Chords of three voices with overtones, four a second, as loud as music is.
+pub fn music(sample_rate: u32, secs: f64) -> Vec<f32> {
+    let chords = [[220.0, 277.2, 329.6], [246.9, 311.1, 370.0], [196.0, 246.9, 293.7], [220.0, 261.6, 329.6]];
+    let sample = |i: u32| {
+        let t = f64::from(i) / f64::from(sample_rate);
+        let voice =
+            |pitch: f64| (1..6).map(|k| (TAU * pitch * f64::from(k) * t).sin() / f64::from(k)).sum::<f64>();
+        let decay = (-4.0 * (4.0 * t).fract()).exp();
+        (0.25 * decay * chords[(4.0 * t) as usize % chords.len()].map(voice).iter().sum::<f64>()) as f32
+    };
+    (0..(secs * f64::from(sample_rate)) as u32).map(sample).collect()
+}
+
+/// What a telephone makes of samples at 8 kHz: nothing below 300 Hz, and eight bits of µ-law.
+pub fn telephone(samples: &[f32]) -> Vec<f32> {
+    let (mut last, mut high) = (0.0, 0.0);
+    let mut code = |x: f32| {
+        // A high-pass of first order.
+        high = 0.8 * (high + x - last);
+        last = x;
+        let law = (255.0 * high.abs().min(1.0)).ln_1p() / 256f32.ln();
+        let heard = ((127.0 * law).round() / 127.0 * 256f32.ln()).exp_m1() / 255.0;
+        heard.copysign(high)
+    };
+    samples.iter().map(|&x| code(x)).collect()
 }
 
 /// Hours of 16-bit silence at 8 kHz with `speech` (16-bit samples) at the given seconds. The silence

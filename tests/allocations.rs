@@ -1,0 +1,132 @@
+//! A stream that is running allocates nothing: counted by the allocator of this test.
+
+#![allow(clippy::unwrap_used)] // helpers of tests may fail like tests
+#![allow(unsafe_code)] // an allocator
+
+use auricle_cca_mdd::{Assessor, CcaMddConfig, CcaMddModel, Event, Live, Session, Streaming as _, Target};
+use auricle_nn::Initializer;
+use auricle_rng::{Key, Purpose};
+use auricle_tests::server::sound;
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::sync::Arc;
+
+thread_local! {
+    /// Allocations of this thread; other tests run on others.
+    static COUNT: Cell<usize> = const { Cell::new(0) };
+}
+
+struct Counting;
+
+// SAFETY: all work is the system's; counting neither allocates nor touches the memory.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        COUNT.with(|count| count.set(count.get() + 1));
+        // SAFETY: the caller keeps the contract of this method, which is the system's.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: as above.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        COUNT.with(|count| count.set(count.get() + 1));
+        // SAFETY: as above.
+        unsafe { System.realloc(pointer, layout, size) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// How often `work` allocates.
+fn allocations<T>(work: impl FnOnce() -> T) -> (usize, T) {
+    let before = COUNT.get();
+    let done = work();
+    (COUNT.get() - before, done)
+}
+
+/// Everything that a shipped model has, with a bounded left context everywhere.
+const MODEL: &str = r#"
+gop = true
+reference = { layers = 1, heads = 2, feed_forward = 32 }
+coca = { heads = 2 }
+decoder = { layers = 1, heads = 2, feed_forward = 32, left_context = 8 }
+decoder_hidden = 16
+predictor = { layers = 1, heads = 2, feed_forward = 32 }
+classifier = { layers = 1, heads = 2, feed_forward = 32 }
+
+[encoder]
+bins = 80
+
+[[encoder.stages]]
+convs = [
+  { channels = 16, kernel = 3, activation = true },
+  { channels = 16, kernel = 3, stride = 2, activation = true },
+  { channels = 16 },
+]
+transformer = { layers = 1, heads = 2, feed_forward = 32, alibi = true, causal = true, left_context = 8 }
+
+[[encoder.stages]]
+convs = [
+  { channels = 16, kernel = 3, activation = true },
+  { channels = 16, kernel = 3, stride = 2, activation = true },
+  { channels = 16 },
+]
+transformer = { layers = 2, heads = 2, feed_forward = 32, alibi = true, causal = true, left_context = 16, norm = { depth_scaled_sandwich = { attention = 0.283, feed_forward = 0.432 } } }
+"#;
+
+fn assessor() -> Arc<Assessor> {
+    let device = auricle_tensor::device("cpu").unwrap();
+    let config: CcaMddConfig = toml::from_str(MODEL).unwrap();
+    let mut stream = Key::new(1).stream(Purpose::Test);
+    let model = CcaMddModel::new(&config, &mut Initializer::new(&mut stream, &device));
+    Arc::new(Assessor::new(config, model, &device).unwrap())
+}
+
+#[test]
+fn a_session_allocates_nothing_once_it_runs() {
+    let mut session = Session::new(assessor(), vec![3, 17, 3, 38, 0, 25, 11]).unwrap();
+    let samples = sound(16_000 * 100, 16_000, 1);
+    let (warm_up, rest) = samples.split_at(16_000);
+    let (at_first, ()) = allocations(|| warm_up.chunks(640).for_each(|piece| drop(session.push(piece))));
+    assert!(at_first > 0, "the allocator does not count");
+    // 99 s, over which everything that grows with the recording has grown.
+    for (i, piece) in rest.chunks(640).enumerate() {
+        let (count, frames) = allocations(|| session.push(piece).unwrap());
+        assert_eq!((count, frames), (0, 1), "piece {i}");
+    }
+    assert!(session.heard().len() > 100, "little was heard: {}", session.heard().len());
+}
+
+#[test]
+fn a_live_frame_without_an_event_allocates_nothing() {
+    for rate in [16_000, 48_000] {
+        let target = Target::of_phones("AO IY AO ZH AA OY ER").unwrap();
+        let mut live = Live::new("a", assessor(), target, rate, 50.0).unwrap();
+        // Stretches of sound and silence, so that the decoder has something to tell.
+        let mut samples = sound(20 * rate as usize, rate, 1);
+        let stretch = rate as usize / 3;
+        samples.chunks_mut(stretch).step_by(2).for_each(|silent| silent.fill(0.0));
+        let (mut quiet, mut eventful) = (0, 0);
+        for (i, piece) in samples.chunks(rate as usize / 25).enumerate() {
+            let (count, events) = allocations(|| live.push(piece).unwrap().len());
+            if i < 25 {
+                continue;
+            }
+            if events > 0 {
+                eventful += 1;
+            } else {
+                quiet += 1;
+                assert_eq!(count, 0, "piece {i} at {rate} Hz");
+            }
+        }
+        assert!(
+            quiet > 100 && eventful > 10,
+            "{quiet} pieces without and {eventful} with events at {rate} Hz"
+        );
+        assert!(matches!(live.finish().unwrap().last(), Some(Event::Final(_))));
+    }
+}
