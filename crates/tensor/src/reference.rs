@@ -204,7 +204,9 @@ pub fn ctc_loss(logits: Tensor<3>, targets: &[Vec<u32>], input_lens: &[usize], b
         input_lens[b] == 0 || targets[b].len() + repeats > input_lens[b].min(frames)
     });
     let impossible = bool_like(impossible.collect(), [batch], &like);
-    loss.mask_fill(impossible, 0.0)
+    // A path through a token of probability zero is as impossible as one that is too short.
+    let lost = loss.clone().greater_elem(-LOG_ZERO / 2.0);
+    loss.mask_fill(impossible, 0.0).mask_fill(lost, 0.0)
 }
 
 /// `ln(eᵃ + eᵇ)`.

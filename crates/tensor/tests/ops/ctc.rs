@@ -1,7 +1,7 @@
 use auricle_tensor::{ops, reference};
 use burn::tensor::{DType, Tensor};
 
-use crate::common::{assert_close, check, check_gradients, constant, normal, on, run, values};
+use crate::common::{assert_close, check, check_gradients, constant, normal, on, run, tests_cpu, values};
 
 /// Sums the probabilities of all alignments, one by one.
 fn brute_force(logits: &[f64], vocabulary: usize, target: &[u32], blank: u32) -> f64 {
@@ -23,6 +23,12 @@ fn brute_force(logits: &[f64], vocabulary: usize, target: &[u32], blank: u32) ->
         }
     }
     -total.ln()
+}
+
+/// Of single precision: the composition adds some hundred log-probabilities to sums of some thousand, whose last
+/// binary digit is worth 1e-4 to 1e-3; the kernel keeps them in double precision.
+fn tolerance() -> f64 {
+    if tests_cpu() { 2e-6 } else { 5e-4 }
 }
 
 #[test]
@@ -54,7 +60,7 @@ fn a_batch_of_everything() {
     let fused = |x: &[Tensor<1>]| ops::ctc_loss(shape(x), &targets, &lengths, 0);
     let composed = |x: &[Tensor<1>]| reference::ctc_loss(shape(x), &targets, &lengths, 0);
     let data = [normal(8 * 13 * 9, 1)];
-    check("ctc", &fused, &composed, &data, 2e-6);
+    check("ctc", &fused, &composed, &data, tolerance());
     check_gradients("ctc", &composed, &data);
     let (losses, grads) = run(&fused, &data, DType::F32);
     assert_eq!([losses[2], losses[4], losses[5]], [0.0; 3]);
@@ -79,7 +85,7 @@ fn sizes_around_the_widths_of_vectors() {
             let fused = |x: &[Tensor<1>]| ops::ctc_loss(shape(x), &targets, &lengths, 0);
             let composed = |x: &[Tensor<1>]| reference::ctc_loss(shape(x), &targets, &lengths, 0);
             let name = format!("{frames} frames, vocabulary {vocabulary}");
-            check(&name, &fused, &composed, &[normal(3 * frames * vocabulary, 1)], 2e-6);
+            check(&name, &fused, &composed, &[normal(3 * frames * vocabulary, 1)], tolerance());
         }
     }
 }
@@ -95,7 +101,7 @@ fn long_and_confident() {
     let shape = |x: &[Tensor<1>]| x[0].clone().reshape([2, frames, vocabulary]);
     let fused = |x: &[Tensor<1>]| ops::ctc_loss(shape(x), &targets, &lengths, 28);
     let composed = |x: &[Tensor<1>]| reference::ctc_loss(shape(x), &targets, &lengths, 28);
-    check("ctc", &fused, &composed, &[logits], 2e-6);
+    check("ctc", &fused, &composed, &[logits], tolerance());
 }
 
 #[test]

@@ -4,7 +4,7 @@ use auricle_tensor::ops::{self, AttentionOptions, Conv1dOptions, Products, with_
 use auricle_tensor::reference;
 use burn::tensor::{DType, Tensor};
 
-use crate::common::{assert_close, check, constant, leaf, normal, run, values};
+use crate::common::{assert_close, check, constant, leaf, normal, run, tests_cpu, values};
 
 fn rounded(x: &[f64]) -> Vec<f64> {
     x.iter().map(|&x| half::bf16::from_f32(x as f32).to_f64()).collect()
@@ -27,6 +27,10 @@ fn transposed(x: &[f64], rows: usize, cols: usize) -> Vec<f64> {
 
 #[test]
 fn a_linear_map_and_its_gradients_are_products_of_rounded_operands() {
+    if !tests_cpu() {
+        eprintln!("skipped: products in bf16 are the CPU's kernels");
+        return;
+    }
     for [m, k, n] in [[1, 1, 1], [15, 17, 31], [16, 257, 16], [257, 31, 50], [130, 300, 401]] {
         let (x, w, bias) = (normal(m * k, 1), normal(k * n, 2), normal(n, 3));
         let op = |x: &[Tensor<1>]| {
@@ -84,6 +88,10 @@ fn attention_and_convolutions_are_close_to_single_precision() {
 
 #[test]
 fn the_choice_belongs_to_the_operation_and_ends_with_its_scope() {
+    if !tests_cpu() {
+        eprintln!("skipped: products in bf16 are the CPU's kernels");
+        return;
+    }
     let (x, w) = (normal(40 * 30, 1), normal(30 * 20, 2));
     let map = |x: &Tensor<1>| {
         let w = constant(&w, DType::F32, &x.device());

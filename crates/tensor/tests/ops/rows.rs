@@ -48,25 +48,26 @@ fn a_row_of_minus_infinity_has_probabilities_of_zero_and_no_gradient() {
     const NOTHING: f64 = f64::NEG_INFINITY;
     // The middle row is masked, and an element of each of the others.
     let x = [vec![1.0, NOTHING, 0.5, NOTHING, NOTHING, NOTHING, NOTHING, 2.0, -1.0]];
-    let rows = |f: &dyn Fn(&[f64], &[f64]) -> Vec<f64>| -> Vec<f64> {
-        let (x, weights) = (x[0].chunks(3), normal(9, 99));
-        x.zip(weights.chunks(3)).flat_map(|(x, w)| f(x, w)).collect()
-    };
+    // The weights that `run` gives the elements of a result.
+    let weights = normal(9, 99);
+    let rows = || x[0].chunks(3).zip(weights.chunks(3));
     let softmax = |x: &[f64]| -> Vec<f64> {
         let total: f64 = x.iter().map(|x| x.exp()).sum();
         x.iter().map(|x| if total > 0.0 { x.exp() / total } else { 0.0 }).collect()
     };
-    let want = rows(&|x, _| softmax(x));
-    let want_gradient = rows(&|x, w| {
+    let gradient = |(x, w): (&[f64], &[f64])| -> Vec<f64> {
         let p = softmax(x);
         let mean: f64 = p.iter().zip(w).map(|(p, w)| p * w).sum();
         p.iter().zip(w).map(|(p, w)| p * (w - mean)).collect()
-    });
-    let want_gradient_of_logarithm = rows(&|x, w| {
+    };
+    let gradient_of_logarithm = |(x, w): (&[f64], &[f64])| -> Vec<f64> {
         let (p, total) = (softmax(x), w.iter().sum::<f64>());
         let is_masked = p.iter().all(|&p| p == 0.0);
         p.iter().zip(w).map(|(p, w)| if is_masked { 0.0 } else { w - p * total }).collect()
-    });
+    };
+    let want: Vec<f64> = rows().flat_map(|(x, _)| softmax(x)).collect();
+    let want_gradient: Vec<f64> = rows().flat_map(gradient).collect();
+    let want_gradient_of_logarithm: Vec<f64> = rows().flat_map(gradient_of_logarithm).collect();
     for dtype in [DType::F32, DType::F64] {
         let (y, gradients) = run(&|x| ops::softmax(matrix(&x[0], 3), 1).reshape([-1]), &x, dtype);
         assert_close("softmax", &y, &want, 1e-6);
