@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used)] // helpers of tests may fail like tests
 
-use auricle_data::{Manifest, Utterance};
+use auricle_data::Manifest;
 use auricle_nn::{params::NamedTensors, weights};
 use auricle_tests::program::{auricle, command, corpus, finish, small_corpus, some, workspace};
 use auricle_tests::published::{published_name, write_checkpoint};
