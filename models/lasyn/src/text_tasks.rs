@@ -182,10 +182,10 @@ mod tests {
         };
         let texts = ["a large latte", "two small teas"];
         let marks = TextTask::ALL.map(TextTask::mark);
-        let with = Tokenizer::train(texts, &options(&marks)).unwrap();
+        let with = Tokenizer::train(texts.into_iter(), &options(&marks)).unwrap();
         let ids = TextTask::ALL.map(|task| task.token(&with).unwrap());
         assert!(ids[0] != ids[1] && ids[1] != ids[2]);
-        let without = Tokenizer::train(texts, &options(&[])).unwrap();
+        let without = Tokenizer::train(texts.into_iter(), &options(&[])).unwrap();
         let error = TextTask::Slots.token(&without).unwrap_err().to_string();
         assert!(error.contains("--tasks"), "{error}");
         assert!(TextTask::Slots.token(&Tokenizer::characters()).is_err());
