@@ -4,13 +4,12 @@
 //! `RAYON_NUM_THREADS=1 cargo run --release -p auricle-benches --bin streaming -- [steps]`
 
 use anyhow::{Context as _, Result};
-use auricle_benches::noise;
-use auricle_cca_mdd::{Assessor, CcaMddConfig, CcaMddModel, Session};
+use auricle_benches::{memory_mb, noise};
+use auricle_cca_mdd::{Assessor, Session};
 use auricle_nn::streaming::StreamingTransformer;
-use auricle_nn::{Initializer, TransformerBlock, TransformerConfig};
+use auricle_nn::{Initializer, TransformerBlock, TransformerConfig, weights};
 use auricle_rng::{Key, Purpose};
 use auricle_tensor::allocator::{Allocator, keep_pages};
-use auricle_train::recipe;
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{DType, Device, Tensor};
 use serde_json::json;
@@ -20,6 +19,9 @@ use std::time::Instant;
 
 #[global_allocator]
 static ALLOCATOR: Allocator = Allocator;
+
+/// Sessions that are held at once to see how much memory each takes.
+const SESSIONS: usize = 64;
 
 /// Milliseconds at shares of the sorted times.
 fn percentile(times: &mut [f64], share: f64) -> f64 {
@@ -63,18 +65,18 @@ fn transformer_step(steps: usize) -> Result<()> {
     Ok(())
 }
 
+/// The shipped model on 10 s of noise, 40 ms at a time.
 fn mdd_session(steps: usize) -> Result<()> {
-    let recipe = recipe::load(Path::new("recipes/speechocean762/mdd_from_scratch.toml"), &[])?;
-    let config: CcaMddConfig = recipe.get("model").context("no model")?.clone().try_into()?;
-    let device = Device::flex();
-    let mut stream = Key::new(1).stream(Purpose::Init);
-    let model = CcaMddModel::new(&config, &mut Initializer::new(&mut stream, &device));
-    let assessor = Arc::new(Assessor::new(config, model, &device)?);
+    let path = Path::new("models/pretrained/mdd-en-small/model.safetensors");
+    let bytes = std::fs::read(path).with_context(|| format!("{}: run in the repository", path.display()))?;
+    let (tensors, metadata) = weights::from_bytes(&bytes)?;
+    let assessor = Arc::new(Assessor::from_weights(tensors, &metadata, &Device::flex())?);
     let secs = 10usize;
     let sound = noise(2, secs * 16_000, 0.1);
     let (mut times, mut ends, mut total) = (Vec::new(), Vec::new(), 0.0);
+    let prompt: Vec<u32> = (0..40).map(|i| i % 39).collect();
     for _ in 0..steps.div_ceil(50) {
-        let mut session = Session::new(assessor.clone(), (0..40).map(|i| i % 39).collect())?;
+        let mut session = Session::new(assessor.clone(), prompt.clone())?;
         for chunk in sound.chunks(640) {
             let started = Instant::now();
             session.push(chunk)?;
@@ -89,9 +91,19 @@ fn mdd_session(steps: usize) -> Result<()> {
         total += took;
     }
     let factor = total / 1e3 / (secs * ends.len()) as f64;
+    // Sessions that are alive at once, each with 10 s heard.
+    let before = memory_mb("VmRSS");
+    let mut sessions = Vec::new();
+    for _ in 0..SESSIONS {
+        let mut session = Session::new(assessor.clone(), prompt.clone())?;
+        session.push(&sound)?;
+        sessions.push(session);
+    }
+    let memory = memory_mb("VmRSS").zip(before).map(|(after, before)| (after - before) / SESSIONS as f64);
     print(json!({
         "name": "mispronunciation detection, 40 ms of sound", "p50_ms": percentile(&mut times, 0.5),
         "p99_ms": percentile(&mut times, 0.99), "end_ms": percentile(&mut ends, 0.5), "real_time_factor": factor,
+        "session_mb": memory,
     }));
     Ok(())
 }

@@ -96,6 +96,7 @@ mod tests {
             assert!((rates(&slot(1, perceived)) - want).abs() < 1e-6, "{perceived:?}");
         }
         let before = rates(&slot(1, Some(2)));
+        drop(rates);
         mined.fade();
         assert!(mined.rates()(&slot(1, Some(2))) < before, "the past counts less");
     }
