@@ -27,6 +27,7 @@ pub struct Args {
 #[derive(clap::Subcommand)]
 enum Command {
     /// List devices (also without this word).
+    #[command(after_help = "Example:\n  auricle device list --json")]
     List,
 }
 

@@ -63,7 +63,7 @@ pub enum Lengths {
     /// As often as in real speech, phone by phone, from the bank.
     #[default]
     Empirical,
-    /// From a [`DurationPredictor`](crate::DurationPredictor) that is trained with the network.
+    /// From a [`DurationPredictor`] that is trained with the network.
     Predicted,
 }
 

@@ -240,8 +240,9 @@ struct Early {
 fn target(labels: &Labels) -> Option<Target> {
     let phones: Vec<Phone> =
         labels.slots.iter().map(|slot| inventory::phone(slot.canonical)).collect::<Option<_>>()?;
-    let whole = [0..phones.len()];
-    let covered = labels.words.iter().map(|span| span.len()).sum::<usize>() == phones.len();
-    let spans = if covered { labels.words.as_slice() } else { &whole[..] };
-    Some(Target::of_words(spans.iter().map(|span| (String::new(), phones[span.clone()].to_vec()))))
+    let covered: usize = labels.words.iter().map(ExactSizeIterator::len).sum();
+    if covered < phones.len() {
+        return Some(Target::of_words([(String::new(), phones)]));
+    }
+    Some(Target::of_words(labels.words.iter().map(|span| (String::new(), phones[span.clone()].to_vec()))))
 }
