@@ -1,10 +1,9 @@
 //! `auricle synth`.
 
-use crate::lasyn::{BANK, read_bank};
+use crate::lasyn::Source;
 use crate::lexicon::{LexiconArgs, pronouncer};
-use crate::tasks::{find_model, load_model};
 use anyhow::{Context as _, Result, bail};
-use auricle_lasyn::{FixedProjection, Projection, Synthesizer, TrainedSynthesizer, units};
+use auricle_lasyn::units;
 use auricle_nn::params::NamedTensors;
 use auricle_nn::weights::{Metadata, Precision};
 use auricle_rng::{Key, Purpose};
@@ -21,15 +20,8 @@ use std::time::Instant;
 The latents of sentence i are the tensor `i`, [frames, width], of the safetensors file, f32; its
 metadata hold the texts. They are what the lower part of the recogniser would make of speech.")]
 pub struct Args {
-    /// Recogniser with a bank beside it (`auricle lasyn fit`).
-    #[arg(long, default_value = "asr-en-small")]
-    model: PathBuf,
-    /// Bank of latents. Default: `bank.safetensors` beside the model.
-    #[arg(long)]
-    bank: Option<PathBuf>,
-    /// Trained synthesizer. Default: real examples from the bank.
-    #[arg(long)]
-    synthesizer: Option<PathBuf>,
+    #[command(flatten)]
+    source: Source,
     /// A sentence; may be repeated.
     #[arg(long, required_unless_present = "text_file")]
     text: Vec<String>,
@@ -47,19 +39,8 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> Result<ExitCode> {
-    let bank = match &args.bank {
-        Some(path) => path.clone(),
-        None => find_model(&args.model)?.with_file_name(BANK),
-    };
-    let bank = read_bank(&bank)?;
-    let synthesizer: Box<dyn Synthesizer> = match &args.synthesizer {
-        Some(name) => {
-            let (tensors, metadata) = load_model(name)?;
-            let device = auricle_tensor::device("cpu")?.without_autodiff();
-            Box::new(TrainedSynthesizer::from_weights(tensors, &metadata, bank, &device)?)
-        }
-        None => Box::new(FixedProjection::new(bank, Projection::Exemplars)),
-    };
+    let (bank, _) = args.source.bank()?;
+    let synthesizer = args.source.synthesizer(bank)?;
     let pronouncer = pronouncer(&args.lexicon)?;
     let mut texts = args.text.clone();
     if let Some(path) = &args.text_file {

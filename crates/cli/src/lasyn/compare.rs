@@ -1,13 +1,10 @@
 //! `auricle lasyn compare`.
 
-use super::{BANK, check_bank, paired, read_bank};
+use super::{Source, check_bank, paired};
 use crate::lexicon::{LexiconArgs, pronouncer};
-use crate::tasks::{find_model, load_model, manifests};
+use crate::tasks::{load_model, manifests};
 use anyhow::Result;
-use auricle_lasyn::{
-    Comparison, FixedProjection, Projection, SplitRecogniser, Synthesizer, TrainedSynthesizer, compare,
-    read_latents,
-};
+use auricle_lasyn::{Comparison, SplitRecogniser, compare, read_latents};
 use auricle_rng::{Key, Purpose};
 use auricle_text::{ErrorCounts, cer, normalise};
 use serde_json::json;
@@ -20,15 +17,8 @@ pub struct Compare {
     /// Transcribed speech that the bank was not made of.
     #[arg(required = true)]
     inputs: Vec<PathBuf>,
-    /// Recogniser with a bank beside it (`auricle lasyn fit`).
-    #[arg(long, default_value = "asr-en-small")]
-    model: PathBuf,
-    /// Bank of latents. Default: `bank.safetensors` beside the model.
-    #[arg(long)]
-    bank: Option<PathBuf>,
-    /// Trained synthesizer. Default: real examples from the bank.
-    #[arg(long)]
-    synthesizer: Option<PathBuf>,
+    #[command(flatten)]
+    source: Source,
     #[command(flatten)]
     lexicon: LexiconArgs,
     /// Another seed, other voices and another classifier.
@@ -41,21 +31,11 @@ pub struct Compare {
 
 pub fn run(args: &Compare) -> Result<ExitCode> {
     let device = auricle_tensor::device("cpu")?;
-    let path = match &args.bank {
-        Some(path) => path.clone(),
-        None => find_model(&args.model)?.with_file_name(BANK),
-    };
-    let bank = read_bank(&path)?;
-    let (tensors, metadata) = load_model(&args.model)?;
+    let (bank, path) = args.source.bank()?;
+    let (tensors, metadata) = load_model(&args.source.model)?;
     let base = SplitRecogniser::from_weights(tensors, &metadata, Some(bank.info.split), &device)?;
     check_bank(&bank, &base, &path)?;
-    let synthesizer: Box<dyn Synthesizer> = match &args.synthesizer {
-        Some(name) => {
-            let (tensors, metadata) = load_model(name)?;
-            Box::new(TrainedSynthesizer::from_weights(tensors, &metadata, bank, &device)?)
-        }
-        None => Box::new(FixedProjection::new(bank, Projection::Exemplars)),
-    };
+    let synthesizer = args.source.synthesizer(bank)?;
     let utterances = manifests(&args.inputs)?;
     let texts: HashMap<&str, String> = utterances
         .iter()

@@ -10,8 +10,8 @@ use auricle_audio::MelFrontEnd;
 use auricle_data::Utterance;
 use auricle_lasyn::align::{Paired, train};
 use auricle_lasyn::{
-    Bank, BankInfo, FixedProjection, LasynConfig, Sentence, SplitRecogniser, SynthesisConfig, Synthesizer,
-    Target, TextPool, TrainedSynthesizer, units,
+    Bank, BankInfo, FixedProjection, LasynConfig, Projection, Sentence, SplitRecogniser, SynthesisConfig,
+    Synthesizer, Target, TextPool, TrainedSynthesizer, units,
 };
 use auricle_nn::Context;
 use auricle_nn::weights::Metadata;
@@ -70,6 +70,41 @@ pub struct Fit {
     /// Device.
     #[arg(long, default_value = "cpu")]
     device: String,
+}
+
+/// A recogniser, its bank and what makes latents, as commands name them.
+#[derive(clap::Args)]
+pub struct Source {
+    /// Recogniser with a bank beside it (`auricle lasyn fit`).
+    #[arg(long, default_value = "asr-en-small")]
+    pub model: PathBuf,
+    /// Bank of latents. Default: `bank.safetensors` beside the model.
+    #[arg(long)]
+    bank: Option<PathBuf>,
+    /// Trained synthesizer. Default: real examples from the bank.
+    #[arg(long)]
+    synthesizer: Option<PathBuf>,
+}
+
+impl Source {
+    /// The bank and where it is.
+    pub fn bank(&self) -> Result<(Bank, PathBuf)> {
+        let path = match &self.bank {
+            Some(path) => path.clone(),
+            None => find_model(&self.model)?.with_file_name(BANK),
+        };
+        Ok((read_bank(&path)?, path))
+    }
+
+    /// What makes latents of text, with that bank.
+    pub fn synthesizer(&self, bank: Bank) -> Result<Box<dyn Synthesizer>> {
+        let Some(name) = &self.synthesizer else {
+            return Ok(Box::new(FixedProjection::new(bank, Projection::Exemplars)));
+        };
+        let (tensors, metadata) = load_model(name)?;
+        let device = auricle_tensor::device("cpu")?.without_autodiff();
+        Ok(Box::new(TrainedSynthesizer::from_weights(tensors, &metadata, bank, &device)?))
+    }
 }
 
 pub fn run(command: &Command) -> Result<ExitCode> {
