@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)] // helpers of tests may fail like tests
 
 use auricle_asr::{CtcConfig, CtcModel};
+use auricle_data::Manifest;
 use auricle_lasyn::SplitRecogniser;
 use auricle_nn::params;
 use auricle_nn::weights::{Metadata, from_bytes};
@@ -60,7 +61,7 @@ fn the_parts_are_the_whole() {
     for split in 0..=4 {
         let (whole, parts) = recogniser(Some(split));
         let mel = noise(2, 64, &valid);
-        let (expected, lengths) = whole.forward(mel.clone(), &valid, false, &mut Context::eval());
+        let (expected, lengths) = whole.forward(mel.clone(), &valid, &mut Context::eval());
         let (z, frames) = parts.model.lower(split, mel, &valid, &mut Context::eval());
         assert_eq!(z.dims()[2], parts.width(), "cut above {split}");
         let upper = parts.model.upper(split, z, &frames, &mut Context::eval());
@@ -188,4 +189,51 @@ fn a_recogniser_is_adapted_by_text() {
     let wrong =
         ["adapt", "--model", "other", "--bank", "base/bank.safetensors", "--text", "text.txt", "--out", "x"];
     auricle(folder, &wrong).failed_with(&["another model", "auricle lasyn fit"]);
+}
+
+/// An attention decoder through the program: trained on few labels and other texts, decoded with a language
+/// model of its tokens.
+#[test]
+fn an_attention_decoder_is_trained_and_fused_with_a_language_model() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    small_corpus(folder);
+    let subset =
+        ["data", "subset", "train.jsonl", "--minutes", "0.2", "--out", "few.jsonl", "--rest", "rest.jsonl"];
+    auricle(folder, &subset).succeeded();
+    let ids = |name: &str| -> Vec<String> {
+        Manifest::read(&folder.join(name)).unwrap().into_iter().map(|u| u.id).collect()
+    };
+    let (few, rest) = (ids("few.jsonl"), ids("rest.jsonl"));
+    let mut both = [few.clone(), rest.clone()].concat();
+    both.sort();
+    assert_eq!(both, ids("train.jsonl"), "every utterance is in one of the two");
+    assert!(!few.is_empty() && !rest.is_empty());
+    let secs: f64 = Manifest::read(&folder.join("few.jsonl")).unwrap().iter().map(|u| u.duration_secs).sum();
+    assert!(secs <= 12.0, "{secs}");
+
+    let recipe = |name: &str| workspace().join("recipes").join(name).display().to_string();
+    let ctc = recipe("quickstart/ctc_from_scratch.toml");
+    let sets = ["--set", "data.train=['few.jsonl']", "--set", "data.validation=['dev.jsonl']"];
+    let short = ["--set", "train.steps=2", "--set", "batch.batch_secs=10", "--quiet", "--run"];
+    auricle(folder, &[&["train", &ctc], &sets[..], &short[..], &["base"]].concat()).succeeded();
+    auricle(folder, &["lasyn", "fit", "--model", "base", "few.jsonl", "--rounds", "2"]).succeeded();
+    let attention = recipe("mini_librispeech/attention_text.toml");
+    let own = ["model.base=base", "model.bank=base/bank.safetensors", "model.text=['rest.jsonl']"];
+    let own: Vec<&str> = own.iter().flat_map(|set| ["--set", set]).chain(sets).collect();
+    auricle(folder, &[&["train", &attention], &own[..], &short[..], &["att"]].concat()).succeeded();
+
+    let lm = ["lm", "train", "train.jsonl", "--order", "4", "--out"];
+    auricle(folder, &[&lm[..], &["tokens.arpa", "--tokenizer", "characters"]].concat()).succeeded();
+    auricle(folder, &[&lm[..], &["words.arpa"]].concat()).succeeded();
+    let decode = ["decode", "--model", "att", "dev.jsonl", "--json", "--beam", "2", "--quiet"];
+    let texts = |more: &[&str]| -> Vec<String> {
+        let run = auricle(folder, &[&decode[..], more].concat()).succeeded();
+        run.json_lines().iter().map(|line| line["text"].as_str().unwrap().to_owned()).collect()
+    };
+    let alone = texts(&[]);
+    assert_eq!(alone.len(), 8);
+    assert_eq!(alone, texts(&["--lm", "tokens.arpa", "--lm-weight", "0"]));
+    assert_ne!(alone, texts(&["--lm", "tokens.arpa", "--lm-weight", "3"]), "the language model decides");
+    auricle(folder, &[&decode[..], &["--lm", "words.arpa"]].concat()).failed_with(&["lm train --tokenizer"]);
 }

@@ -34,7 +34,7 @@ fn decode(criterion: &mut Criterion) {
                 }
                 let frames = secs * 100;
                 let mel = Tensor::from_data(TensorData::new(mel, [batch, frames, 128]), &device);
-                let (logits, _) = model.forward(mel, &vec![frames; batch], false, &mut Context::eval());
+                let (logits, _) = model.forward(mel, &vec![frames; batch], &mut Context::eval());
                 let scores = logits.into_data().try_to_vec::<f32>().unwrap_or_default();
                 scores.chunks(scores.len() / batch).map(|row| greedy(row, CLASSES, 0).len()).sum::<usize>()
             });

@@ -8,7 +8,12 @@ cd "$(dirname "$0")/../.."
 venv=${VENV:-target/vs_pytorch}
 [ -x "$venv/bin/python" ] || python3 -m venv "$venv"
 "$venv/bin/python" -c 'import torch' 2>/dev/null || "$venv/bin/pip" install --quiet torch numpy
-cargo build --release --quiet -p auricle-benches --bins ${FEATURES:+--features "$FEATURES"}
+# The workspace's own features: what other builds have made is used.
+if [ -n "${FEATURES:-}" ]; then
+  cargo build --release --quiet -p auricle-benches --bins --features "$FEATURES"
+else
+  cargo build --release --quiet --workspace --bins
+fi
 rounds=${1:-3} threads=${2:-2} what=${3:-step ops streaming}
 export RAYON_NUM_THREADS=$threads OMP_NUM_THREADS=$threads
 # As many cores as threads.

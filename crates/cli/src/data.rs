@@ -30,6 +30,10 @@ Exits with status 1 where there are errors.")]
   auricle data convert kaldi/data/train --out data/train.jsonl
   auricle data convert cuts.jsonl.gz --out data/cuts.jsonl")]
     Convert(Convert),
+    /// Take some minutes of a corpus, as `data.subset_minutes` does, and keep the rest aside.
+    #[command(after_help = "Example:
+  auricle data subset data/mini_librispeech/train.jsonl --minutes 30 --out labelled.jsonl --rest text-only.jsonl")]
+    Subset(Subset),
     /// Mean and standard deviation of every mel bin: the normalisation of a streaming front end.
     #[command(after_help = "Example:
   auricle data stats data/speechocean762/train.jsonl --bins 80
@@ -59,6 +63,24 @@ pub struct Difficulty {
     /// No progress bar.
     #[arg(long, short)]
     quiet: bool,
+}
+
+#[derive(clap::Args)]
+pub struct Subset {
+    /// What to read.
+    input: PathBuf,
+    /// Minutes of speech to take, whole utterances drawn at random.
+    #[arg(long)]
+    minutes: f64,
+    /// Seed of the choice; that of a recipe makes the same one.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Manifest to write.
+    #[arg(long)]
+    out: PathBuf,
+    /// Manifest of those that were not taken.
+    #[arg(long)]
+    rest: Option<PathBuf>,
 }
 
 #[derive(clap::Args)]
@@ -112,6 +134,7 @@ pub fn run(command: &Command) -> Result<ExitCode> {
     match command {
         Command::Check(args) => check(args),
         Command::Stats(args) => stats(args),
+        Command::Subset(args) => subset(args),
         Command::Difficulty(args) => difficulty(args),
         Command::Convert(args) => {
             let utterances = read_any(&args.input)?;
@@ -130,6 +153,21 @@ pub fn run(command: &Command) -> Result<ExitCode> {
             Ok(ExitCode::FAILURE)
         }
     }
+}
+
+fn subset(args: &Subset) -> Result<ExitCode> {
+    let utterances = read_any(&args.input)?;
+    let (taken, rest) = auricle_train::subset(utterances, args.minutes, args.seed);
+    if taken.is_empty() {
+        bail!("no utterance is as short as {} minutes", args.minutes);
+    }
+    for (path, part) in [(Some(&args.out), &taken), (args.rest.as_ref(), &rest)] {
+        let Some(path) = path else { continue };
+        Manifest::write(path, part)?;
+        let minutes = part.iter().map(|u| u.duration_secs).sum::<f64>() / 60.0;
+        println!("{}: {} utterances, {minutes:.1} min", path.display(), part.len());
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Statistics of the streaming front end without normalisation.

@@ -5,7 +5,7 @@ use anyhow::{Context as _, Result, bail};
 use auricle_asr::{Recogniser, TranscribeConfig, transcribe};
 use auricle_data::{Utterance, read_any};
 use auricle_decode::write::{Format, write};
-use auricle_decode::{WordLm, WordLmConfig};
+use auricle_decode::{BeamConfig, TokenLm, WordLm, WordLmConfig};
 use auricle_lasyn::SequenceRecogniser;
 use auricle_text::lm::NgramLm;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -45,18 +45,19 @@ pub struct Args {
     /// Write here instead of to the standard output.
     #[arg(long)]
     out: Option<PathBuf>,
-    /// Word language model in ARPA format (`auricle lm train`): only its words are written.
+    /// Language model in ARPA format (`auricle lm train`): of words for CTC models, whose words alone are written
+    /// then; of tokens (`lm train --tokenizer`) for models with an attention decoder.
     #[arg(long)]
     lm: Option<PathBuf>,
-    /// Weight of the language model.
-    #[arg(long, default_value_t = WordLmConfig::default().lm_weight, requires = "lm")]
-    lm_weight: f64,
+    /// Weight of the language model. Default: 0.8, for tokens 0.3.
+    #[arg(long, requires = "lm")]
+    lm_weight: Option<f64>,
     /// Bonus of a word.
     #[arg(long, default_value_t = WordLmConfig::default().word_bonus, requires = "lm", allow_hyphen_values = true)]
     word_bonus: f64,
-    /// Prefixes that the search with a language model keeps.
-    #[arg(long, default_value_t = WordLmConfig::default().beam, requires = "lm")]
-    beam: usize,
+    /// Prefixes that the search with a language model or an attention decoder keeps. Default: 32, with a decoder 8.
+    #[arg(long)]
+    beam: Option<usize>,
     /// Seconds of audio in a batch.
     #[arg(long, default_value_t = TranscribeConfig::default().batch_secs)]
     batch_secs: f64,
@@ -89,20 +90,33 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let device = auricle_tensor::device(&args.device)?;
     let (tensors, metadata) = load_model(&args.model)?;
     if metadata.get("kind").is_some_and(|kind| kind == "lasyn") {
-        return sequences(args, format, SequenceRecogniser::from_weights(tensors, &metadata, &device)?);
+        let model = SequenceRecogniser::from_weights(tensors, &metadata, &device)?;
+        let search = BeamConfig::default();
+        let model = model.with_search(BeamConfig {
+            beam: args.beam.map_or(search.beam, |beam| beam.clamp(1, 256)),
+            ..search
+        });
+        let model = match &args.lm {
+            Some(path) => model.with_lm(NgramLm::load(path)?, args.lm_weight.unwrap_or(TokenLm::WEIGHT))?,
+            None => model,
+        };
+        return sequences(args, format, model);
     }
     let recogniser = Recogniser::from_weights(tensors, &metadata, &device)
         .with_context(|| format!("model {}", args.model.display()))?;
     let recogniser = match &args.lm {
-        Some(path) => recogniser.with_lm(WordLm::new(
-            NgramLm::load(path)?,
-            WordLmConfig {
-                beam: args.beam.clamp(1, 4096),
-                lm_weight: args.lm_weight,
-                word_bonus: args.word_bonus,
-                ..WordLmConfig::default()
-            },
-        )),
+        Some(path) => {
+            let config = WordLmConfig::default();
+            recogniser.with_lm(WordLm::new(
+                NgramLm::load(path)?,
+                WordLmConfig {
+                    beam: args.beam.map_or(config.beam, |beam| beam.clamp(1, 4096)),
+                    lm_weight: args.lm_weight.unwrap_or(config.lm_weight),
+                    word_bonus: args.word_bonus,
+                    ..config
+                },
+            ))
+        }
         None => recogniser,
     };
     let mut out: Box<dyn Write> = match &args.out {

@@ -145,10 +145,6 @@ impl Texts {
 
 /// The tokens of a text as units: as the tokenizer shows them, without white space.
 fn tokens(tokenizer: &Tokenizer, text: &str) -> Result<Vec<String>> {
-    let piece = |id: u32| match tokenizer.piece(id) {
-        Some(" ") => "▁".to_owned(),
-        Some(piece) if !piece.contains(char::is_whitespace) => piece.to_owned(),
-        _ => "<unk>".to_owned(),
-    };
-    Ok(tokenizer.encode(text)?.into_iter().map(piece).collect())
+    let unit = |id: u32| tokenizer.unit(id).unwrap_or_else(|| "<unk>".to_owned());
+    Ok(tokenizer.encode(text)?.into_iter().map(unit).collect())
 }

@@ -1,5 +1,6 @@
 //! Beam search for attention decoders, with the CTC scores of the same frames.
 
+use crate::TokenLm;
 use std::cmp::Ordering;
 
 /// How to search.
@@ -26,7 +27,7 @@ impl Default for BeamConfig {
 pub struct Hypothesis {
     /// Tokens, without begin and end.
     pub tokens: Vec<u32>,
-    /// Weighted log-probability with the length bonus.
+    /// Weighted log-probability with the language model's and the length bonus.
     pub score: f64,
 }
 
@@ -34,11 +35,13 @@ pub struct Hypothesis {
 struct Partial {
     tokens: Vec<u32>,
     decoder: f64,
+    /// Weighted already.
+    lm: f64,
     ctc: Option<Prefix>,
     score: f64,
 }
 
-/// Searches for the best sequences, best first.
+/// Searches for the best sequences, best first: `(1 − λ)·ln p_decoder + λ·ln p_CTC + w·ln p_LM + bonus·tokens`.
 ///
 /// `ctc` are log-probabilities `[T, classes]` of the frames (empty: no CTC score); `next` gets the
 /// sequences so far and gives log-probabilities `[classes]` of the next token of each. `blank` ends a
@@ -52,28 +55,33 @@ pub fn beam_search<E>(
     classes: usize,
     blank: u32,
     ctc: &[f32],
+    lm: Option<&TokenLm>,
     mut next: impl FnMut(&[Vec<u32>]) -> Result<Vec<Vec<f32>>, E>,
 ) -> Result<Vec<Hypothesis>, E> {
     let beam = config.beam.max(1);
     let prefixes = (config.ctc_weight > 0.0 && !ctc.is_empty()).then_some(Prefixes { ctc, classes, blank });
     let lambda = if prefixes.is_some() { config.ctc_weight } else { 0.0 };
     let start = prefixes.as_ref().map(Prefixes::start);
-    let mut open = vec![Partial { tokens: Vec::new(), decoder: 0.0, ctc: start, score: 0.0 }];
+    let mut open = vec![Partial { tokens: Vec::new(), decoder: 0.0, lm: 0.0, ctc: start, score: 0.0 }];
     let mut done: Vec<Hypothesis> = Vec::new();
     for _ in 0..=config.max_tokens {
         let sequences: Vec<Vec<u32>> = open.iter().map(|partial| partial.tokens.clone()).collect();
         let scores = next(&sequences)?;
         let mut grown: Vec<Partial> = Vec::new();
         for (partial, row) in open.iter().zip(&scores) {
+            let language = lm.map_or_else(|| vec![0.0; classes], |lm| lm.next(&partial.tokens, blank));
             let ended = partial.decoder + f64::from(row[blank as usize]);
             let aligned = partial.ctc.as_ref().map_or(0.0, Prefix::whole);
             let bonus = config.length_bonus * partial.tokens.len() as f64;
-            let score = (1.0 - lambda) * ended + weighted(lambda, aligned) + bonus;
+            let fluent = partial.lm + language[blank as usize];
+            let score = (1.0 - lambda) * ended + weighted(lambda, aligned) + fluent + bonus;
             if score > f64::NEG_INFINITY {
                 done.push(Hypothesis { tokens: partial.tokens.clone(), score });
             }
-            // The CTC prefix score is dear: only the decoder's best candidates get one.
-            for token in best_tokens(row, blank, 2 * beam) {
+            // The CTC prefix score is dear: only the best candidates of the others get one.
+            let fused =
+                |token: u32| (1.0 - lambda) * f64::from(row[token as usize]) + language[token as usize];
+            for token in best_tokens(classes, blank, 2 * beam, fused) {
                 let decoder = partial.decoder + f64::from(row[token as usize]);
                 let ctc = match (&prefixes, &partial.ctc) {
                     (Some(prefixes), Some(prefix)) => Some(prefixes.extend(prefix, &partial.tokens, token)),
@@ -83,9 +91,10 @@ pub fn beam_search<E>(
                 let mut tokens = partial.tokens.clone();
                 tokens.push(token);
                 let bonus = config.length_bonus * tokens.len() as f64;
-                let score = (1.0 - lambda) * decoder + weighted(lambda, aligned) + bonus;
+                let lm = partial.lm + language[token as usize];
+                let score = (1.0 - lambda) * decoder + weighted(lambda, aligned) + lm + bonus;
                 if score > f64::NEG_INFINITY {
-                    grown.push(Partial { tokens, decoder, ctc, score });
+                    grown.push(Partial { tokens, decoder, lm, ctc, score });
                 }
             }
         }
@@ -114,12 +123,12 @@ fn weighted(lambda: f64, x: f64) -> f64 {
     if lambda == 0.0 { 0.0 } else { lambda * x }
 }
 
-fn best_tokens(row: &[f32], blank: u32, count: usize) -> Vec<u32> {
-    let mut tokens: Vec<u32> =
-        (0..row.len() as u32).filter(|&t| t != blank && !row[t as usize].is_nan()).collect();
-    tokens.sort_by(|&a, &b| row[b as usize].total_cmp(&row[a as usize]).then(a.cmp(&b)));
+fn best_tokens(classes: usize, blank: u32, count: usize, score: impl Fn(u32) -> f64) -> Vec<u32> {
+    let mut tokens: Vec<(u32, f64)> = (0..classes as u32).map(|token| (token, score(token))).collect();
+    tokens.retain(|(token, score)| *token != blank && !score.is_nan());
+    tokens.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
     tokens.truncate(count);
-    tokens
+    tokens.into_iter().map(|(token, _)| token).collect()
 }
 
 /// Forward variables of a prefix: log-probability that it was read from the first t frames, ending in
@@ -272,7 +281,7 @@ mod tests {
             let even = |sequences: &[Vec<u32>]| -> Result<Vec<Vec<f32>>, Infallible> {
                 Ok(sequences.iter().map(|_| vec![0.0; CLASSES]).collect())
             };
-            let Ok(found) = beam_search(&config, CLASSES, BLANK, &ctc, even);
+            let Ok(found) = beam_search(&config, CLASSES, BLANK, &ctc, None, even);
             assert_eq!(found[0].tokens, best.0, "seed {seed}");
             assert!((found[0].score - best.1.ln()).abs() < 1e-5);
         }
@@ -292,7 +301,7 @@ mod tests {
         };
         let search = |bonus: f64| {
             let config = BeamConfig { beam: 4, ctc_weight: 0.3, length_bonus: bonus, max_tokens: 6 };
-            let Ok(found) = beam_search(&config, CLASSES, BLANK, &[], script);
+            let Ok(found) = beam_search(&config, CLASSES, BLANK, &[], None, script);
             found[0].tokens.clone()
         };
         assert_eq!(search(0.0), [0]);
@@ -305,7 +314,7 @@ mod tests {
             Ok(sequences.iter().map(|_| vec![-0.1, -3.0, f32::NEG_INFINITY]).collect())
         };
         let config = BeamConfig { max_tokens: 7, ..BeamConfig::default() };
-        let Ok(found) = beam_search(&config, CLASSES, BLANK, &[], never);
+        let Ok(found) = beam_search(&config, CLASSES, BLANK, &[], None, never);
         assert!(found[0].tokens.len() <= 8 && !found.is_empty());
     }
 }

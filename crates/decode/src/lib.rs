@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`greedy`] | the best path of CTC, with frames and confidences |
 //! | [`beam_search`] | the best sequences of an attention decoder, with CTC prefix scores |
+//! | [`TokenLm`] | shallow fusion of a language model of tokens in that search |
 //! | [`WordLm`] | CTC with a word language model |
 //! | [`words()`] | tokens to words with times |
 //! | [`write`](mod@write) | plain text, JSON, CTM and SRT |
@@ -12,6 +13,7 @@
 mod attention;
 mod ctc;
 mod long_form;
+mod token_lm;
 mod word_lm;
 mod words;
 pub mod write;
@@ -19,5 +21,6 @@ pub mod write;
 pub use attention::{BeamConfig, Hypothesis, beam_search};
 pub use ctc::{TimedToken, greedy};
 pub use long_form::{Chunk, Chunker};
+pub use token_lm::TokenLm;
 pub use word_lm::{WordLm, WordLmConfig};
 pub use words::{Word, words};

@@ -38,4 +38,4 @@ pub use optimizer::{AdamW, AdamWConfig, Group};
 pub use precision::Precision;
 pub use self_training::{Labelled, SelfTrainingConfig, select};
 pub use task::{Draw, Metric, Prepare, StepOutput, Task, Wave};
-pub use trainer::{Outcome, Trainer};
+pub use trainer::{Outcome, Trainer, subset};

@@ -412,17 +412,24 @@ fn select(mut utterances: Vec<Utterance>, recipe: &Recipe, crops: bool) -> Vec<U
     let data = &recipe.data;
     let fits = |secs: f64| secs >= data.min_secs && (crops || secs <= data.max_secs);
     utterances.retain(|u| fits(u.duration_secs));
-    if let Some(minutes) = data.subset_minutes {
-        Key::new(recipe.seed).stream(Purpose::Subset).shuffle(&mut utterances);
-        let mut secs = 0.0;
-        utterances.retain(|u| {
-            let take = secs + u.duration_secs <= minutes * 60.0;
-            secs += if take { u.duration_secs } else { 0.0 };
-            take
-        });
-        utterances.sort_by(|a, b| a.id.cmp(&b.id));
+    match data.subset_minutes {
+        Some(minutes) => subset(utterances, minutes, recipe.seed).0,
+        None => utterances,
     }
-    utterances
+}
+
+/// As many utterances as `minutes` hold, in an order set by the seed, and the others; each sorted by id.
+pub fn subset(mut utterances: Vec<Utterance>, minutes: f64, seed: u64) -> (Vec<Utterance>, Vec<Utterance>) {
+    Key::new(seed).stream(Purpose::Subset).shuffle(&mut utterances);
+    let mut secs = 0.0;
+    let (mut taken, mut rest): (Vec<_>, Vec<_>) = utterances.into_iter().partition(|u| {
+        let take = secs + u.duration_secs <= minutes * 60.0;
+        secs += if take { u.duration_secs } else { 0.0 };
+        take
+    });
+    taken.sort_by(|a, b| a.id.cmp(&b.id));
+    rest.sort_by(|a, b| a.id.cmp(&b.id));
+    (taken, rest)
 }
 
 /// Asks of every utterance whether the task can use it, before hours of training come to it.

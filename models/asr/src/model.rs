@@ -22,19 +22,16 @@ impl CtcModel {
         Self { encoder, head: config.head.init(config.encoder.output_width(), classes, init) }
     }
 
-    /// `frozen` keeps the gradient out of the encoder.
-    ///
     /// # Shapes
     /// `[B, T, F]` and valid lengths → logits `[B, T'·up, V]` and valid lengths
     pub fn forward(
         &self,
         mel: Tensor<3>,
         lengths: &[usize],
-        frozen: bool,
         context: &mut Context,
     ) -> (Tensor<3>, Vec<usize>) {
         let (x, lengths) = self.encoder.forward(mel, lengths, context);
-        self.classify(x, &lengths, frozen, context)
+        self.classify(x, &lengths, context)
     }
 
     /// [`forward`](Self::forward) from what the encoder gave.
@@ -42,12 +39,10 @@ impl CtcModel {
         &self,
         x: Tensor<3>,
         lengths: &[usize],
-        frozen: bool,
         context: &mut Context,
     ) -> (Tensor<3>, Vec<usize>) {
         // The encoder may compute in another precision; head and loss do not.
         let x = cast_tensor(x, FloatDType::F32);
-        let x = if frozen { x.detach() } else { x };
         // Encoder output is cut to the longest valid length before the head (SPIRAL §9).
         let [batch, frames, width] = x.dims();
         let longest = lengths.iter().copied().max().unwrap_or(frames).min(frames);

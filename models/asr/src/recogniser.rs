@@ -110,7 +110,7 @@ impl Recogniser {
             values.resize(values.len() + (frames - features.num_frames) * bins, 0.0);
         }
         let mel = Tensor::from_data(TensorData::new(values, [batch.len(), frames, bins]), &self.device);
-        let (logits, lengths) = self.model.forward(mel, &lengths, false, &mut Context::eval());
+        let (logits, lengths) = self.model.forward(mel, &lengths, &mut Context::eval());
         let [_, frames, classes] = logits.dims();
         let values =
             logits.into_data().try_to_vec::<f32>().map_err(|e| TrainError::Task(format!("{e:?}")))?;

@@ -3,13 +3,14 @@
 use crate::{LasynError, LasynModel, Target, Upper};
 use auricle_asr::{CtcConfig, Recogniser, Stored};
 use auricle_audio::{Features, MelFrontEnd};
-use auricle_decode::{BeamConfig, beam_search, greedy};
+use auricle_decode::{BeamConfig, TokenLm, beam_search, greedy};
 use auricle_nn::params::{self, NamedTensors};
 use auricle_nn::weights::Metadata;
 use auricle_nn::{AttentionDecoder, Context, DecoderConfig, Initializer};
 use auricle_rng::{Key, Purpose};
 use auricle_tensor::ops;
 use auricle_text::Tokenizer;
+use auricle_text::lm::NgramLm;
 use auricle_train::TrainError;
 use burn::tensor::{Device, Tensor, TensorData};
 
@@ -24,6 +25,7 @@ pub struct SequenceRecogniser {
     target: Target,
     front_end: MelFrontEnd,
     search: BeamConfig,
+    lm: Option<TokenLm>,
     device: Device,
 }
 
@@ -66,13 +68,25 @@ impl SequenceRecogniser {
         let model = params::load(model, "", &mut tensors).map_err(|e| fail(e.to_string()))?;
         let front_end = MelFrontEnd::new(config.front_end.clone()).map_err(|e| fail(e.to_string()))?;
         let search = BeamConfig::default();
-        Ok(Self { config, model, tokenizer, target, front_end, search, device: device.clone() })
+        Ok(Self { config, model, tokenizer, target, front_end, search, lm: None, device: device.clone() })
     }
 
     /// The same with another search.
     #[must_use]
     pub fn with_search(self, search: BeamConfig) -> Self {
         Self { search, ..self }
+    }
+
+    /// The same with a language model of its tokens in the search, which needs the attention decoder.
+    ///
+    /// # Errors
+    /// A model of other units, or no decoder.
+    pub fn with_lm(self, lm: NgramLm, weight: f64) -> Result<Self, LasynError> {
+        if self.model.decoder.is_none() {
+            return Err(LasynError::Model("shallow fusion needs an attention decoder".into()));
+        }
+        let lm = TokenLm::new(lm, &self.tokenizer, weight).map_err(LasynError::Model)?;
+        Ok(Self { lm: Some(lm), ..self })
     }
 
     /// Samples per second of the input.
@@ -101,7 +115,7 @@ impl SequenceRecogniser {
         let mut context = Context::eval();
         let (z, lengths) = self.model.lower(0, mel, &[num_frames], &mut context);
         let upper = self.model.upper(0, z, &lengths, &mut context);
-        let tokens = search(&self.model, &upper, self.tokenizer.blank_id(), &self.search)?;
+        let tokens = search(&self.model, &upper, self.tokenizer.blank_id(), &self.search, self.lm.as_ref())?;
         Ok(self.tokenizer.decode(&tokens[0]))
     }
 }
@@ -115,6 +129,7 @@ pub(crate) fn search(
     upper: &Upper,
     blank: u32,
     config: &BeamConfig,
+    lm: Option<&TokenLm>,
 ) -> Result<Vec<Vec<u32>>, TrainError> {
     let [batch, frames, classes] = upper.logits.dims();
     let scores = match model.decoder {
@@ -137,7 +152,7 @@ pub(crate) fn search(
         // A sequence has no more tokens than CTC could read from the frames.
         let config =
             BeamConfig { max_tokens: config.max_tokens.min(upper.lengths[row].max(1)), ..config.clone() };
-        let hypotheses = beam_search(&config, classes, blank, ctc, |sequences| {
+        let hypotheses = beam_search(&config, classes, blank, ctc, lm, |sequences| {
             let rows: Vec<Vec<u32>> =
                 sequences.iter().map(|tokens| [&[blank], tokens.as_slice()].concat()).collect();
             let memory = memory.clone().repeat_dim(0, rows.len());

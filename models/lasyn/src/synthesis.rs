@@ -184,6 +184,8 @@ impl SynthesisTask {
             tokenizer: Arc::new(base.tokenizer.clone()),
             words: Arc::new(words),
         };
+        // It guides and is not trained: gradients go through it to the latents, none to its parameters.
+        let base = SplitRecogniser { model: base.model.no_grad(), ..base };
         Ok(Self {
             scale: Scale::of(&bank.latents, bank.info.width),
             lr_decay: recipe.optimizer.weight_decay,
@@ -217,7 +219,7 @@ impl SynthesisTask {
         let [rows, padded, width] = z.dims();
         let longest =
             lengths.iter().copied().max().unwrap_or(padded).min(padded).next_multiple_of(4).min(padded);
-        let z = z.slice([0..rows, 0..longest, 0..width]).detach();
+        let z = z.slice([0..rows, 0..longest, 0..width]);
         let host =
             z.clone().into_data().try_to_vec::<f32>().map_err(|e| TrainError::Task(format!("{e:?}")))?;
         let aligned = (0..rows)

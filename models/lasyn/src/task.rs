@@ -169,11 +169,13 @@ impl LasynTask {
         if !features.lengths.is_empty() {
             let shape = [features.lengths.len(), features.frames, self.base.config.encoder.bins];
             let mel = Tensor::from_data(TensorData::new(features.values.clone(), shape), device);
+            let model = model.clone();
+            // Without gradients it is not recorded either: see the frozen encoder of `auricle_asr::CtcTask`.
+            let model = if self.config.train_lower { model } else { model.no_grad() };
             let (z, lengths) = model.lower(self.base.split, mel, &features.lengths, context);
             let [count, frames, _] = z.dims();
             let longest = lengths.iter().copied().max().unwrap_or(frames).min(frames);
-            let z = z.slice([0..count, 0..longest, 0..width]);
-            parts.push((if self.config.train_lower { z } else { z.detach() }, lengths));
+            parts.push((z.slice([0..count, 0..longest, 0..width]), lengths));
         }
         if rows == Rows::All && !batch.pseudo.is_empty() {
             let lengths: Vec<usize> = batch.pseudo.iter().map(|z| z.len() / width).collect();
@@ -233,7 +235,7 @@ fn perturb(
     let channels = Tensor::<3>::from_data(TensorData::new(channels, [batch, 1, width]), &device);
     let mut latents = latents;
     if noise > 0.0 {
-        let spread = latents.clone().reshape([batch * frames, width]).var(0).sqrt().detach();
+        let spread = latents.clone().detach().reshape([batch * frames, width]).var(0).sqrt();
         let mut stream = key.stream(Purpose::Noise);
         let values: Vec<f32> =
             (0..batch * frames * width).map(|_| (noise * stream.normal()) as f32).collect();
@@ -315,7 +317,7 @@ impl Task for LasynTask {
             ctc_weight: self.config.ctc_weight,
             ..BeamConfig::default()
         };
-        let found = search(&model, &upper, self.tokenizer.blank_id(), &beam)?;
+        let found = search(&model, &upper, self.tokenizer.blank_id(), &beam, None)?;
         for ((tokens, text), id) in found.into_iter().zip(&batch.texts).zip(&batch.ids) {
             let written = self.tokenizer.decode(&tokens);
             self.tally.words += wer(text, &written);

@@ -259,6 +259,15 @@ impl Tokenizer {
         }
     }
 
+    /// How language models of tokens write one: without white space, the character between words as `▁`.
+    pub fn unit(&self, id: u32) -> Option<String> {
+        self.piece(id).map(|piece| match piece {
+            " " => subwords::SPACE.to_string(),
+            piece if piece.contains(char::is_whitespace) => "<unk>".to_owned(),
+            piece => piece.to_owned(),
+        })
+    }
+
     /// Tokens of a text; white space only separates words.
     ///
     /// # Errors
