@@ -6,7 +6,8 @@
 use auricle_audio::{MelFrontEnd, StreamingMel};
 use auricle_cca_mdd::inventory::{BLANK, CLASSES};
 use auricle_cca_mdd::{
-    Assessor, CcaMddConfig, CcaMddModel, Event, Live, Output, PhoneVerdict, Session, Streaming as _, Target,
+    Assessor, CcaMddConfig, CcaMddModel, Event, FrameWeights, Live, Output, PhoneVerdict, Session,
+    Streaming as _, Target,
 };
 use auricle_nn::streaming::StreamingEncoder;
 use auricle_nn::{Context, Initializer};
@@ -57,8 +58,13 @@ fn stream(seed: u64) -> Stream {
 }
 
 fn fixture() -> Fixture {
+    fixture_with(FrameWeights::Column)
+}
+
+fn fixture_with(weights: FrameWeights) -> Fixture {
     let device: Device = auricle_tensor::device("cpu").unwrap();
-    let config: CcaMddConfig = toml::from_str(MODEL).unwrap();
+    let mut config: CcaMddConfig = toml::from_str(MODEL).unwrap();
+    config.coca.weights = weights;
     let model = CcaMddModel::new(&config, &mut Initializer::new(&mut stream(1), &device));
     let assessor = Arc::new(Assessor::new(config.clone(), model.clone(), &device).unwrap());
     Fixture { config, model, assessor }
@@ -93,18 +99,27 @@ fn streamed(fixture: &Fixture, samples: &[f32], longest: usize, seed: u64) -> (S
     (session, verdicts)
 }
 
+/// The online form, the paper's literal one, sharper, and that of the logits.
+const WEIGHTS: [FrameWeights; 4] = [
+    FrameWeights::Column,
+    FrameWeights::Softmax { temperature: 1.0 },
+    FrameWeights::Softmax { temperature: 0.01 },
+    FrameWeights::Logits,
+];
+
 fn values<const D: usize>(x: Tensor<D>) -> Vec<f32> {
     x.into_data().try_to_vec().unwrap()
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(12))]
+    #![proptest_config(ProptestConfig::with_cases(24))]
 
     #[test]
     fn a_stream_gives_what_the_recording_gives(
         samples in 3_000usize..30_000, longest in 1usize..4_000, seed in 0u64..1_000,
+        weights in prop::sample::select(&WEIGHTS[..]),
     ) {
-        let fixture = fixture();
+        let fixture = fixture_with(weights);
         let sound = noise(samples, seed);
         let whole = offline(&fixture, &sound);
         let (session, verdicts) = streamed(&fixture, &sound, longest.max(50), seed + 1);

@@ -17,10 +17,10 @@ pub use mimalloc::MiMalloc as Allocator;
 /// `mi_option_purge_delay`, the same number in every release of mimalloc 2 and 3.
 const PURGE_DELAY: libmimalloc_sys::mi_option_t = 15;
 
-/// How long a freed page waits for its next use, in milliseconds: longer than a training step, so that
-/// no step pays for the pages of the one before, and short enough that the pages of a batch shape that is
-/// not used again go back. Kept for ever, they make a run of many shapes five times as large.
-const DELAY_MS: std::ffi::c_long = 500;
+/// How long a freed page waits for its next use, in milliseconds: longer than a training step of a large model,
+/// so that no step pays for the pages of the one before, nor for its own (at 500 ms a third of a step of 5 s went
+/// into clearing pages), and short enough that a phase's pages go back when it is over.
+const DELAY_MS: std::ffi::c_long = 10_000;
 
 /// Keeps freed pages for a while; `MIMALLOC_PURGE_DELAY`, where it is set, decides instead.
 pub fn keep_pages() {

@@ -1,7 +1,7 @@
 //! A trained model, ready to listen.
 
 use crate::gop::GopSums;
-use crate::{CcaMddConfig, CcaMddModel, FrameWeights, Judged};
+use crate::{CcaMddConfig, CcaMddModel, Judged};
 use auricle_nn::params::{self, NamedTensors};
 use auricle_nn::streaming::{Dense, Norm, StreamingEncoder, StreamingError, StreamingTransformer};
 use auricle_nn::weights::Metadata;
@@ -87,11 +87,6 @@ impl Assessor {
     /// # Errors
     /// A model that cannot run on a stream.
     pub fn new(config: CcaMddConfig, model: CcaMddModel, device: &Device) -> Result<Self, StreamingError> {
-        if config.coca.weights != FrameWeights::Column {
-            return Err(StreamingError::NotCausal(
-                "its frame weights need the whole utterance; train with coca.weights = \"column\"",
-            ));
-        }
         Ok(Self {
             encoder: StreamingEncoder::new(&model.encoder)?,
             decoder: StreamingTransformer::new(&model.decoder)?,

@@ -6,6 +6,9 @@ use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
 /// How the text branch of the coupled cross-attention weighs the frames of a phone.
+///
+/// All of them are sums over the frames so far, so that a stream needs no frame twice: exponentials are kept
+/// relative to the largest one.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "kind", deny_unknown_fields)]
 pub enum FrameWeights {
@@ -15,7 +18,7 @@ pub enum FrameWeights {
         #[serde(default = "one")]
         temperature: f64,
     },
-    /// `scoreᵀ / Σ_t scoreᵀ`: can be summed up while the speech comes in.
+    /// `scoreᵀ / Σ_t scoreᵀ`.
     Column,
     /// `softmax_T` of the logits from before the first softmax.
     Logits,

@@ -7,7 +7,7 @@ use crate::assessor::{Assessor, Reference};
 use crate::gop::GopSums;
 use crate::inventory::{BLANK, CLASSES, ERR};
 use crate::level::{Level, Notice};
-use crate::said_for_each;
+use crate::{FrameWeights, said_for_each};
 use auricle_audio::StreamingMel;
 use auricle_nn::streaming::{StreamingEncoder, StreamingError, StreamingTransformer};
 use auricle_tensor::rows;
@@ -88,9 +88,11 @@ pub struct Session {
     encoded: Vec<f32>,
     heard: Vec<Heard>,
     previous: u32,
-    /// `Σ_t score·x` per phone, `[M, D]`, and `Σ_t score` per head and phone.
+    /// `Σ_t w·x` per phone, `[M, D]`, and `Σ_t w` per phone and head: `w` are the frame weights but for their sum.
     collected: Vec<f32>,
     mass: Vec<f32>,
+    /// Where weights are exponentials, the largest exponent so far, per phone and head; sums are relative to it.
+    top: Vec<f32>,
     /// Mean logits of frames and phones, `[T, M]`: for the phones' times.
     affinity: Vec<f32>,
     gop: Option<GopSums>,
@@ -103,6 +105,7 @@ struct Work {
     query: Vec<f32>,
     value: Vec<f32>,
     scores: Vec<f32>,
+    exponents: Vec<f32>,
     mixed: Vec<f32>,
     output: Vec<f32>,
     frame: Vec<f32>,
@@ -141,6 +144,7 @@ impl Session {
             previous: BLANK,
             collected: vec![0.0; phones * width],
             mass: vec![0.0; phones * assessor.config.coca.heads],
+            top: vec![f32::NEG_INFINITY; phones * assessor.config.coca.heads],
             affinity: Vec::with_capacity(frames * phones),
             gop: assessor.gop.as_ref().map(|gop| gop.for_prompt(phones)),
             work: Work::default(),
@@ -251,7 +255,11 @@ impl Session {
         let mut collected = self.collected.clone();
         for (m, row) in collected.chunks_exact_mut(width).enumerate() {
             for (h, part) in row.chunks_exact_mut(dim).enumerate() {
-                let mass = self.mass[m * heads + h] + 1e-6;
+                let mass = self.mass[m * heads + h];
+                let mass = match self.assessor.config.coca.weights {
+                    FrameWeights::Column => mass + 1e-6,
+                    FrameWeights::Softmax { .. } | FrameWeights::Logits => mass.max(f32::MIN_POSITIVE),
+                };
                 part.iter_mut().for_each(|x| *x /= mass);
             }
         }
@@ -297,7 +305,14 @@ impl Session {
                 *score = rows::dot(query, &reference.keys[m * width..][columns.clone()]) * scale;
                 affinity[row + m] += *score / heads as f32;
             }
+            if assessor.config.coca.weights == FrameWeights::Logits {
+                work.exponents.clone_from(&work.scores);
+            }
             rows::softmax(&mut work.scores);
+            if let FrameWeights::Softmax { temperature } = assessor.config.coca.weights {
+                work.exponents.clear();
+                work.exponents.extend(work.scores.iter().map(|score| score / temperature as f32));
+            }
             let value = &work.value[columns.clone()];
             for (m, &score) in work.scores.iter().enumerate() {
                 let phone = m * width;
@@ -306,8 +321,23 @@ impl Session {
                     score,
                     &reference.values[phone..][columns.clone()],
                 );
-                rows::add_scaled(&mut self.collected[phone..][columns.clone()], score, value);
-                self.mass[m * heads + h] += score;
+                let collected = &mut self.collected[phone..][columns.clone()];
+                let (mass, top) = (&mut self.mass[m * heads + h], &mut self.top[m * heads + h]);
+                let weight = match assessor.config.coca.weights {
+                    FrameWeights::Column => score,
+                    FrameWeights::Softmax { .. } | FrameWeights::Logits => {
+                        let exponent = work.exponents[m];
+                        if exponent > *top {
+                            let shrink = (*top - exponent).exp();
+                            collected.iter_mut().for_each(|x| *x *= shrink);
+                            *mass *= shrink;
+                            *top = exponent;
+                        }
+                        (exponent - *top).exp()
+                    }
+                };
+                rows::add_scaled(collected, weight, value);
+                *mass += weight;
             }
         }
         if let Some(gop) = &mut self.gop {
