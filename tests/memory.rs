@@ -10,7 +10,6 @@ use auricle_nn::{Initializer, params, weights::Metadata};
 use auricle_rng::{Key, Purpose};
 use auricle_text::Tokenizer;
 use auricle_train::{AugmentConfig, Draw, FeatureBatch, Recipe, Task};
-use burn::tensor::Device;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicIsize, Ordering};
 use std::sync::{Mutex, PoisonError};
