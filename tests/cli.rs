@@ -262,9 +262,10 @@ fn models_are_exported_and_averaged() {
     small_corpus(folder);
     auricle(folder, &["decode", "--model", "half", "dev.jsonl"]).succeeded();
 
-    // A second model of the same recipe with another seed; the mean of both is exact.
+    // A second model, which went on from the first with another seed; the mean of both is exact.
     std::fs::write(folder.join("ctc.toml"), ctc_recipe(2)).unwrap();
-    let other = ["train", "ctc.toml", "--run", "other", "--quiet", "--set", "seed=2"];
+    let from = format!("model.init_from={name}");
+    let other = ["train", "ctc.toml", "--run", "other", "--quiet", "--set", "seed=2", "--set", &from];
     auricle(folder, &other).succeeded();
     auricle(folder, &["model", "average", name, "other", "--out", "mean"]).succeeded();
     let paths = [model.join("model.safetensors"), folder.join("other/model.safetensors")];

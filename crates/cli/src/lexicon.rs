@@ -13,7 +13,8 @@ const SHIPPED: &str = "g2p-en/model.g2p";
 /// Where pronunciations come from.
 #[derive(clap::Args)]
 pub struct LexiconArgs {
-    /// Lexicons in the format of the CMU dictionary; later ones go before earlier ones.
+    /// Lexicons in the format of the CMU dictionary, beside the built-in one of 560 common words; later ones go before
+    /// earlier ones.
     #[arg(long)]
     pub lexicon: Vec<PathBuf>,
     /// Letter-to-sound model for words that no lexicon has. Default: the one that comes with the program.
@@ -151,7 +152,7 @@ pub fn pronouncer(args: &LexiconArgs) -> Result<Pronouncer> {
             "no pronunciations: give --lexicon (the CMU dictionary, for example) or --g2p; `{SHIPPED}` was not found"
         );
     }
-    let mut pronouncer = Pronouncer::new(Lexicon::default(), model);
+    let mut pronouncer = Pronouncer::new(Lexicon::common(), model);
     for path in &args.lexicon {
         pronouncer = pronouncer.with_overlay(Lexicon::read(path)?);
     }

@@ -154,7 +154,7 @@ fn average(args: &Average) -> Result<ExitCode> {
                 tensors.iter().map(|(name, data)| (name.clone(), data.shape().to_vec())).collect();
             let (expected, described) = first.get_or_insert_with(|| (shapes.clone(), metadata.clone()));
             for field in ["kind", "config", "tokenizer"] {
-                if described.get(field) != metadata.get(field) {
+                if settings(described.get(field)) != settings(metadata.get(field)) {
                     bail!("{} has another {field} than {}", model.display(), args.models[0].display());
                 }
             }
@@ -167,6 +167,18 @@ fn average(args: &Average) -> Result<ExitCode> {
     });
     let mean = auricle_train::mean_of_weights(models)?.unwrap_or_default();
     write(&args.out, &mean, &first.map(|(_, metadata)| metadata).unwrap_or_default(), Precision::F32)
+}
+
+/// A field of the metadata without what says where training began: runs that go on from each other differ in it.
+fn settings(field: Option<&String>) -> Option<serde_json::Value> {
+    let text = field?;
+    let mut value = serde_json::from_str(text).unwrap_or_else(|_| serde_json::Value::String(text.clone()));
+    if let Some(config) = value.as_object_mut() {
+        for beginning in ["init_from", "init_head", "freeze_encoder_steps"] {
+            config.remove(beginning);
+        }
+    }
+    Some(value)
 }
 
 /// Sizes of tensors by name.

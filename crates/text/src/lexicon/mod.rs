@@ -75,6 +75,11 @@ pub struct Lexicon {
 }
 
 impl Lexicon {
+    /// Some 560 of the commonest words of English, of which letters tell least; written for this crate.
+    pub fn common() -> Self {
+        Self::parse(include_str!("common.dict"), "common.dict").unwrap_or_default()
+    }
+
     /// Reads a lexicon from a file.
     ///
     /// # Errors
@@ -255,6 +260,22 @@ mod tests {
 
     fn phones(text: &str) -> Pronunciation {
         text.split(' ').map(|name| Phone::parse(name).unwrap()).collect()
+    }
+
+    #[test]
+    fn common_words_are_there() {
+        let common = Lexicon::parse(include_str!("common.dict"), "common.dict").unwrap();
+        assert!(common.entries.len() > 500, "{}", common.entries.len());
+        for (word, phone) in [("my", "M AY"), ("the", "DH AH"), ("one", "W AH N"), ("o'clock", "AH K L AA K")]
+        {
+            assert_eq!(common.lookup(word)[0], phones(phone), "{word}");
+        }
+        for (word, entry) in &common.entries {
+            let mut forms = entry.pronunciations.clone();
+            forms.sort();
+            forms.dedup();
+            assert_eq!(forms.len(), entry.pronunciations.len(), "{word} has a form twice");
+        }
     }
 
     #[test]
