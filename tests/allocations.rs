@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used)] // helpers of tests may fail like tests
 #![allow(unsafe_code)] // an allocator
 
-use auricle_cca_mdd::{Assessor, CcaMddConfig, CcaMddModel, Event, Live, Session, Streaming as _, Target};
+use auricle_cca_mdd::{
+    Assessor, CcaMddConfig, CcaMddModel, Event, FrameWeights, Live, Session, Streaming as _, Target,
+};
 use auricle_nn::Initializer;
 use auricle_rng::{Key, Purpose};
 use auricle_tests::server::sound;
@@ -78,9 +80,10 @@ convs = [
 transformer = { layers = 2, heads = 2, feed_forward = 32, alibi = true, causal = true, left_context = 16, norm = { depth_scaled_sandwich = { attention = 0.283, feed_forward = 0.432 } } }
 "#;
 
-fn assessor() -> Arc<Assessor> {
+fn assessor(weights: FrameWeights) -> Arc<Assessor> {
     let device = auricle_tensor::device("cpu").unwrap();
-    let config: CcaMddConfig = toml::from_str(MODEL).unwrap();
+    let mut config: CcaMddConfig = toml::from_str(MODEL).unwrap();
+    config.coca.weights = weights;
     let mut stream = Key::new(1).stream(Purpose::Test);
     let model = CcaMddModel::new(&config, &mut Initializer::new(&mut stream, &device));
     Arc::new(Assessor::new(config, model, &device).unwrap())
@@ -88,24 +91,26 @@ fn assessor() -> Arc<Assessor> {
 
 #[test]
 fn a_session_allocates_nothing_once_it_runs() {
-    let mut session = Session::new(assessor(), vec![3, 17, 3, 38, 0, 25, 11]).unwrap();
-    let samples = sound(16_000 * 100, 16_000, 1);
-    let (warm_up, rest) = samples.split_at(16_000);
-    let (at_first, ()) = allocations(|| warm_up.chunks(640).for_each(|piece| drop(session.push(piece))));
-    assert!(at_first > 0, "the allocator does not count");
-    // 99 s, over which everything that grows with the recording has grown.
-    for (i, piece) in rest.chunks(640).enumerate() {
-        let (count, frames) = allocations(|| session.push(piece).unwrap());
-        assert_eq!((count, frames), (0, 1), "piece {i}");
+    for weights in [FrameWeights::Column, FrameWeights::Softmax { temperature: 1.0 }, FrameWeights::Logits] {
+        let mut session = Session::new(assessor(weights), vec![3, 17, 3, 38, 0, 25, 11]).unwrap();
+        let samples = sound(16_000 * 100, 16_000, 1);
+        let (warm_up, rest) = samples.split_at(16_000);
+        let (at_first, ()) = allocations(|| warm_up.chunks(640).for_each(|piece| drop(session.push(piece))));
+        assert!(at_first > 0, "the allocator does not count");
+        // 99 s, over which everything that grows with the recording has grown.
+        for (i, piece) in rest.chunks(640).enumerate() {
+            let (count, frames) = allocations(|| session.push(piece).unwrap());
+            assert_eq!((count, frames), (0, 1), "{weights:?}: piece {i}");
+        }
+        assert!(session.heard().len() > 100, "little was heard: {}", session.heard().len());
     }
-    assert!(session.heard().len() > 100, "little was heard: {}", session.heard().len());
 }
 
 #[test]
 fn a_live_frame_without_an_event_allocates_nothing() {
     for rate in [16_000, 48_000] {
         let target = Target::of_phones("AO IY AO ZH AA OY ER").unwrap();
-        let mut live = Live::new("a", assessor(), target, rate, 50.0).unwrap();
+        let mut live = Live::new("a", assessor(FrameWeights::Column), target, rate, 50.0).unwrap();
         // Stretches of sound and silence, so that the decoder has something to tell.
         let mut samples = sound(20 * rate as usize, rate, 1);
         let stretch = rate as usize / 3;

@@ -26,8 +26,25 @@ stages = [
 num_bins = 32
 "#;
 
+/// The topology of the streaming encoder of mispronunciation detection: causal attention with position biases.
+const STREAMING: &str = r#"
+head = { kind = "character", width = 16 }
+[encoder]
+bins = 32
+stages = [
+  { convs = [{ channels = 16, kernel = 3, activation = true }, { channels = 16, kernel = 3, stride = 2, activation = true }, { channels = 16 }], transformer = { layers = 2, heads = 2, feed_forward = 32, alibi = true, causal = true, left_context = 9 } },
+  { convs = [{ channels = 24, kernel = 3, activation = true }, { channels = 24, kernel = 3, stride = 2, activation = true }, { channels = 24 }], transformer = { layers = 2, heads = 2, feed_forward = 32, alibi = true, causal = true, left_context = 16 } },
+]
+[front_end]
+num_bins = 32
+"#;
+
 fn recogniser(split: Option<usize>) -> (CtcModel, SplitRecogniser) {
-    let config: CtcConfig = toml::from_str(MODEL).unwrap();
+    recogniser_of(MODEL, split)
+}
+
+fn recogniser_of(model: &str, split: Option<usize>) -> (CtcModel, SplitRecogniser) {
+    let config: CtcConfig = toml::from_str(model).unwrap();
     let device = Device::flex();
     let mut stream = Key::new(3).stream(Purpose::Init);
     let model = CtcModel::new(&config, 29, &mut Initializer::new(&mut stream, &device));
@@ -58,8 +75,10 @@ fn values(x: Tensor<3>) -> Vec<f32> {
 #[test]
 fn the_parts_are_the_whole() {
     let valid = [64, 41];
-    for split in 0..=4 {
-        let (whole, parts) = recogniser(Some(split));
+    for (model, split) in
+        [MODEL, STREAMING].into_iter().flat_map(|model| (0..=4).map(move |split| (model, split)))
+    {
+        let (whole, parts) = recogniser_of(model, Some(split));
         let mel = noise(2, 64, &valid);
         let (expected, lengths) = whole.forward(mel.clone(), &valid, &mut Context::eval());
         let (z, frames) = parts.model.lower(split, mel, &valid, &mut Context::eval());
@@ -147,6 +166,7 @@ fn a_recogniser_is_adapted_by_text() {
         "model.network.width=16",
         "model.network.layers=1",
         "model.network.lengths=predicted",
+        "model.moments=0.1",
         "batch.batch_secs=10",
     ];
     let own: Vec<&str> = own.iter().flat_map(|set| ["--set", set]).chain(sets).collect();
@@ -236,4 +256,65 @@ fn an_attention_decoder_is_trained_and_fused_with_a_language_model() {
     assert_eq!(alone, texts(&["--lm", "tokens.arpa", "--lm-weight", "0"]));
     assert_ne!(alone, texts(&["--lm", "tokens.arpa", "--lm-weight", "3"]), "the language model decides");
     auricle(folder, &[&decode[..], &["--lm", "words.arpa"]].concat()).failed_with(&["lm train --tokenizer"]);
+}
+
+/// Recordings with meanings become a model of intents and slots, through the program: tokens, training on speech and
+/// on text with other tasks, reading, scores.
+#[test]
+fn a_model_of_meanings_is_trained_read_and_scored() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    small_corpus(folder);
+    let mut texts = String::new();
+    for name in ["train.jsonl", "dev.jsonl"] {
+        let mut utterances = Manifest::read(&folder.join(name)).unwrap();
+        for utterance in &mut utterances {
+            let text = utterance.text.clone().unwrap();
+            let meaning = format!("<int:say> <slot:words> {text} </slot>");
+            let line = serde_json::json!({"id": utterance.id, "text": text, "meaning": meaning});
+            texts += &format!("{line}\n");
+            utterance.meaning = Some(meaning);
+        }
+        Manifest::write(&folder.join(name), &utterances).unwrap();
+    }
+    std::fs::write(folder.join("text.jsonl"), texts).unwrap();
+    let recipe = |name: &str| workspace().join("recipes").join(name).display().to_string();
+    let sets = ["--set", "data.train=['train.jsonl']", "--set", "data.validation=['dev.jsonl']"];
+    let short = ["--set", "train.steps=2", "--set", "batch.batch_secs=10", "--quiet", "--run"];
+    let ctc = recipe("quickstart/ctc_from_scratch.toml");
+    auricle(folder, &[&["train", &ctc], &sets[..], &short[..], &["base"]].concat()).succeeded();
+    auricle(folder, &["lasyn", "fit", "--model", "base", "train.jsonl", "--rounds", "2"]).succeeded();
+    let tokens = ["tokenizer", "train", "text.jsonl", "--meanings", "--tasks", "--vocab-size", "44"];
+    auricle(folder, &[&tokens[..], &["--out", "meanings.json"]].concat()).succeeded();
+    let own = [
+        "model.base=base",
+        "model.bank=base/bank.safetensors",
+        "model.text=['text.jsonl']",
+        "model.tokenizer=meanings.json",
+        "model.head={kind=\"subword\",width=16}",
+        "model.decoder={layers=1,heads=4,feed_forward=32}",
+        "model.anneal_steps=0",
+        "model.beam=2",
+        "train.validate_every=2",
+    ];
+    let own: Vec<&str> = own.iter().flat_map(|set| ["--set", set]).chain(sets).collect();
+    let slurp = recipe("slurp/slu_lasyn.toml");
+    auricle(folder, &[&["train", &slurp], &own[..], &short[..], &["slu"]].concat()).succeeded();
+
+    let read = ["slu", "--model", "slu", "dev.jsonl", "--beam", "2", "--quiet"];
+    auricle(folder, &[&read[..], &["--out", "hyp.jsonl"]].concat()).succeeded();
+    let printed = auricle(folder, &read).succeeded();
+    let lines = printed.json_lines();
+    let ids: Vec<String> =
+        Manifest::read(&folder.join("dev.jsonl")).unwrap().into_iter().map(|u| u.id).collect();
+    assert_eq!(lines.iter().map(|line| line["id"].as_str().unwrap().to_owned()).collect::<Vec<_>>(), ids);
+    assert!(lines.iter().all(|line| line["meaning"].is_string()), "{lines:?}");
+    let eval = ["eval", "slu", "--ref", "dev.jsonl", "--hyp", "hyp.jsonl", "--json"];
+    let scores = &auricle(folder, &eval).succeeded().json_lines()[0]["scores"];
+    let accuracy = scores["frame_accuracy"]["value"].as_f64().unwrap();
+    assert!((0.0..=1.0).contains(&accuracy), "{scores}");
+    // A recogniser has no meanings to tell.
+    auricle(folder, &["slu", "--model", "base", "dev.jsonl"]).failed_with(&["meaning"]);
+    std::fs::write(folder.join("noise.wav"), "no sound").unwrap();
+    auricle(folder, &["slu", "--model", "slu", "noise.wav"]).failed_with(&["noise.wav"]);
 }

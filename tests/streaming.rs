@@ -168,8 +168,9 @@ proptest! {
     #[test]
     fn however_a_recording_is_cut_the_events_are_the_same(
         rate in prop::sample::select(&RATES[..]), secs in 0.5f64..3.0, longest in 1usize..6_000, seed in 0u64..1_000,
+        weights in prop::sample::select(&WEIGHTS[..]),
     ) {
-        let fixture = fixture();
+        let fixture = fixture_with(weights);
         let samples = sound((secs * f64::from(rate)) as usize, rate, seed);
         let mut whole = live(&fixture, rate);
         let mut expected = whole.push(&samples).unwrap().to_vec();

@@ -17,7 +17,27 @@ pub fn violations() -> Result<Vec<String>> {
         let text = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
         found.extend(lacks(&text).into_iter().map(|what| format!("{}: {what}", path.display())));
     }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let readme = std::fs::read_to_string(root.join("README.md")).context("README.md")?;
+    for (model, row) in readme.lines().filter_map(shipped) {
+        let card = root.join("models/pretrained").join(model).join("README.md");
+        let card = std::fs::read_to_string(&card).with_context(|| card.display().to_string())?;
+        found.extend(strange(row, &card).map(|n| format!("README.md: {n} is not on the card of {model}")));
+    }
     Ok(found)
+}
+
+/// A row of the README's table of models: the model, and what was measured.
+fn shipped(line: &str) -> Option<(&str, &str)> {
+    let mut cells = line.strip_prefix("| `")?.split('|');
+    let model = cells.next()?.trim().strip_suffix('`')?;
+    Some((model, cells.nth(1)?))
+}
+
+/// Decimal numbers of a row that a card does not have.
+fn strange<'a>(row: &'a str, card: &'a str) -> impl Iterator<Item = &'a str> {
+    let numbers = row.split(|c: char| !c.is_ascii_digit() && c != '.').map(|word| word.trim_end_matches('.'));
+    numbers.filter(|word| word.contains('.') && !card.contains(word))
 }
 
 /// The results of recipes and benches, and the cards of models.
@@ -75,6 +95,16 @@ mod tests {
     fn every_number_here_has_its_command() {
         assert!(documents().unwrap().len() >= 10, "{:?}", documents().unwrap());
         assert_eq!(violations().unwrap(), Vec::<String>::new());
+    }
+
+    #[test]
+    fn the_readme_says_what_the_cards_say() {
+        let row = "| `asr-small` | a recogniser | error rate 46.1 %, 93.3 %: spelt wrongly |";
+        let (model, measured) = shipped(row).unwrap();
+        assert_eq!(model, "asr-small");
+        assert_eq!(strange(measured, "46.1 and 93.3").count(), 0);
+        assert_eq!(strange(measured, "46.2 and 93.3").collect::<Vec<_>>(), ["46.1"]);
+        assert_eq!(shipped("| model | what |"), None);
     }
 
     #[test]

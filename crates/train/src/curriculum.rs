@@ -78,7 +78,7 @@ pub struct Curriculum {
 }
 
 impl Curriculum {
-    /// Sorts utterances into bins.
+    /// Sorts utterances into bins. What stands for text has no sound that could be hard: it is dealt out to all bins.
     ///
     /// # Errors
     /// Settings out of their domain, an error map that cannot be read or lacks utterances.
@@ -91,30 +91,33 @@ impl Curriculum {
             return bad("replay and improvement must lie in 0..1".into());
         }
         let errors = config.errors.as_deref().map(read_errors).transpose()?;
-        let mut difficulty = match errors {
-            Some(errors) => difficulties(utterances, Some(&errors)),
-            None => difficulties(utterances, None),
-        }
-        .map_err(|id| {
+        let (texts, spoken): (Vec<usize>, Vec<usize>) =
+            (0..utterances.len()).partition(|&i| utterances[i].is_text());
+        let speech: Vec<&Utterance> = spoken.iter().map(|&i| &utterances[i]).collect();
+        let mut difficulty = difficulties(&speech, errors.as_ref()).map_err(|id| {
             TrainError::Recipe(format!("train.curriculum.errors: utterance {id} is not in the map; make it anew with `auricle data difficulty`"))
         })?;
         match config.order {
             BinOrder::EasyFirst => {}
             BinOrder::HardFirst => difficulty.iter_mut().for_each(|d| *d = -*d),
             BinOrder::Random => {
-                for (d, utterance) in difficulty.iter_mut().zip(utterances) {
+                for (d, utterance) in difficulty.iter_mut().zip(&speech) {
                     *d = key.utterance(&utterance.id).stream(Purpose::Shuffle).uniform();
                 }
             }
         }
-        let mut order: Vec<usize> = (0..utterances.len()).collect();
+        let mut order: Vec<usize> = (0..speech.len()).collect();
         order.sort_by(|&a, &b| {
-            difficulty[a].total_cmp(&difficulty[b]).then_with(|| utterances[a].id.cmp(&utterances[b].id))
+            difficulty[a].total_cmp(&difficulty[b]).then_with(|| speech[a].id.cmp(&speech[b].id))
         });
+        let order: Vec<usize> = order.into_iter().map(|i| spoken[i]).collect();
         let count = config.bins.min(order.len().max(1));
-        let bins = (0..count)
+        let mut bins: Vec<Vec<usize>> = (0..count)
             .map(|b| order[b * order.len() / count..(b + 1) * order.len() / count].to_vec())
             .collect();
+        for (n, text) in texts.into_iter().enumerate() {
+            bins[n % count].push(text);
+        }
         Ok(Self { config: config.clone(), bins })
     }
 
@@ -159,12 +162,15 @@ impl Curriculum {
 /// Mean of z-scores of what is known of every utterance: logarithm of the duration, letters per second (both
 /// ways: very fast and very slow), minus the signal-to-noise ratio (`snr_db`), minus the mean phone score
 /// (`phone_scores`), and twice the teacher's error; `Err` names an utterance that the map lacks.
-fn difficulties(utterances: &[Utterance], errors: Option<&HashMap<String, f64>>) -> Result<Vec<f64>, String> {
+fn difficulties(
+    utterances: &[&Utterance],
+    errors: Option<&HashMap<String, f64>>,
+) -> Result<Vec<f64>, String> {
     let mut features: Vec<(f64, Vec<f64>)> =
         vec![(1.0, utterances.iter().map(|u| u.duration_secs.max(0.01).ln()).collect())];
     let rate =
         |u: &Utterance| u.text.as_deref().map(|text| text.chars().count() as f64 / u.duration_secs.max(0.01));
-    if let Some(rates) = utterances.iter().map(rate).collect::<Option<Vec<f64>>>() {
+    if let Some(rates) = utterances.iter().map(|u| rate(u)).collect::<Option<Vec<f64>>>() {
         let deviation = z_scores(&rates).into_iter().map(f64::abs).collect();
         features.push((1.0, deviation));
     }
@@ -177,12 +183,12 @@ fn difficulties(utterances: &[Utterance], errors: Option<&HashMap<String, f64>>)
         let scores: Vec<f64> = scores.iter().filter_map(serde_json::Value::as_f64).collect();
         (!scores.is_empty()).then(|| -scores.iter().sum::<f64>() / scores.len() as f64)
     };
-    if let Some(scores) = utterances.iter().map(proficiency).collect::<Option<Vec<f64>>>() {
+    if let Some(scores) = utterances.iter().map(|u| proficiency(u)).collect::<Option<Vec<f64>>>() {
         features.push((1.0, scores));
     }
     if let Some(errors) = errors {
         let error = |u: &Utterance| errors.get(&u.id).copied().ok_or_else(|| u.id.clone());
-        features.push((2.0, utterances.iter().map(error).collect::<Result<_, _>>()?));
+        features.push((2.0, utterances.iter().map(|u| error(u)).collect::<Result<_, _>>()?));
     }
     let total: f64 = features.iter().map(|(weight, _)| weight).sum();
     let mut mixed = vec![0.0; utterances.len()];
@@ -282,6 +288,26 @@ mod tests {
         std::fs::write(&path, lines.replace("u07", "v07")).unwrap();
         let error = Curriculum::new(&config, &corpus(), Key::new(1)).unwrap_err().to_string();
         assert!(error.contains("u07") && error.contains("auricle data difficulty"), "{error}");
+    }
+
+    /// Places for text are in every bin, and need no teacher.
+    #[test]
+    fn text_is_dealt_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("errors.jsonl");
+        let lines: String = (0..30).map(|i| format!("{{\"id\":\"u{i:02}\",\"error\":0.5}}\n")).collect();
+        std::fs::write(&path, &lines).unwrap();
+        let mut both = corpus();
+        both.extend((0..9).map(|i| Utterance::of_text(format!("text:{i}"), "", 1.0 + f64::from(i))));
+        for errors in [None, Some(path)] {
+            let config = CurriculumConfig { errors, ..Default::default() };
+            let made = Curriculum::new(&config, &both, Key::new(1)).unwrap();
+            let alone = curriculum(&config);
+            for (bin, speech) in made.bins.iter().zip(&alone.bins) {
+                assert_eq!(bin.iter().filter(|&&i| both[i].is_text()).count(), 3);
+                assert_eq!(&bin[..speech.len()], speech, "speech is sorted as without text");
+            }
+        }
     }
 
     #[test]

@@ -40,6 +40,9 @@ pub struct SynthesisConfig {
     /// Weight of the distance to real latents (prototypes only). Default: 1.
     #[serde(default = "one")]
     pub matching: f64,
+    /// Weight of the distance between mean and spread, per channel, of what is made and of real latents in a batch. Default: 0.
+    #[serde(default)]
+    pub moments: f64,
     /// Share of the rows that are trained without their text, for classifier-free guidance. Default: 0.1.
     #[serde(default = "tenth")]
     pub condition_dropout: f64,
@@ -115,6 +118,7 @@ impl Prepare for SynthesisPrepare {
 /// With real latents z, aligned with their phones, standardised per channel:
 ///
 /// - prototypes: `matching·mean |softmax(o)·P − z| + guide·CTC(G(softmax(o)·P), tokens)`;
+/// - `moments·mean ((μ̂ − μ)² + (σ̂ − σ)²)` of what is made, per channel, where that is asked for;
 /// - diffusion: `mean (v̂ − v)²` with `x = αz + σε`, `v = αε − σz`; flow: `x = (1 − t)ε + tz`, `v = z − ε`;
 ///   and for rows with little noise `guide·CTC(G(ẑ), tokens)`;
 /// - and the [loss of the lengths](crate::DurationPredictor::loss) where these are predicted.
@@ -250,6 +254,7 @@ impl SynthesisTask {
             .collect();
         let valid = Tensor::<3>::from_data(TensorData::new(valid, [rows, padded, 1]), device);
         let real = self.scale.standardise(z);
+        let wanted = real.clone();
         let mut stream = key.stream(Purpose::Synthesis);
         let some: Vec<Option<&[Frame]>> = aligned.iter().map(|row| Some(row.as_slice())).collect();
         let (made, loss, guided): (Tensor<3>, Tensor<1>, Vec<bool>) = match self.config.network.method {
@@ -307,6 +312,15 @@ impl SynthesisTask {
             }
             None => loss,
         };
+        let loss = if self.config.moments > 0.0 && guided.contains(&true) {
+            let rows: Vec<f32> = guided.iter().map(|&guided| f32::from(u8::from(guided))).collect();
+            let rows = Tensor::<3>::from_data(TensorData::new(rows, [guided.len(), 1, 1]), device);
+            let of = moments(self.scale.standardise(made.clone()), wanted, valid.clone() * rows);
+            metrics.push(Metric { name: "train/moments", value: scalar(&of) });
+            loss + of * self.config.moments
+        } else {
+            loss
+        };
         let guide = self.guide();
         let tokens: usize =
             batch.targets.iter().zip(&guided).filter(|(_, guided)| **guided).map(|(t, _)| t.len()).sum();
@@ -323,6 +337,22 @@ impl SynthesisTask {
         metrics.push(Metric { name: "train/guide", value: scalar(&ctc) });
         Ok(Losses { total: loss + ctc * guide, metrics })
     }
+}
+
+/// Mean over channels of `(μ̂ − μ)² + (σ̂ − σ)²`, both over the valid frames of a batch.
+///
+/// # Shapes
+/// `[B, T, D]` twice, and 1 or 0 per frame `[B, T, 1]`
+fn moments(made: Tensor<3>, real: Tensor<3>, valid: Tensor<3>) -> Tensor<1> {
+    let count = valid.clone().sum().clamp_min(1.0).reshape([1, 1, 1]);
+    let sum = |x: Tensor<3>| x.sum_dim(1).sum_dim(0) / count.clone();
+    let of = |x: Tensor<3>| {
+        let mean = sum(x.clone() * valid.clone());
+        let variance = sum((x - mean.clone()).powf_scalar(2.0) * valid.clone());
+        (mean, (variance + 1e-6).sqrt())
+    };
+    let ((made_mean, made_spread), (mean, spread)) = (of(made), of(real));
+    ((made_mean - mean).powf_scalar(2.0) + (made_spread - spread).powf_scalar(2.0)).mean()
 }
 
 fn pad(x: Tensor<3>, padded: usize, frames: usize, device: &Device) -> Tensor<3> {
@@ -407,5 +437,30 @@ impl Task for SynthesisTask {
             ("base".to_string(), self.bank.info.base.clone()),
         ]);
         Ok((tensors, metadata))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moments_are_those_of_the_valid_frames() {
+        let device = Device::flex();
+        let mut stream = auricle_rng::Key::new(1).stream(Purpose::Test);
+        let real: Vec<f32> = (0..2 * 40 * 3).map(|_| stream.normal() as f32).collect();
+        let tensor = |values: Vec<f32>| Tensor::<3>::from_data(TensorData::new(values, [2, 40, 3]), &device);
+        // The last ten frames of the second row are padding.
+        let valid: Vec<f32> = (0..80).map(|i| if i < 70 { 1.0 } else { 0.0 }).collect();
+        let valid = Tensor::<3>::from_data(TensorData::new(valid, [2, 40, 1]), &device);
+        let of = |made: Vec<f32>| scalar(&moments(tensor(made), tensor(real.clone()), valid.clone()));
+        let changed =
+            |f: &dyn Fn(usize, f32) -> f32| real.iter().enumerate().map(|(i, &x)| f(i, x)).collect();
+        assert!(of(changed(&|_, x| x)) < 1e-10);
+        assert!((of(changed(&|_, x| x + 2.0)) - 4.0).abs() < 1e-4, "a shift of two is four");
+        assert!(of(changed(&|i, x| if i < 70 * 3 { x } else { 9.0 })) < 1e-10, "padding does not count");
+        // Twice the spread: about one for unit variance, whatever the order of frames.
+        let wide = of(changed(&|_, x| 2.0 * x));
+        assert!((0.7..1.4).contains(&wide), "{wide}");
     }
 }

@@ -63,9 +63,10 @@ int aclrtSynchronizeStream(void *s) {
     bool fails = !entered("aclrtSynchronizeStream");
     ON_DEVICE();
     if (!s) return BAD;
-    while (queue) { Executor *e = queue; queue = e->next; if (!fails) e->run(e); drop(e); }
+    if (fails) return INJECTED; /* what was started may still run */
+    while (queue) { Executor *e = queue; queue = e->next; e->run(e); drop(e); }
     last = &queue;
-    return fails ? INJECTED : 0;
+    return 0;
 }
 
 static int block_of(const void *p) { for (int i = 0; i < 4096; i++) if (blocks[i].start && (char *)p >= blocks[i].start && (char *)p < blocks[i].start + blocks[i].bytes) return i; return -1; }

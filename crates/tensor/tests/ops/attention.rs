@@ -161,6 +161,17 @@ fn empty_sequences() {
     let zeros = |t: usize| Tensor::<3>::ones([2, t, 8], (&device, DType::F32));
     assert_eq!(ops::attention(zeros(0), zeros(5), zeros(5), AttentionOptions::new(2)).dims(), [2, 0, 8]);
     assert_eq!(values(ops::attention(zeros(3), zeros(0), zeros(0), AttentionOptions::new(2))), [0.0; 48]);
+    let device = device.autodiff();
+    for (queries, keys) in [(0, 5), (3, 0)] {
+        let leaf = |t: usize| Tensor::<3>::ones([2, t, 8], (&device, DType::F32)).require_grad();
+        let x = [leaf(queries), leaf(keys), leaf(keys)];
+        let y = ops::attention(x[0].clone(), x[1].clone(), x[2].clone(), AttentionOptions::new(2));
+        let gradients = y.sum().backward();
+        for x in &x {
+            let gradient = x.grad(&gradients).map(values).unwrap_or_default();
+            assert!(gradient.iter().all(|&g| g == 0.0), "{queries} queries, {keys} keys: {gradient:?}");
+        }
+    }
 }
 
 #[test]

@@ -98,7 +98,13 @@ fn no_output_frame() {
     for frames in [0, 1, 3] {
         let x = Tensor::<3>::zeros([2, frames, 4], (&device, DType::F32)).require_grad();
         let w = Tensor::<3>::zeros([5, 4, 6], (&device, DType::F32)).require_grad();
-        assert_eq!(ops::conv1d(x, w, None, options(2, 0, 0, 1)).dims(), [2, 0, 6]);
+        let y = ops::conv1d(x.clone(), w.clone(), None, options(2, 0, 0, 1));
+        assert_eq!(y.dims(), [2, 0, 6]);
+        // Nothing comes back from nothing.
+        let gradients = y.sum().backward();
+        for gradient in [x.grad(&gradients), w.grad(&gradients)].into_iter().flatten() {
+            assert!(crate::common::values(gradient).iter().all(|&g| g == 0.0));
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Operations on views: what a tensor holds counts, not how it lies in memory.
 
-use auricle_tensor::ops::{self, AdamWStep};
+use auricle_tensor::ops::{self, AdamWStep, AttentionOptions, Conv1dOptions};
 use burn::backend::Flex;
 use burn::tensor::ops::PadMode;
 use burn::tensor::{DType, Tensor};
@@ -130,7 +130,7 @@ const STEP: AdamWStep =
 /// More elements than one task works on, in no round number of rows.
 const MATRIX: [usize; 2] = [131, 257];
 
-const CASES: [Case; 9] = [
+const CASES: [Case; 13] = [
     ("softmax", 2, |run| {
         let x = run.input(MATRIX);
         run.differentiate(ops::softmax(x, 1));
@@ -159,6 +159,24 @@ const CASES: [Case; 9] = [
         let (pred, target) = (run.input([33, 31]), run.input([33, 31]));
         let negatives: Vec<u32> = (0..33 * 5).map(|i| i * 7 % 33).collect();
         run.differentiate(ops::contrastive_loss(pred, target.detach(), &negatives, 0.3).loss);
+    }),
+    ("gelu", 2, |run| {
+        let x = run.input(MATRIX);
+        run.differentiate(ops::gelu(x));
+    }),
+    ("linear", 4, |run| {
+        let (x, weight, bias) = (run.input([3, 37, 31]), run.input([31, 45]), run.input([45]));
+        run.differentiate(ops::linear(x, weight, Some(bias)));
+    }),
+    ("conv1d", 4, |run| {
+        let (x, weight, bias) = (run.input([2, 33, 12]), run.input([5, 6, 16]), run.input([16]));
+        let options = Conv1dOptions { stride: 2, pad_left: 1, pad_right: 2, groups: 2 };
+        run.differentiate(ops::conv1d(x, weight, Some(bias), options));
+    }),
+    ("attention", 4, |run| {
+        let (q, k, v) = (run.input([2, 35, 24]), run.input([2, 37, 24]), run.input([2, 37, 24]));
+        let options = AttentionOptions { key_lengths: Some(vec![37, 20]), ..AttentionOptions::new(3) };
+        run.differentiate(ops::attention(q, k, v, options));
     }),
     ("adamw", 3, |run| {
         let (param, gradient, m, v) =

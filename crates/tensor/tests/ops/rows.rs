@@ -45,12 +45,21 @@ fn softmax() {
 
 #[test]
 fn a_row_of_minus_infinity_has_probabilities_of_zero_and_no_gradient() {
+    // Shorter than a vector, as long, longer, several.
+    for width in [2, 3, 15, 16, 17, 31, 257] {
+        masked_row(width);
+    }
+}
+
+fn masked_row(width: usize) {
     const NOTHING: f64 = f64::NEG_INFINITY;
     // The middle row is masked, and an element of each of the others.
-    let x = [vec![1.0, NOTHING, 0.5, NOTHING, NOTHING, NOTHING, NOTHING, 2.0, -1.0]];
+    let mut x = [normal(3 * width, 5)];
+    x[0][1] = NOTHING;
+    x[0][width..=2 * width].fill(NOTHING);
     // The weights that `run` gives the elements of a result.
-    let weights = normal(9, 99);
-    let rows = || x[0].chunks(3).zip(weights.chunks(3));
+    let weights = normal(3 * width, 99);
+    let rows = || x[0].chunks(width).zip(weights.chunks(width));
     let softmax = |x: &[f64]| -> Vec<f64> {
         let total: f64 = x.iter().map(|x| x.exp()).sum();
         x.iter().map(|x| if total > 0.0 { x.exp() / total } else { 0.0 }).collect()
@@ -69,10 +78,10 @@ fn a_row_of_minus_infinity_has_probabilities_of_zero_and_no_gradient() {
     let want_gradient: Vec<f64> = rows().flat_map(gradient).collect();
     let want_gradient_of_logarithm: Vec<f64> = rows().flat_map(gradient_of_logarithm).collect();
     for dtype in [DType::F32, DType::F64] {
-        let (y, gradients) = run(&|x| ops::softmax(matrix(&x[0], 3), 1).reshape([-1]), &x, dtype);
+        let (y, gradients) = run(&|x| ops::softmax(matrix(&x[0], width), 1).reshape([-1]), &x, dtype);
         assert_close("softmax", &y, &want, 1e-6);
         assert_close("its gradient", &gradients[0], &want_gradient, 1e-6);
-        let (y, gradients) = run(&|x| ops::log_softmax(matrix(&x[0], 3), 1).reshape([-1]), &x, dtype);
+        let (y, gradients) = run(&|x| ops::log_softmax(matrix(&x[0], width), 1).reshape([-1]), &x, dtype);
         assert_close("log_softmax", &y.iter().map(|y| y.exp()).collect::<Vec<_>>(), &want, 1e-6);
         assert_close("its gradient", &gradients[0], &want_gradient_of_logarithm, 1e-6);
     }

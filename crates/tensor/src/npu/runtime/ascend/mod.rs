@@ -19,7 +19,7 @@ pub mod library;
 use std::cell::RefCell;
 use std::ffi::{CStr, c_void};
 use std::ptr::{null, null_mut};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use library::{Api, Place};
@@ -45,6 +45,8 @@ pub enum Mutation {
     WrongStride,
     /// Copies results without waiting for them.
     MissingSync,
+    /// Starts an executor a second time.
+    ReuseExecutor,
 }
 
 /// A device behind AscendCL.
@@ -57,6 +59,8 @@ pub struct AscendRuntime {
     stream: usize,
     /// Workspaces of operations that may still run.
     pending: Mutex<Vec<usize>>,
+    /// Something was started and not waited for with success.
+    in_flight: AtomicBool,
     mutation: Option<Mutation>,
 }
 
@@ -82,8 +86,16 @@ impl AscendRuntime {
             check(&api, "aclInit", code)?;
         }
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let mut runtime =
-            Self { api, index, number, title: String::new(), stream: 0, pending: Mutex::default(), mutation };
+        let mut runtime = Self {
+            api,
+            index,
+            number,
+            title: String::new(),
+            stream: 0,
+            pending: Mutex::default(),
+            in_flight: AtomicBool::new(false),
+            mutation,
+        };
         runtime.check_index()?;
         runtime.enter()?;
         let mut stream = null_mut();
@@ -153,6 +165,16 @@ impl AscendRuntime {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Waits for what was started, then gives its workspaces back.
+    fn wait(&self) -> Result<(), RuntimeError> {
+        // SAFETY: the stream lives as long as the runtime.
+        let code = unsafe { (self.api.aclrtSynchronizeStream)(self.stream as *mut c_void) };
+        self.check("aclrtSynchronizeStream", code)?;
+        self.in_flight.store(false, Ordering::Relaxed);
+        self.release_pending();
+        Ok(())
+    }
+
     fn release_pending(&self) {
         let pending = std::mem::take(&mut *self.pending());
         pending.into_iter().for_each(|pointer| self.release(pointer));
@@ -185,12 +207,11 @@ impl Drop for AscendRuntime {
         if self.enter().is_err() || self.stream == 0 {
             return;
         }
-        // SAFETY: the stream came from `aclrtCreateStream`; it is not used after this.
-        unsafe {
-            (self.api.aclrtSynchronizeStream)(self.stream as *mut c_void);
+        // What may still run after two waits that failed keeps its memory and its stream.
+        if self.wait().is_err() && self.wait().is_err() {
+            return;
         }
-        self.release_pending();
-        // SAFETY: as above.
+        // SAFETY: the stream came from `aclrtCreateStream`; it is not used after this.
         unsafe { (self.api.aclrtDestroyStream)(self.stream as *mut c_void) };
     }
 }
@@ -210,9 +231,9 @@ impl NpuRuntime for AscendRuntime {
     }
 
     fn free(&self, buffer: Buffer) {
-        // Something may still run after an error; what runs must not lose its memory.
-        if !self.pending().is_empty() && self.sync().is_err() {
-            self.release_pending();
+        // Something may still run after an error; where it cannot be waited for, it keeps its memory.
+        if self.in_flight.load(Ordering::Relaxed) && self.sync().is_err() {
+            return;
         }
         self.release(buffer.id as usize);
     }
@@ -241,10 +262,6 @@ impl NpuRuntime for AscendRuntime {
             return Ok(());
         }
         self.enter()?;
-        // SAFETY: the stream lives as long as the runtime.
-        let code = unsafe { (self.api.aclrtSynchronizeStream)(self.stream as *mut c_void) };
-        self.check("aclrtSynchronizeStream", code)?;
-        self.release_pending();
-        Ok(())
+        self.wait()
     }
 }
