@@ -58,6 +58,12 @@ pub struct Args {
     /// Prefixes that the search with a language model or an attention decoder keeps. Default: 32, with a decoder 8.
     #[arg(long)]
     beam: Option<usize>,
+    /// Added per token of an attention decoder, which likes short outputs.
+    #[arg(long, default_value_t = BeamConfig::default().length_bonus, allow_hyphen_values = true)]
+    length_bonus: f64,
+    /// Weight of CTC beside an attention decoder, 0 to 1.
+    #[arg(long, default_value_t = BeamConfig::default().ctc_weight)]
+    ctc_weight: f64,
     /// Seconds of audio in a batch.
     #[arg(long, default_value_t = TranscribeConfig::default().batch_secs)]
     batch_secs: f64,
@@ -94,6 +100,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         let search = BeamConfig::default();
         let model = model.with_search(BeamConfig {
             beam: args.beam.map_or(search.beam, |beam| beam.clamp(1, 256)),
+            ctc_weight: args.ctc_weight.clamp(0.0, 1.0),
+            length_bonus: args.length_bonus,
             ..search
         });
         let model = match &args.lm {

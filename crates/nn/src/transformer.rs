@@ -277,3 +277,35 @@ impl TransformerBlock {
         x
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use auricle_rng::{Key, Purpose};
+    use burn::tensor::Device;
+
+    /// Pangu Ultra's values: gains of the post-norms c/√L, weights with variance 1/(2·D·L).
+    #[test]
+    fn depth_scales_gains_and_weights() {
+        let config = |norm: &str| -> TransformerConfig {
+            let sizes = r#""layers": 12, "heads": 4, "feed_forward": 96, "init": "tiny""#;
+            serde_json::from_str(&format!("{{{sizes}, \"norm\": {norm}}}")).unwrap()
+        };
+        let layer = |norm: &str| {
+            let mut stream = Key::new(1).stream(Purpose::Test);
+            TransformerLayer::new(48, &config(norm), &mut Initializer::new(&mut stream, &Device::flex()))
+        };
+        let scaled = layer(r#"{"depth_scaled_sandwich": {"attention": 0.283, "feed_forward": 0.432}}"#);
+        let gains = |norm: &Option<LayerNorm>| -> Vec<f32> {
+            norm.as_ref().unwrap().gamma.val().into_data().try_to_vec().unwrap()
+        };
+        assert!(gains(&scaled.attention_post_norm).iter().all(|g| (g - 0.0817).abs() < 1e-4));
+        assert!(gains(&scaled.feed_forward_post_norm).iter().all(|g| (g - 0.1247).abs() < 1e-4));
+        assert!(gains(&layer(r#""sandwich""#).attention_post_norm).iter().all(|&g| g == 1.0));
+        assert!(layer(r#""pre_ln""#).attention_post_norm.is_none());
+        let weights: Vec<f32> = scaled.expand.weight.val().into_data().try_to_vec().unwrap();
+        let variance = weights.iter().map(|w| f64::from(w * w)).sum::<f64>() / weights.len() as f64;
+        let wanted = 1.0 / (2.0 * 48.0 * 12.0);
+        assert!((variance / wanted - 1.0).abs() < 0.1, "{variance} instead of {wanted}");
+    }
+}

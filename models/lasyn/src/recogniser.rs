@@ -5,6 +5,7 @@ use auricle_asr::{CtcConfig, Recogniser, Stored};
 use auricle_audio::{Features, MelFrontEnd};
 use auricle_decode::{BeamConfig, TokenLm, beam_search, greedy};
 use auricle_nn::params::{self, NamedTensors};
+use auricle_nn::streaming::{DecoderPrefix, StreamingDecoder};
 use auricle_nn::weights::Metadata;
 use auricle_nn::{AttentionDecoder, Context, DecoderConfig, Initializer};
 use auricle_rng::{Key, Purpose};
@@ -13,6 +14,7 @@ use auricle_text::Tokenizer;
 use auricle_text::lm::NgramLm;
 use auricle_train::TrainError;
 use burn::tensor::{Device, Tensor, TensorData};
+use std::collections::HashMap;
 
 /// The kind of such weights.
 pub(crate) const KIND: &str = "lasyn";
@@ -24,6 +26,7 @@ pub struct SequenceRecogniser {
     tokenizer: Tokenizer,
     target: Target,
     front_end: MelFrontEnd,
+    decoder: Option<StreamingDecoder>,
     search: BeamConfig,
     lm: Option<TokenLm>,
     device: Device,
@@ -67,8 +70,20 @@ impl SequenceRecogniser {
         };
         let model = params::load(model, "", &mut tensors).map_err(|e| fail(e.to_string()))?;
         let front_end = MelFrontEnd::new(config.front_end.clone()).map_err(|e| fail(e.to_string()))?;
+        let decoder = model.decoder.as_ref().map(StreamingDecoder::new).transpose();
+        let decoder = decoder.map_err(|e| fail(e.to_string()))?;
         let search = BeamConfig::default();
-        Ok(Self { config, model, tokenizer, target, front_end, search, lm: None, device: device.clone() })
+        Ok(Self {
+            config,
+            model,
+            decoder,
+            tokenizer,
+            target,
+            front_end,
+            search,
+            lm: None,
+            device: device.clone(),
+        })
     }
 
     /// The same with another search.
@@ -115,9 +130,16 @@ impl SequenceRecogniser {
         let mut context = Context::eval();
         let (z, lengths) = self.model.lower(0, mel, &[num_frames], &mut context);
         let upper = self.model.upper(0, z, &lengths, &mut context);
-        let tokens = search(&self.model, &upper, self.tokenizer.blank_id(), &self.search, self.lm.as_ref())?;
+        let blank = self.tokenizer.blank_id();
+        let tokens = search(self.decoder.as_ref(), &upper, blank, &self.search, self.lm.as_ref())?;
         Ok(self.tokenizer.decode(&tokens[0]))
     }
+}
+
+fn log_softmax(row: &[f32]) -> Vec<f32> {
+    let top = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let sum = top + row.iter().map(|x| (x - top).exp()).sum::<f32>().ln();
+    row.iter().map(|x| x - sum).collect()
 }
 
 /// The best tokens of every row: joint search where there is a decoder, else the best path of CTC.
@@ -125,14 +147,14 @@ impl SequenceRecogniser {
 /// # Errors
 /// A device that fails.
 pub(crate) fn search(
-    model: &LasynModel,
+    decoder: Option<&StreamingDecoder>,
     upper: &Upper,
     blank: u32,
     config: &BeamConfig,
     lm: Option<&TokenLm>,
 ) -> Result<Vec<Vec<u32>>, TrainError> {
     let [batch, frames, classes] = upper.logits.dims();
-    let scores = match model.decoder {
+    let scores = match decoder {
         Some(_) => ops::log_softmax(upper.logits.clone(), 2),
         None => upper.logits.clone(),
     };
@@ -140,29 +162,35 @@ pub(crate) fn search(
         |x: Tensor<3>| x.into_data().try_to_vec::<f32>().map_err(|e| TrainError::Task(format!("{e:?}")));
     let scores = host(scores)?;
     let [_, padded, width] = upper.memory.dims();
+    let memory = match decoder {
+        Some(_) => host(upper.memory.clone())?,
+        None => Vec::new(),
+    };
     let mut found = Vec::with_capacity(batch);
     for row in 0..batch {
         let ctc = &scores[row * frames * classes..][..upper.lengths[row].min(frames) * classes];
-        let Some(decoder) = &model.decoder else {
+        let Some(decoder) = decoder else {
             found.push(greedy(ctc, classes, blank).iter().map(|token| token.id).collect());
             continue;
         };
         let length = upper.memory_lengths[row].min(padded);
-        let memory = upper.memory.clone().slice([row..row + 1, 0..length.max(1), 0..width]);
+        let memory = decoder.memory(&memory[row * padded * width..][..length * width]);
         // A sequence has no more tokens than CTC could read from the frames.
         let config =
             BeamConfig { max_tokens: config.max_tokens.min(upper.lengths[row].max(1)), ..config.clone() };
+        // What the sequences of the step before have read; every sequence is one of them with a token more.
+        let mut read: HashMap<Vec<u32>, DecoderPrefix> = HashMap::new();
         let hypotheses = beam_search(&config, classes, blank, ctc, lm, |sequences| {
-            let rows: Vec<Vec<u32>> =
-                sequences.iter().map(|tokens| [&[blank], tokens.as_slice()].concat()).collect();
-            let memory = memory.clone().repeat_dim(0, rows.len());
-            let lengths = vec![length; rows.len()];
-            let logits = decoder.forward(&rows, &memory, &lengths, &mut Context::eval());
-            let [count, longest, _] = logits.dims();
-            // All sequences of the search have the same length.
-            let last = logits.slice([0..count, longest - 1..longest, 0..classes]);
-            let values = host(ops::log_softmax(last, 2))?;
-            Ok::<_, TrainError>(values.chunks_exact(classes).map(<[f32]>::to_vec).collect())
+            let (mut prefixes, tokens): (Vec<DecoderPrefix>, Vec<u32>) = sequences
+                .iter()
+                .map(|tokens| match tokens.split_last() {
+                    Some((&last, before)) => (read.get(before).cloned().unwrap_or_default(), last),
+                    None => (DecoderPrefix::default(), blank),
+                })
+                .unzip();
+            let logits = decoder.step(&memory, &mut prefixes, &tokens);
+            read = sequences.iter().cloned().zip(prefixes).collect();
+            Ok::<_, TrainError>(logits.chunks_exact(classes).map(log_softmax).collect())
         })?;
         found.push(hypotheses.into_iter().next().map(|best| best.tokens).unwrap_or_default());
     }

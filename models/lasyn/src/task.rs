@@ -8,6 +8,7 @@ use crate::{
 use auricle_augment::{Libraries, SpecAugmentConfig, frequency_band_count, frequency_bands, time_spans};
 use auricle_decode::BeamConfig;
 use auricle_nn::params::{self, NamedTensors};
+use auricle_nn::streaming::StreamingDecoder;
 use auricle_nn::weights::Metadata;
 use auricle_nn::{AttentionDecoder, Context, Initializer, smoothed_cross_entropy};
 use auricle_rng::{Key, Purpose};
@@ -317,7 +318,9 @@ impl Task for LasynTask {
             ctc_weight: self.config.ctc_weight,
             ..BeamConfig::default()
         };
-        let found = search(&model, &upper, self.tokenizer.blank_id(), &beam, None)?;
+        let decoder = model.decoder.as_ref().map(StreamingDecoder::new).transpose();
+        let decoder = decoder.map_err(|e| TrainError::Task(e.to_string()))?;
+        let found = search(decoder.as_ref(), &upper, self.tokenizer.blank_id(), &beam, None)?;
         for ((tokens, text), id) in found.into_iter().zip(&batch.texts).zip(&batch.ids) {
             let written = self.tokenizer.decode(&tokens);
             self.tally.words += wer(text, &written);

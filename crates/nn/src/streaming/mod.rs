@@ -4,10 +4,12 @@
 //! After the first frames nothing is allocated any more.
 
 mod conv;
+mod decoder;
 mod encoder;
 mod transformer;
 
 pub use conv::StreamingConv;
+pub use decoder::{DecoderMemory, DecoderPrefix, StreamingDecoder};
 pub use encoder::StreamingEncoder;
 pub use transformer::StreamingTransformer;
 
@@ -58,9 +60,14 @@ impl Dense {
         self.bias.len()
     }
 
+    /// Width of an input.
+    pub fn inputs(&self) -> usize {
+        self.weight.rows(self.bias.len())
+    }
+
     /// Rows of `x` mapped; `out` takes their size.
     pub fn forward(&self, x: &[f32], out: &mut Vec<f32>) {
-        let input = self.weight.rows(self.bias.len());
+        let input = self.inputs();
         out.resize(x.len() / input.max(1) * self.bias.len(), 0.0);
         rows::linear(out, x, &self.weight, &self.bias);
     }

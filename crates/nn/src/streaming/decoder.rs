@@ -1,0 +1,235 @@
+//! An attention decoder token by token: what sequences have in common is computed once.
+
+use super::{Dense, Norm, StreamingError, values};
+use crate::decoder::{Attention, AttentionDecoder, DecoderLayer};
+use auricle_tensor::{ops::alibi_slope, rows};
+use std::sync::Arc;
+
+/// An [`AttentionDecoder`] with its weights in host memory, for searches.
+///
+/// The decoder itself runs through a whole sequence for every token more; this one keeps keys and values of the
+/// tokens before and of the utterance's frames.
+#[derive(Debug, Clone)]
+pub struct StreamingDecoder {
+    embedding: Arc<Vec<f32>>,
+    layers: Vec<Layer>,
+    norm: Norm,
+    output: Dense,
+    heads: usize,
+}
+
+#[derive(Debug, Clone)]
+struct Branch {
+    norm: Norm,
+    query: Dense,
+    key: Dense,
+    value: Dense,
+    output: Dense,
+}
+
+#[derive(Debug, Clone)]
+struct Layer {
+    tokens: Branch,
+    frames: Branch,
+    feed_forward_norm: Norm,
+    expand: Dense,
+    contract: Dense,
+}
+
+/// Keys and values of an utterance's frames, per layer `[T', D]`.
+#[derive(Debug, Clone)]
+pub struct DecoderMemory(Vec<(Vec<f32>, Vec<f32>)>);
+
+/// A sequence of tokens that the decoder has read; its clones share what was computed.
+#[derive(Debug, Clone, Default)]
+pub struct DecoderPrefix {
+    /// Keys and values of each token, `[layers, 2, D]`.
+    tokens: Vec<Arc<Vec<f32>>>,
+}
+
+impl StreamingDecoder {
+    /// Copies the weights.
+    ///
+    /// # Errors
+    /// Weights that cannot be read from their device.
+    pub fn new(decoder: &AttentionDecoder) -> Result<Self, StreamingError> {
+        Ok(Self {
+            embedding: Arc::new(values(&decoder.embedding)?),
+            layers: decoder.layers.iter().map(Layer::new).collect::<Result<_, _>>()?,
+            norm: Norm::new(&decoder.norm)?,
+            output: Dense::new(&decoder.output)?,
+            heads: decoder.heads,
+        })
+    }
+
+    /// Reads the encoder's output for one utterance, `[T', D]`.
+    pub fn memory(&self, frames: &[f32]) -> DecoderMemory {
+        let of = |dense: &Dense| {
+            let mut out = Vec::new();
+            dense.forward(frames, &mut out);
+            out
+        };
+        DecoderMemory(
+            self.layers.iter().map(|layer| (of(&layer.frames.key), of(&layer.frames.value))).collect(),
+        )
+    }
+
+    /// Reads a token more of each sequence; logits `[N, V]` of the tokens after them.
+    pub fn step(&self, memory: &DecoderMemory, prefixes: &mut [DecoderPrefix], tokens: &[u32]) -> Vec<f32> {
+        let width = self.output.inputs();
+        let mut x: Vec<f32> = Vec::with_capacity(tokens.len() * width);
+        for &token in tokens {
+            x.extend_from_slice(&self.embedding[token as usize * width..][..width]);
+        }
+        let mut read: Vec<Vec<f32>> = vec![Vec::with_capacity(self.layers.len() * 2 * width); tokens.len()];
+        let (mut normed, mut query, mut key, mut value) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let (mut output, mut expanded, mut weights) = (Vec::new(), Vec::new(), Vec::new());
+        for (l, (layer, (frame_keys, frame_values))) in self.layers.iter().zip(&memory.0).enumerate() {
+            layer.tokens.norm.forward(&x, &mut normed);
+            layer.tokens.query.forward(&normed, &mut query);
+            layer.tokens.key.forward(&normed, &mut key);
+            layer.tokens.value.forward(&normed, &mut value);
+            let mut mixed = vec![0.0; x.len()];
+            for (row, (read, prefix)) in read.iter_mut().zip(prefixes.iter()).enumerate() {
+                let own = row * width..(row + 1) * width;
+                read.extend_from_slice(&key[own.clone()]);
+                read.extend_from_slice(&value[own.clone()]);
+                let tokens: Vec<&[f32]> = prefix.tokens.iter().map(|token| token.as_slice()).collect();
+                let at = |i: usize| &tokens.get(i).copied().unwrap_or(read)[l * 2 * width..][..2 * width];
+                let count = tokens.len() + 1;
+                self.attend(&query[own.clone()], &mut mixed[own], &mut weights, count, true, |i| {
+                    at(i).split_at(width)
+                });
+            }
+            layer.tokens.output.forward(&mixed, &mut output);
+            rows::add(&mut x, &output);
+
+            layer.frames.norm.forward(&x, &mut normed);
+            layer.frames.query.forward(&normed, &mut query);
+            mixed.fill(0.0);
+            for (query, mixed) in query.chunks_exact(width).zip(mixed.chunks_exact_mut(width)) {
+                self.attend(query, mixed, &mut weights, frame_keys.len() / width, false, |i| {
+                    (&frame_keys[i * width..][..width], &frame_values[i * width..][..width])
+                });
+            }
+            layer.frames.output.forward(&mixed, &mut output);
+            rows::add(&mut x, &output);
+
+            layer.feed_forward_norm.forward(&x, &mut normed);
+            layer.expand.forward(&normed, &mut expanded);
+            rows::gelu(&mut expanded);
+            layer.contract.forward(&expanded, &mut output);
+            rows::add(&mut x, &output);
+        }
+        for (prefix, read) in prefixes.iter_mut().zip(read) {
+            prefix.tokens.push(Arc::new(read));
+        }
+        self.norm.forward(&x, &mut normed);
+        let mut logits = Vec::new();
+        self.output.forward(&normed, &mut logits);
+        logits
+    }
+
+    /// Attention of one query over `count` keys and values, added to `mixed`; with `ages` they are biased by their
+    /// distance from the last.
+    fn attend<'a>(
+        &self,
+        query: &[f32],
+        mixed: &mut [f32],
+        weights: &mut Vec<f32>,
+        count: usize,
+        ages: bool,
+        at: impl Fn(usize) -> (&'a [f32], &'a [f32]),
+    ) {
+        let dim = query.len() / self.heads;
+        let scale = 1.0 / (dim as f32).sqrt();
+        weights.resize(count, 0.0);
+        if count == 0 {
+            return;
+        }
+        for head in 0..self.heads {
+            let columns = head * dim..(head + 1) * dim;
+            let slope = if ages { alibi_slope(head, self.heads) } else { 0.0 };
+            for (i, weight) in weights.iter_mut().enumerate() {
+                let age = (count - 1 - i) as f32;
+                *weight = rows::dot(&query[columns.clone()], &at(i).0[columns.clone()]) * scale - slope * age;
+            }
+            rows::softmax(weights);
+            for (i, &weight) in weights.iter().enumerate() {
+                rows::add_scaled(&mut mixed[columns.clone()], weight, &at(i).1[columns.clone()]);
+            }
+        }
+    }
+}
+
+impl Branch {
+    fn new(attention: &Attention) -> Result<Self, StreamingError> {
+        Ok(Self {
+            norm: Norm::new(&attention.norm)?,
+            query: Dense::new(&attention.query)?,
+            key: Dense::new(&attention.key)?,
+            value: Dense::new(&attention.value)?,
+            output: Dense::new(&attention.output)?,
+        })
+    }
+}
+
+impl Layer {
+    fn new(layer: &DecoderLayer) -> Result<Self, StreamingError> {
+        Ok(Self {
+            tokens: Branch::new(&layer.tokens)?,
+            frames: Branch::new(&layer.frames)?,
+            feed_forward_norm: Norm::new(&layer.feed_forward_norm)?,
+            expand: Dense::new(&layer.expand)?,
+            contract: Dense::new(&layer.contract)?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Context, DecoderConfig, Initializer};
+    use auricle_rng::{Key, Purpose};
+    use burn::tensor::{Device, Tensor, TensorData};
+
+    /// Sequences that branch give, token by token, what the decoder gives for each as a whole.
+    #[test]
+    fn token_by_token_is_the_whole() {
+        const WIDTH: usize = 12;
+        let config = DecoderConfig { layers: 3, heads: 3, feed_forward: 20, dropout: 0.1 };
+        let mut stream = Key::new(1).stream(Purpose::Test);
+        let device = Device::flex();
+        let decoder = AttentionDecoder::new(WIDTH, 6, &config, &mut Initializer::new(&mut stream, &device));
+        let streaming = StreamingDecoder::new(&decoder).unwrap();
+        for frames in [0, 1, 9] {
+            let values: Vec<f32> = (0..frames * WIDTH).map(|_| stream.normal() as f32).collect();
+            let tensor = Tensor::from_data(TensorData::new(values.clone(), [1, frames, WIDTH]), &device);
+            let memory = streaming.memory(&values);
+            let whole = |tokens: &[u32]| -> Vec<f32> {
+                let logits = decoder.forward(&[tokens.to_vec()], &tensor, &[frames], &mut Context::eval());
+                let [_, longest, classes] = logits.dims();
+                logits.slice([0..1, longest - 1..longest, 0..classes]).into_data().try_to_vec().unwrap()
+            };
+            let mut prefixes = vec![DecoderPrefix::default()];
+            let mut sequences: Vec<Vec<u32>> = vec![vec![5]];
+            let mut logits = streaming.step(&memory, &mut prefixes, &[5]);
+            for step in 0..5u32 {
+                for (sequence, found) in sequences.iter().zip(logits.chunks_exact(6)) {
+                    for (a, b) in found.iter().zip(whole(sequence)) {
+                        assert!((a - b).abs() < 1e-5, "{frames} frames, {sequence:?}: {a} {b}");
+                    }
+                }
+                // The first goes on twice, the others once.
+                let mut parents: Vec<usize> = (0..sequences.len()).collect();
+                parents.push(0);
+                let tokens: Vec<u32> = (0..parents.len() as u32).map(|i| (i + step) % 5).collect();
+                let grown =
+                    parents.iter().zip(&tokens).map(|(&p, &t)| [sequences[p].as_slice(), &[t]].concat());
+                sequences = grown.collect();
+                prefixes = parents.iter().map(|&p| prefixes[p].clone()).collect();
+                logits = streaming.step(&memory, &mut prefixes, &tokens);
+            }
+        }
+    }
+}
