@@ -32,8 +32,8 @@ head = { kind = "character", width = 16 }
 [encoder]
 bins = 32
 stages = [
-  { convs = [{ channels = 16, kernel = 3, activation = true }, { channels = 16, kernel = 3, stride = 2, activation = true }, { channels = 16 }], transformer = { layers = 2, heads = 2, feed_forward = 32, alibi = true, causal = true, left_context = 9 } },
-  { convs = [{ channels = 24, kernel = 3, activation = true }, { channels = 24, kernel = 3, stride = 2, activation = true }, { channels = 24 }], transformer = { layers = 2, heads = 2, feed_forward = 32, alibi = true, causal = true, left_context = 16 } },
+  { convs = [{ channels = 16, kernel = 3, activation = true }, { channels = 16, kernel = 3, stride = 2, activation = true }, { channels = 16 }], transformer = { layers = 2, heads = 2, feed_forward = 32, alibi = true, causal = true, left_context = 9, positional = { kernel = 5, groups = 2 } } },
+  { convs = [{ channels = 24, kernel = 3, activation = true }, { channels = 24, kernel = 3, stride = 2, activation = true }, { channels = 24 }], transformer = { layers = 2, heads = 2, feed_forward = 32, alibi = true, causal = true, left_context = 16, positional = { kernel = 5, groups = 2 } } },
 ]
 [front_end]
 num_bins = 32
@@ -140,7 +140,7 @@ fn a_recogniser_is_adapted_by_text() {
     auricle(folder, &["adapt", "--model", "base", "--text", "text.txt", "--out", "a"])
         .failed_with(&["auricle lasyn fit --model base"]);
     auricle(folder, &["lasyn", "fit", "--model", "base", "train.jsonl", "--rounds", "2"]).succeeded();
-    std::fs::write(folder.join("text.txt"), "Two large lattes, please.\n\n1 tea\n%%\n".repeat(9)).unwrap();
+    std::fs::write(folder.join("text.txt"), "Two large lattes, please.\n\n1 tea\n...\n".repeat(9)).unwrap();
 
     let synth = ["synth", "--model", "base", "--text", "two teas", "--out", "z.safetensors"];
     auricle(folder, &synth).succeeded();
@@ -252,7 +252,7 @@ fn an_attention_decoder_is_trained_and_fused_with_a_language_model() {
         run.json_lines().iter().map(|line| line["text"].as_str().unwrap().to_owned()).collect()
     };
     let alone = texts(&[]);
-    assert_eq!(alone.len(), 8);
+    assert_eq!(alone.len(), Manifest::read(&folder.join("dev.jsonl")).unwrap().len());
     assert_eq!(alone, texts(&["--lm", "tokens.arpa", "--lm-weight", "0"]));
     assert_ne!(alone, texts(&["--lm", "tokens.arpa", "--lm-weight", "3"]), "the language model decides");
     auricle(folder, &[&decode[..], &["--lm", "words.arpa"]].concat()).failed_with(&["lm train --tokenizer"]);

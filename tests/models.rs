@@ -177,6 +177,23 @@ fn shipped_models_work_by_name() {
     };
     let others: Vec<f64> = (1..utterances.len()).map(errors).collect();
     assert!(others.iter().all(|other| errors(0) < *other), "{} of {others:?}: {decoded:?}", errors(0));
+    // What the help of `adapt` shows, with the bank that is shipped.
+    std::fs::write(folder.join("corpus.txt"), "Two large lattes, please.\nOne tea for $3.50\n".repeat(6))
+        .unwrap();
+    let adapt = [
+        "adapt",
+        "--model",
+        "asr-en-small",
+        "--text",
+        "corpus.txt",
+        "--out",
+        "adapted",
+        "--steps",
+        "2",
+        "--quiet",
+    ];
+    run(&adapt);
+    run(&["decode", "--model", "adapted", "test.jsonl", "--quiet"]);
     let first = &utterances[0];
     let (audio, text) = (first.audio.to_str().unwrap(), first.text.as_deref().unwrap());
     let scored = &run(&["mdd", "score", "--text", text, audio, "--json"]).json_lines()[0];
