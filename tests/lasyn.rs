@@ -243,9 +243,15 @@ fn an_attention_decoder_is_trained_and_fused_with_a_language_model() {
     let own: Vec<&str> = own.iter().flat_map(|set| ["--set", set]).chain(sets).collect();
     auricle(folder, &[&["train", &attention], &own[..], &short[..], &["att"]].concat()).succeeded();
 
+    // Without a decoder it is a recogniser like any other, with times and a language model of words.
+    let plain = recipe("lasyn/adapt.toml");
+    auricle(folder, &[&["train", &plain], &own[..], &short[..], &["plain"]].concat()).succeeded();
+
     let lm = ["lm", "train", "train.jsonl", "--order", "4", "--out"];
     auricle(folder, &[&lm[..], &["tokens.arpa", "--tokenizer", "characters"]].concat()).succeeded();
     auricle(folder, &[&lm[..], &["words.arpa"]].concat()).succeeded();
+    let ctc = ["decode", "--model", "plain", "dev.jsonl", "--json", "--quiet", "--lm", "words.arpa"];
+    assert!(auricle(folder, &ctc).succeeded().json_lines().iter().all(|line| line["words"].is_array()));
     let decode = ["decode", "--model", "att", "dev.jsonl", "--json", "--beam", "2", "--quiet"];
     let texts = |more: &[&str]| -> Vec<String> {
         let run = auricle(folder, &[&decode[..], more].concat()).succeeded();

@@ -95,7 +95,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     }
     let device = auricle_tensor::device(&args.device)?;
     let (tensors, metadata) = load_model(&args.model)?;
-    if metadata.get("kind").is_some_and(|kind| kind == "lasyn") {
+    if metadata.contains_key("decoder") {
         let model = SequenceRecogniser::from_weights(tensors, &metadata, &device)?;
         let search = BeamConfig::default();
         let model = model.with_search(BeamConfig {

@@ -38,7 +38,10 @@ impl Recogniser {
         device: &Device,
     ) -> Result<Self, TrainError> {
         let fail = TrainError::Task;
-        let stored = Stored::read(metadata, &["ctc"]).map_err(fail)?;
+        // What latent synthesis trained further is a plain recogniser, too, where it has no attention decoder.
+        let kinds = ["ctc", "lasyn"];
+        let kinds = if metadata.contains_key("decoder") { &kinds[..1] } else { &kinds[..] };
+        let stored = Stored::read(metadata, kinds).map_err(fail)?;
         let model = stored.model(&mut tensors, device).map_err(fail)?;
         let Stored { config, tokenizer } = stored;
         let front_end = MelFrontEnd::new(config.front_end.clone()).map_err(|e| fail(e.to_string()))?;
