@@ -2,29 +2,15 @@
 
 #![allow(clippy::unwrap_used)] // helpers of tests may fail like tests
 
-use auricle_asr::{CtcConfig, CtcModel};
 use auricle_data::Manifest;
-use auricle_lasyn::SplitRecogniser;
+use auricle_nn::Context;
 use auricle_nn::params;
-use auricle_nn::weights::{Metadata, from_bytes};
-use auricle_nn::{Context, Initializer};
+use auricle_nn::weights::from_bytes;
 use auricle_rng::{Key, Purpose};
+use auricle_tests::cut::{TWO_STAGES, recogniser};
 use auricle_tests::program::{auricle, small_corpus, workspace};
-use auricle_text::Tokenizer;
 use burn::tensor::{Device, Tensor, TensorData};
 use std::path::Path;
-
-const MODEL: &str = r#"
-head = { kind = "character", width = 16 }
-[encoder]
-bins = 32
-stages = [
-  { convs = [{ channels = 16, kernel = 5, stride = 2, activation = true }, { channels = 16 }], transformer = { layers = 2, heads = 2, feed_forward = 32, positional = { kernel = 5, groups = 2 } } },
-  { convs = [{ channels = 24, kernel = 5, stride = 2, activation = true }], transformer = { layers = 2, heads = 2, feed_forward = 32, positional = { kernel = 5, groups = 2 } } },
-]
-[front_end]
-num_bins = 32
-"#;
 
 /// The topology of the streaming encoder of mispronunciation detection: causal attention with position biases.
 const STREAMING: &str = r#"
@@ -38,25 +24,6 @@ stages = [
 [front_end]
 num_bins = 32
 "#;
-
-fn recogniser(split: Option<usize>) -> (CtcModel, SplitRecogniser) {
-    recogniser_of(MODEL, split)
-}
-
-fn recogniser_of(model: &str, split: Option<usize>) -> (CtcModel, SplitRecogniser) {
-    let config: CtcConfig = toml::from_str(model).unwrap();
-    let device = Device::flex();
-    let mut stream = Key::new(3).stream(Purpose::Init);
-    let model = CtcModel::new(&config, 29, &mut Initializer::new(&mut stream, &device));
-    let metadata = Metadata::from([
-        ("kind".to_string(), "ctc".to_string()),
-        ("config".to_string(), serde_json::to_string(&config).unwrap()),
-        ("tokenizer".to_string(), Tokenizer::characters().to_json()),
-    ]);
-    let tensors = params::collect(&model);
-    let split = SplitRecogniser::from_weights(tensors, &metadata, split, &device).unwrap();
-    (model, split)
-}
 
 fn noise(rows: usize, frames: usize, valid: &[usize]) -> Tensor<3> {
     let mut stream = Key::new(4).stream(Purpose::Test);
@@ -76,9 +43,9 @@ fn values(x: Tensor<3>) -> Vec<f32> {
 fn the_parts_are_the_whole() {
     let valid = [64, 41];
     for (model, split) in
-        [MODEL, STREAMING].into_iter().flat_map(|model| (0..=4).map(move |split| (model, split)))
+        [TWO_STAGES, STREAMING].into_iter().flat_map(|model| (0..=4).map(move |split| (model, split)))
     {
-        let (whole, parts) = recogniser_of(model, Some(split));
+        let (whole, parts) = recogniser(model, Some(split), &Device::flex());
         let mel = noise(2, 64, &valid);
         let (expected, lengths) = whole.forward(mel.clone(), &valid, &mut Context::eval());
         let (z, frames) = parts.model.lower(split, mel, &valid, &mut Context::eval());
@@ -92,7 +59,7 @@ fn the_parts_are_the_whole() {
             assert_eq!(expected[rows.clone()], found[rows], "cut above {split}, row {row}");
         }
     }
-    assert!(recogniser(None).1.split == 2);
+    assert!(recogniser(TWO_STAGES, None, &Device::flex()).1.split == 2);
 }
 
 /// Below and above a cut: every parameter is on one side, and the side is the one it is used on.
@@ -100,7 +67,7 @@ fn the_parts_are_the_whole() {
 fn parameters_below_the_cut_are_those_that_latents_depend_on() {
     let valid = [64];
     for split in 1..=4 {
-        let (_, parts) = recogniser(Some(split));
+        let (_, parts) = recogniser(TWO_STAGES, Some(split), &Device::flex());
         let mel = noise(1, 64, &valid);
         let before = values(parts.model.lower(split, mel.clone(), &valid, &mut Context::eval()).0);
         for (name, data) in params::collect(&parts.model) {

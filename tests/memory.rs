@@ -5,9 +5,9 @@
 
 use auricle_asr::{CtcBatch, CtcConfig, CtcTask};
 use auricle_augment::Libraries;
-use auricle_lasyn::{LasynBatch, LasynTask, SplitRecogniser};
-use auricle_nn::{Initializer, params, weights::Metadata};
+use auricle_lasyn::{LasynBatch, LasynTask};
 use auricle_rng::{Key, Purpose};
+use auricle_tests::cut::{TWO_STAGES, recogniser};
 use auricle_text::Tokenizer;
 use auricle_train::{AugmentConfig, Draw, FeatureBatch, Recipe, Task};
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -39,17 +39,6 @@ static ALLOCATOR: Counting = Counting;
 /// One test at a time: they share the count.
 static ALONE: Mutex<()> = Mutex::new(());
 
-const MODEL: &str = r#"
-head = { kind = "character", width = 16 }
-[encoder]
-bins = 32
-stages = [
-  { convs = [{ channels = 16, kernel = 5, stride = 2, activation = true }, { channels = 16 }], transformer = { layers = 2, heads = 2, feed_forward = 32, positional = { kernel = 5, groups = 2 } } },
-  { convs = [{ channels = 24, kernel = 5, stride = 2, activation = true }], transformer = { layers = 2, heads = 2, feed_forward = 32, positional = { kernel = 5, groups = 2 } } },
-]
-[front_end]
-num_bins = 32
-"#;
 const BINS: usize = 32;
 const FRAMES: usize = 256;
 const ROWS: usize = 4;
@@ -85,7 +74,7 @@ fn a_frozen_encoder_keeps_nothing_of_a_step() {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let device = auricle_tensor::device("cpu").unwrap().autodiff();
     for frozen in [100, 0] {
-        let mut config: CtcConfig = toml::from_str(MODEL).unwrap();
+        let mut config: CtcConfig = toml::from_str(TWO_STAGES).unwrap();
         config.freeze_encoder_steps = frozen;
         let tokenizer = Tokenizer::characters();
         let none = Libraries::default;
@@ -109,16 +98,8 @@ fn a_frozen_encoder_keeps_nothing_of_a_step() {
 fn a_latent_encoder_keeps_nothing_of_a_step() {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let device = auricle_tensor::device("cpu").unwrap().autodiff();
-    let config: CtcConfig = toml::from_str(MODEL).unwrap();
-    let mut stream = Key::new(3).stream(Purpose::Init);
-    let model = auricle_asr::CtcModel::new(&config, 29, &mut Initializer::new(&mut stream, &device));
-    let metadata = Metadata::from([
-        ("kind".to_string(), "ctc".to_string()),
-        ("config".to_string(), serde_json::to_string(&config).unwrap()),
-        ("tokenizer".to_string(), Tokenizer::characters().to_json()),
-    ]);
     for (train_lower, noise) in [(false, 0.1), (true, 0.1)] {
-        let base = SplitRecogniser::from_weights(params::collect(&model), &metadata, None, &device).unwrap();
+        let (_, base) = recogniser(TWO_STAGES, None, &device);
         let width = base.width();
         let config = format!("base = 'none'\ntrain_lower = {train_lower}\nnoise = {noise}\n");
         let mut task = LasynTask::new(

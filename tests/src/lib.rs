@@ -1,6 +1,7 @@
 //! Helpers of the whole-program tests.
 
 pub mod browser;
+pub mod cut;
 pub mod program;
 pub mod published;
 pub mod server;
