@@ -1,8 +1,8 @@
 //! An attention decoder token by token: what sequences have in common is computed once.
 
-use super::{Dense, Norm, StreamingError, values};
+use super::{Dense, Norm, StreamingError, attend, values};
 use crate::decoder::{Attention, AttentionDecoder, DecoderLayer};
-use auricle_tensor::{ops::alibi_slope, rows};
+use auricle_tensor::rows;
 use std::sync::Arc;
 
 /// An [`AttentionDecoder`] with its weights in host memory, for searches.
@@ -94,12 +94,21 @@ impl StreamingDecoder {
                 let own = row * width..(row + 1) * width;
                 read.extend_from_slice(&key[own.clone()]);
                 read.extend_from_slice(&value[own.clone()]);
-                let tokens: Vec<&[f32]> = prefix.tokens.iter().map(|token| token.as_slice()).collect();
-                let at = |i: usize| &tokens.get(i).copied().unwrap_or(read)[l * 2 * width..][..2 * width];
-                let count = tokens.len() + 1;
-                self.attend(&query[own.clone()], &mut mixed[own], &mut weights, count, true, |i| {
-                    at(i).split_at(width)
-                });
+                let count = prefix.tokens.len() + 1;
+                attend(
+                    &query[own.clone()],
+                    &mut mixed[own],
+                    &mut weights,
+                    [self.heads, count],
+                    true,
+                    |age| {
+                        let token = match age {
+                            0 => &*read,
+                            _ => prefix.tokens[prefix.tokens.len() - age].as_ref(),
+                        };
+                        token[l * 2 * width..][..2 * width].split_at(width)
+                    },
+                );
             }
             layer.tokens.output.forward(&mixed, &mut output);
             rows::add(&mut x, &output);
@@ -108,7 +117,7 @@ impl StreamingDecoder {
             layer.frames.query.forward(&normed, &mut query);
             mixed.fill(0.0);
             for (query, mixed) in query.chunks_exact(width).zip(mixed.chunks_exact_mut(width)) {
-                self.attend(query, mixed, &mut weights, frame_keys.len() / width, false, |i| {
+                attend(query, mixed, &mut weights, [self.heads, frame_keys.len() / width], false, |i| {
                     (&frame_keys[i * width..][..width], &frame_values[i * width..][..width])
                 });
             }
@@ -128,37 +137,6 @@ impl StreamingDecoder {
         let mut logits = Vec::new();
         self.output.forward(&normed, &mut logits);
         logits
-    }
-
-    /// Attention of one query over `count` keys and values, added to `mixed`; with `ages` they are biased by their
-    /// distance from the last.
-    fn attend<'a>(
-        &self,
-        query: &[f32],
-        mixed: &mut [f32],
-        weights: &mut Vec<f32>,
-        count: usize,
-        ages: bool,
-        at: impl Fn(usize) -> (&'a [f32], &'a [f32]),
-    ) {
-        let dim = query.len() / self.heads;
-        let scale = 1.0 / (dim as f32).sqrt();
-        weights.resize(count, 0.0);
-        if count == 0 {
-            return;
-        }
-        for head in 0..self.heads {
-            let columns = head * dim..(head + 1) * dim;
-            let slope = if ages { alibi_slope(head, self.heads) } else { 0.0 };
-            for (i, weight) in weights.iter_mut().enumerate() {
-                let age = (count - 1 - i) as f32;
-                *weight = rows::dot(&query[columns.clone()], &at(i).0[columns.clone()]) * scale - slope * age;
-            }
-            rows::softmax(weights);
-            for (i, &weight) in weights.iter().enumerate() {
-                rows::add_scaled(&mut mixed[columns.clone()], weight, &at(i).1[columns.clone()]);
-            }
-        }
     }
 }
 

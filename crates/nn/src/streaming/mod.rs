@@ -14,6 +14,7 @@ pub use encoder::StreamingEncoder;
 pub use transformer::StreamingTransformer;
 
 use crate::{LayerNorm, Linear};
+use auricle_tensor::ops::alibi_slope;
 use auricle_tensor::rows::{self, Matrix};
 use burn::module::Param;
 use burn::tensor::Tensor;
@@ -33,6 +34,37 @@ pub enum StreamingError {
 /// A parameter's values in host memory.
 pub(crate) fn values<const D: usize>(param: &Param<Tensor<D>>) -> Result<Vec<f32>, StreamingError> {
     param.val().into_data().try_to_vec::<f32>().map_err(|e| StreamingError::Read(format!("{e:?}")))
+}
+
+/// Attention of one query over `count` keys and values, given by their age, added to `mixed`; with `alibi` scores fall
+/// with the age.
+fn attend<'a>(
+    query: &[f32],
+    mixed: &mut [f32],
+    weights: &mut Vec<f32>,
+    [heads, count]: [usize; 2],
+    alibi: bool,
+    at: impl Fn(usize) -> (&'a [f32], &'a [f32]),
+) {
+    let dim = query.len() / heads;
+    let scale = 1.0 / (dim as f32).sqrt();
+    weights.resize(count, 0.0);
+    if count == 0 {
+        return;
+    }
+    for head in 0..heads {
+        let columns = head * dim..(head + 1) * dim;
+        let slope = if alibi { alibi_slope(head, heads) } else { 0.0 };
+        let query = &query[columns.clone()];
+        for (age, weight) in weights.iter_mut().enumerate() {
+            *weight = rows::dot(query, &at(age).0[columns.clone()]) * scale - slope * age as f32;
+        }
+        rows::softmax(weights);
+        let mixed = &mut mixed[columns.clone()];
+        for (age, &weight) in weights.iter().enumerate() {
+            rows::add_scaled(mixed, weight, &at(age).1[columns.clone()]);
+        }
+    }
 }
 
 /// An affine map with its weights in host memory, which clones share.

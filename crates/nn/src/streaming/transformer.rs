@@ -1,8 +1,8 @@
 //! Causal Transformer blocks on a stream, with cached keys and values.
 
-use super::{Dense, Norm, StreamingError};
+use super::{Dense, Norm, StreamingError, attend};
 use crate::{TransformerBlock, TransformerLayer};
-use auricle_tensor::{ops::alibi_slope, rows};
+use auricle_tensor::rows;
 
 /// Frames that go through a layer together, where so many came: its weights are read once for all of them.
 const BLOCK: usize = 32;
@@ -154,29 +154,16 @@ impl Layer {
     /// Attention of the newest frame over the cache, added to `mixed`.
     fn attend(&self, query: &[f32], mixed: &mut [f32], weights: &mut Vec<f32>) {
         let width = query.len();
-        let dim = width / self.heads;
-        let scale = 1.0 / (dim as f32).sqrt();
         let newest = self.frames - 1;
         let count = self.kept.map_or(self.frames, |kept| kept.min(self.frames));
         let place = |age: usize| match self.kept {
             Some(kept) => (newest - age) % kept,
             None => newest - age,
         };
-        weights.resize(count, 0.0);
-        for head in 0..self.heads {
-            let columns = head * dim..(head + 1) * dim;
-            let slope = alibi_slope(head, self.heads);
-            let query = &query[columns.clone()];
-            for (age, weight) in weights.iter_mut().enumerate() {
-                let key = &self.keys[place(age) * width..][columns.clone()];
-                *weight = rows::dot(query, key) * scale - slope * age as f32;
-            }
-            rows::softmax(weights);
-            let mixed = &mut mixed[columns.clone()];
-            for (age, &weight) in weights.iter().enumerate() {
-                rows::add_scaled(mixed, weight, &self.values[place(age) * width..][columns.clone()]);
-            }
-        }
+        attend(query, mixed, weights, [self.heads, count], true, |age| {
+            let at = place(age) * width..(place(age) + 1) * width;
+            (&self.keys[at.clone()], &self.values[at])
+        });
     }
 }
 
