@@ -57,6 +57,13 @@ fn best_class(row: &[f32]) -> (usize, f32) {
     (best.0, if sum.is_finite() && sum > 0.0 { 1.0 / sum } else { 0.0 })
 }
 
+/// `ln softmax` of a row of logits.
+pub fn log_softmax(row: &[f32]) -> Vec<f32> {
+    let top = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let sum = top + row.iter().map(|x| (x - top).exp()).sum::<f32>().ln();
+    row.iter().map(|x| x - sum).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -19,7 +19,7 @@ mod words;
 pub mod write;
 
 pub use attention::{BeamConfig, Hypothesis, beam_search};
-pub use ctc::{TimedToken, greedy};
+pub use ctc::{TimedToken, greedy, log_softmax};
 pub use long_form::{Chunk, Chunker};
 pub use token_lm::TokenLm;
 pub use word_lm::{WordLm, WordLmConfig};

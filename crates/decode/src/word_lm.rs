@@ -1,6 +1,6 @@
 //! CTC decoding with a word language model and its vocabulary.
 
-use crate::TimedToken;
+use crate::{TimedToken, log_softmax};
 use auricle_text::Tokenizer;
 use auricle_text::lm::{NgramLm, State};
 use std::collections::HashMap;
@@ -84,9 +84,7 @@ impl WordLm {
         let mut beam: Vec<(Vec<u32>, Hypothesis)> = vec![(Vec::new(), start)];
         let mut posteriors: Vec<f32> = Vec::with_capacity(logits.len());
         for (t, row) in logits.chunks_exact(classes.max(1)).enumerate() {
-            let top = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-            let sum = top + row.iter().map(|x| (x - top).exp()).sum::<f32>().ln();
-            let frame: Vec<f32> = row.iter().map(|x| x - sum).collect();
+            let frame = log_softmax(row);
             beam = self.step(t, beam, &frame, blank, &pieces);
             posteriors.extend(frame);
         }

@@ -3,7 +3,7 @@
 use crate::{LasynError, LasynModel, Target, Upper};
 use auricle_asr::{CtcConfig, Recogniser, Stored};
 use auricle_audio::{Features, MelFrontEnd};
-use auricle_decode::{BeamConfig, TokenLm, beam_search, greedy};
+use auricle_decode::{BeamConfig, TokenLm, beam_search, greedy, log_softmax};
 use auricle_nn::params::{self, NamedTensors};
 use auricle_nn::streaming::{DecoderPrefix, StreamingDecoder};
 use auricle_nn::weights::Metadata;
@@ -134,12 +134,6 @@ impl SequenceRecogniser {
         let tokens = search(self.decoder.as_ref(), &upper, blank, &self.search, self.lm.as_ref())?;
         Ok(self.tokenizer.decode(&tokens[0]))
     }
-}
-
-fn log_softmax(row: &[f32]) -> Vec<f32> {
-    let top = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let sum = top + row.iter().map(|x| (x - top).exp()).sum::<f32>().ln();
-    row.iter().map(|x| x - sum).collect()
 }
 
 /// The best tokens of every row: joint search where there is a decoder, else the best path of CTC.
