@@ -255,7 +255,7 @@ fn rows(table: &Table) {
     table
         .line("softmax 24000×500", single, cost(12_000_000, 24.0), &mut || drop(ops::softmax(x.clone(), 1)));
     let x = random(1, [1000, 3072]);
-    table.line("gelu 1000×3072", single, cost(3_072_000, 62.0), &mut || drop(ops::gelu(x.clone())));
+    table.line("gelu 1000×3072", single, cost(3_072_000, 35.0), &mut || drop(ops::gelu(x.clone())));
     let (x, w, b) = (random(1, [1000, 768]), random(2, [768]), random(3, [768]));
     table.line("layer_norm 1000×768", single, cost(768_000, 8.0), &mut || {
         drop(ops::layer_norm(x.clone(), w.clone(), b.clone(), 1e-5));

@@ -2,7 +2,7 @@
 
 use std::mem::MaybeUninit;
 
-use super::math::{fma, normal_cdf};
+use super::math::{self, fma, normal_cdf};
 use super::{simd, written};
 use crate::ops::dropout_bits;
 
@@ -18,14 +18,14 @@ simd! {
     /// `y = x·Φ(x)`.
     pub fn gelu_into(y: &mut [MaybeUninit<f32>], x: &[f32]) {
         for (y, &x) in y.iter_mut().zip(x) {
-            y.write(x * normal_cdf::<FMA>(x).0);
+            y.write(math::gelu::<FMA>(x));
         }
     }
 
     /// `x ← x·Φ(x)`, to the bit what [`gelu`] gives.
     pub fn gelu_in_place(x: &mut [f32]) {
         for x in x {
-            *x *= normal_cdf::<FMA>(*x).0;
+            *x = math::gelu::<FMA>(*x);
         }
     }
 

@@ -72,6 +72,36 @@ pub fn normal_cdf<const FMA: bool>(x: f32) -> (f32, f32) {
     (if x > 0.0 { 1.0 - tail } else { tail }, density)
 }
 
+/// `x·Φ(x) = max(x, 0) − a·Φ(−a)`, `a = |x|`, without a division or an exponential.
+///
+/// `Φ(−a)` is the eighth power of a polynomial of degree 12 in `2a/6.5 − 1`: the root is flat enough for one polynomial
+/// to follow it through ten decades (fit by weighted minimax, 2.6e-9). Off by at most 2e-7·max(1, |x|); relative to the
+/// result, by 2e-6 for x ≥ −5 and 1e-5 for x ≥ −6. Beyond −6.5, where the true value is within 3e-10 of 0, it is −2.6e-10.
+#[inline(always)]
+pub fn gelu<const FMA: bool>(x: f32) -> f32 {
+    const END: f32 = 6.5;
+    let size = x.abs();
+    // One instruction where `f32::min` is three; NaN passes.
+    let size = if size > END { END } else { size };
+    let u = fma::<FMA>(size, 2.0 / END, -1.0);
+    let p = fma::<FMA>(-5.335_607_8e-5, u, -6.116_055e-5);
+    let p = fma::<FMA>(p, u, 3.639_601_3e-4);
+    let p = fma::<FMA>(p, u, 7.638_907_4e-4);
+    let p = fma::<FMA>(p, u, -3.639_371_4e-3);
+    let p = fma::<FMA>(p, u, -1.913_785_7e-3);
+    let p = fma::<FMA>(p, u, 2.527_185e-2);
+    let p = fma::<FMA>(p, u, -1.867_496_6e-2);
+    let p = fma::<FMA>(p, u, -9.028_374e-2);
+    let p = fma::<FMA>(p, u, 0.148_864_28);
+    let p = fma::<FMA>(p, u, 0.158_243_92);
+    let p = fma::<FMA>(p, u, -0.562_393_6);
+    let p = fma::<FMA>(p, u, 0.393_685_43);
+    let p = p * p;
+    let p = p * p;
+    let p = p * p;
+    fma::<FMA>(-size, p, if x > 0.0 { x } else { 0.0 })
+}
+
 /// eˣ for x ≤ 0 in double precision; 0 below −708. Relative error ≤ 4e-16.
 #[inline(always)]
 pub fn exp_f64<const FMA: bool>(x: f64) -> f64 {
@@ -190,5 +220,23 @@ mod tests {
         }
         assert_eq!(normal_cdf::<true>(f32::INFINITY).0, 1.0);
         assert_eq!(normal_cdf::<true>(f32::NEG_INFINITY).0, 0.0);
+    }
+
+    #[test]
+    fn gelu_is_accurate_and_total() {
+        for gelu in [gelu::<true>, gelu::<false>] {
+            for i in -9_000..=9_000 {
+                let x = i as f32 * 1e-3;
+                let want = f64::from(x) * cdf(f64::from(x));
+                let error = (f64::from(gelu(x)) - want).abs();
+                assert!(error <= 2e-7 * f64::from(x.abs().max(1.0)), "{x}: {error:e}");
+                let relative = if x >= -5.0 { 2e-6 } else { 1e-5 };
+                assert!(x < -6.0 || error <= relative * want.abs(), "{x}: {:e}", error / want.abs());
+            }
+            assert_eq!(gelu(0.0), 0.0);
+            assert_eq!(gelu(f32::INFINITY), f32::INFINITY);
+            assert!(gelu(f32::NEG_INFINITY).abs() < 3e-10 && gelu(f32::MIN).abs() < 3e-10);
+            assert!(gelu(f32::NAN).is_nan());
+        }
     }
 }

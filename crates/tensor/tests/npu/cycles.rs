@@ -89,6 +89,38 @@ fn the_total_is_no_less_than_the_slowest_pipe_nor_that_than_the_work() {
     }
 }
 
+/// What the shapes alone ask for, without the program: every product once by a cube of 16 × 16 × 16 in a cycle, every
+/// operand and result once over the faster of the two memories.
+#[test]
+fn no_program_beats_its_shapes() {
+    for name in ["910a", "910b3", "910b4", "910c-die", "310p3"] {
+        let spec = DeviceSpec::named(name).unwrap();
+        let cubes = spec.cores.cube.value;
+        let rate = spec.memory.l2_rate.value.max(spec.memory.hbm_rate.value) / spec.cores.clock.value;
+        let halves = |elements: usize| (2 * elements) as f64 / rate;
+        for (m, k, n) in [(500, 512, 2048), (31, 17, 5), (1280, 256, 1024), (2560, 64, 2048), (16, 4096, 16)]
+        {
+            let t = time(&matmul(&spec, Matmul::new(m, k, n, Elem::F16), None).unwrap(), &spec, false);
+            let products = (m * k * n) as f64 / 4096.0 / cubes;
+            let needed = products.max(halves(m * k + k * n + m * n));
+            assert!(t.cycles - t.launch >= needed, "{name}, {m}×{k}×{n}: {} of {needed}", t.cycles);
+        }
+        for (rows, cols) in [(700, 512), (3, 17), (4000, 2048)] {
+            let op = Rows { rows, cols, elem: Elem::F16 };
+            let [gelu, softmax] = [rows::gelu(&spec, op), rows::softmax(&spec, op, false)]
+                .map(|program| time(&program.unwrap(), &spec, false));
+            let needed = halves(2 * rows * cols);
+            for t in [gelu, softmax] {
+                assert!(t.cycles - t.launch >= needed, "{name}, {rows}×{cols}: {} of {needed}", t.cycles);
+            }
+        }
+        let op = some_attention(400, 8, 64);
+        let t = time(&attention(&spec, op).unwrap(), &spec, false);
+        let needed = (2 * op.heads * op.queries * op.keys * op.dim) as f64 / 4096.0 / cubes;
+        assert!(t.cycles - t.launch >= needed, "{name}, attention: {} of {needed}", t.cycles);
+    }
+}
+
 #[test]
 fn cube_cycles_are_exact_for_full_tiles() {
     let spec = b3();

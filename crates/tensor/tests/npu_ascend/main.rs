@@ -6,7 +6,7 @@
 use std::ffi::{CStr, CString, c_char, c_int, c_long};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use auricle_rng::{Key, Purpose};
 use auricle_tensor::npu::kernels::conv::Conv;
@@ -15,8 +15,10 @@ use auricle_tensor::npu::kernels::rows::Rows;
 use auricle_tensor::npu::runtime::ascend::library::{Place, Presence};
 use auricle_tensor::npu::runtime::ascend::{AscendRuntime, Mutation};
 use auricle_tensor::npu::runtime::{Held, NpuRuntime, OpDesc, RuntimeError};
+use auricle_tensor::npu::session::{self, Mode, Session};
 use auricle_tensor::npu::tile::Elem;
-use auricle_tensor::ops::{Conv1dOptions, Conv1dSizes};
+use auricle_tensor::ops::{self, Conv1dOptions, Conv1dSizes};
+use burn::tensor::{Device, Tensor, TensorData};
 use libloading::Library;
 
 /// The stub, built and loaded once, for one test at a time.
@@ -251,6 +253,45 @@ fn every_operation_gives_what_the_simulator_gives_and_leaves_nothing_behind() {
     assert_eq!(stub.live(), [0, 0, 0, 0, 1, 0], "only the stream lives");
     drop(runtime);
     assert_eq!(stub.live(), [0; 6]);
+    assert_eq!(stub.violations(), 0, "{}", stub.log());
+}
+
+/// The strided and the positional convolution of SPIRAL pad one side more than the other.
+#[test]
+fn unequal_padding_is_made_equal() {
+    let Some((stub, _turn)) = stub() else { return };
+    let run = |options: Conv1dOptions, kernel: usize, frames: usize| -> Vec<Vec<f32>> {
+        let tensor = |shape: [usize; 3], seed| {
+            let data = TensorData::new(normal(shape.iter().product(), seed), shape);
+            Tensor::<3>::from_data(data, &Device::flex().autodiff()).require_grad()
+        };
+        let (x, w) = (tensor([2, frames, 4], 1), tensor([kernel, 4 / options.groups, 6], 2));
+        let y = ops::conv1d(x.clone(), w.clone(), None, options);
+        let gradients = (y.clone() * y.clone()).sum().backward();
+        let values = |x: Tensor<3>| x.into_data().try_into_vec::<f32>().unwrap();
+        [y.inner(), x.grad(&gradients).unwrap(), w.grad(&gradients).unwrap()].map(values).to_vec()
+    };
+    let cases = [(2, 1, 2, 1, 5), (2, 2, 1, 2, 5), (1, 4, 3, 2, 8), (1, 0, 3, 1, 4), (3, 2, 0, 1, 3)];
+    for (stride, pad_left, pad_right, groups, kernel) in cases {
+        for frames in [9, 10] {
+            let options = Conv1dOptions { stride, pad_left, pad_right, groups };
+            session::choose(None);
+            let want = run(options, kernel, frames);
+            let npu = Session::new(Arc::new(stub.open(None).unwrap()), Elem::F32, Mode::Execute);
+            session::choose(Some(npu.clone()));
+            let got = run(options, kernel, frames);
+            session::choose(None);
+            let records = npu.take_records();
+            assert_eq!(records.len(), 3, "{records:?}");
+            assert!(records.iter().all(|record| record.refused.is_none()), "{records:?}");
+            for (got, want) in got.iter().zip(&want) {
+                assert_eq!(got.len(), want.len());
+                let scale = want.iter().fold(1e-6f32, |m, x| m.max(x.abs()));
+                let off = got.iter().zip(want).map(|(g, w)| (g - w).abs()).fold(0.0, f32::max);
+                assert!(off <= 1e-5 * scale, "{options:?}, {frames} frames: off by {off} of {scale}");
+            }
+        }
+    }
     assert_eq!(stub.violations(), 0, "{}", stub.log());
 }
 

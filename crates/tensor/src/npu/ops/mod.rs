@@ -2,19 +2,20 @@
 //!
 //! Every function gives none where the CPU is to compute; shapes were checked by the caller.
 
+mod conv;
 mod losses;
 mod updates;
 
 use super::kernels::attention::Attention;
-use super::kernels::conv::Conv;
 use super::kernels::matmul::Matmul;
 use super::kernels::rows::Rows;
 use super::runtime::OpDesc;
 use super::session::Session;
 use super::tile::Elem;
 use crate::cpu::attention::Sizes as AttentionSizes;
-use crate::ops::{AttentionOptions, Conv1dSizes};
+use crate::ops::AttentionOptions;
 
+pub use conv::{conv1d, conv1d_input_gradient, conv1d_weight_gradient};
 pub use losses::{Batch as CtcBatch, contrastive, ctc};
 pub use updates::{adamw, dropout, dropout_mask, ema, scale_rows};
 
@@ -143,29 +144,6 @@ pub fn rms_norm_backward(
 ) -> Option<[Vec<f32>; 2]> {
     let rows = rows(x.len() / gamma.len(), gamma.len());
     s.run(&OpDesc::RmsNormBackward { rows, epsilon }, &[g, x, gamma])?.try_into().ok()
-}
-
-/// Convolution.
-pub fn conv1d(
-    s: &Session,
-    x: &[f32],
-    w: &[f32],
-    bias: Option<&[f32]>,
-    sizes: Conv1dSizes,
-) -> Option<Vec<f32>> {
-    let op = OpDesc::Conv { conv: Conv { sizes, elem: s.elem() }, bias: bias.is_some() };
-    let inputs: Vec<&[f32]> = [Some(x), Some(w), bias].into_iter().flatten().collect();
-    first(s.run(&op, &inputs))
-}
-
-/// Gradient of a convolution's input.
-pub fn conv1d_input_gradient(s: &Session, g: &[f32], w: &[f32], sizes: Conv1dSizes) -> Option<Vec<f32>> {
-    first(s.run(&OpDesc::ConvInputGradient(Conv { sizes, elem: s.elem() }), &[g, w]))
-}
-
-/// Gradient of a convolution's weight.
-pub fn conv1d_weight_gradient(s: &Session, x: &[f32], g: &[f32], sizes: Conv1dSizes) -> Option<Vec<f32>> {
-    first(s.run(&OpDesc::ConvWeightGradient(Conv { sizes, elem: s.elem() }), &[x, g]))
 }
 
 /// The operation and its masks, which the device takes from memory.

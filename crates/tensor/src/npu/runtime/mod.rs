@@ -92,6 +92,11 @@ pub trait NpuRuntime: Send + Sync {
     /// Waits until everything that was started is done.
     fn sync(&self) -> Result<(), RuntimeError>;
 
+    /// Whether convolutions must be padded alike on both sides.
+    fn pads_alike(&self) -> bool {
+        false
+    }
+
     /// The modelled course of an operation, where the runtime models one.
     fn timeline(&self, _op: &OpDesc) -> Option<Result<Arc<Timeline>, RuntimeError>> {
         None

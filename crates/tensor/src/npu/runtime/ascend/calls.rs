@@ -213,7 +213,7 @@ struct Numbers<'a> {
 }
 
 impl<'a> Numbers<'a> {
-    /// The library pads both sides alike: other paddings are left to the CPU.
+    /// The library pads both sides alike: others are refused ([`pads_alike`](crate::npu::runtime::NpuRuntime::pads_alike)).
     fn new(runtime: &'a AscendRuntime, conv: &Conv) -> Result<Self, RuntimeError> {
         let padded = conv.sizes.frames + 2 * conv.sizes.options.pad_left;
         let outputs = padded.checked_sub(conv.sizes.kernel).map(|room| room / conv.sizes.options.stride + 1);

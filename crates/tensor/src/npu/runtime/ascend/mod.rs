@@ -225,6 +225,10 @@ impl NpuRuntime for AscendRuntime {
         }
     }
 
+    fn pads_alike(&self) -> bool {
+        true
+    }
+
     fn alloc(&self, bytes: usize) -> Result<Buffer, RuntimeError> {
         self.enter()?;
         Ok(Buffer { id: self.malloc(bytes)? as u64, bytes })
