@@ -286,6 +286,13 @@ fn a_model_of_meanings_is_trained_read_and_scored() {
     let scores = &auricle(folder, &eval).succeeded().json_lines()[0]["scores"];
     let accuracy = scores["frame_accuracy"]["value"].as_f64().unwrap();
     assert!((0.0..=1.0).contains(&accuracy), "{scores}");
+    // What either model finds hard, for a curriculum.
+    for model in ["slu", "base"] {
+        let hard = ["data", "difficulty", "--model", model, "dev.jsonl", "--out", "errors.jsonl", "--quiet"];
+        auricle(folder, &hard).succeeded();
+        let known = std::fs::read_to_string(folder.join("errors.jsonl")).unwrap();
+        assert_eq!(known.lines().count(), ids.len(), "{model}: {known}");
+    }
     // A recogniser has no meanings to tell.
     auricle(folder, &["slu", "--model", "base", "dev.jsonl"]).failed_with(&["meaning"]);
     std::fs::write(folder.join("noise.wav"), "no sound").unwrap();

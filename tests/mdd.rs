@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)] // helpers of tests may fail like tests
 
+use auricle_data::Manifest;
 use auricle_tests::program::{auricle, command, finish, small_corpus, some, workspace};
 use auricle_tests::sounds::{WavFormat, music, telephone, write_wav};
 use auricle_text::{Perceived, Slot};
@@ -91,6 +92,32 @@ fn a_model_is_trained_scores_and_is_scored() {
     let phones = scores["by_phone"].as_array().unwrap();
     assert_eq!(phones.iter().map(|row| row["said"].as_u64().unwrap()).sum::<u64>(), count as u64);
     assert!(phones.iter().any(|row| !row["perceived"].as_array().unwrap().is_empty()));
+
+    // By first language: every group's counts, and together those of all.
+    let mut spoken = Manifest::read(&folder.join("dev.jsonl")).unwrap();
+    for (i, utterance) in spoken.iter_mut().enumerate() {
+        utterance.extra.insert("l1".into(), ["Hindi", "Korean"][i % 2].into());
+    }
+    Manifest::write(&folder.join("l1.jsonl"), &spoken).unwrap();
+    let by_l1 = auricle(folder, &["eval", "mdd", "--model", "run", "l1.jsonl", "--json", "--quiet"]);
+    let by_l1 = &by_l1.succeeded().json_lines()[0];
+    let groups = by_l1["by_group"].as_array().unwrap();
+    assert_eq!(
+        groups.iter().map(|row| row["group"].as_str().unwrap()).collect::<Vec<_>>(),
+        ["Hindi", "Korean"]
+    );
+    for cell in cells {
+        let sum: u64 = groups.iter().map(|row| row[cell].as_u64().unwrap()).sum();
+        assert_eq!(sum, by_l1["fused_scorer_m"][cell].as_u64().unwrap(), "{cell}");
+    }
+
+    // What this model finds hard to hear, for a curriculum.
+    let hard = ["data", "difficulty", "--model", "run", "dev.jsonl", "--out", "errors.jsonl", "--quiet"];
+    auricle(folder, &hard).succeeded();
+    let known = std::fs::read_to_string(folder.join("errors.jsonl")).unwrap();
+    let known: Vec<Value> = known.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(known.len(), spoken.len());
+    assert!(known.iter().all(|line| line["error"].as_f64().is_some_and(|error| error >= 0.0)), "{known:?}");
 
     // Every phone that is asked for is another one than the corpus asks for.
     let simulated = |share: &str| {

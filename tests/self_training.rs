@@ -56,6 +56,27 @@ fn rounds_learn_from_their_own_labels_and_go_on_where_they_stopped() {
     assert_eq!(first, weights("model.safetensors"));
 }
 
+/// The label is the answer that most others are near, and says only words of the language model.
+#[test]
+fn labels_are_refined() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    small_corpus(folder);
+    std::fs::write(folder.join("ctc.toml"), ctc_recipe(2)).unwrap();
+    std::fs::write(folder.join("text.txt"), "a e i o u\nthe a\n").unwrap();
+    auricle(folder, &["lm", "train", "text.txt", "--out", "words.arpa"]).succeeded();
+    let rounds = ["--set", "train.self_training.rounds=1", "--set", "train.self_training.copies=2"];
+    let refined = ["train.self_training.refine=\"consensus\"", "train.self_training.lm=\"words.arpa\""];
+    let refined: Vec<&str> = refined.iter().flat_map(|set| ["--set", set]).collect();
+    let history = train(folder, &[&rounds[..], &refined].concat());
+    let kept = history.get(1).map_or(0, |round| round["labels"].as_u64().unwrap());
+    if kept > 0 {
+        let labels = Manifest::read(&folder.join("run/round-1.jsonl")).unwrap();
+        let known = |word: &str| ["a", "e", "i", "o", "u", "the"].contains(&word);
+        assert!(labels.iter().all(|u| u.text.as_deref().unwrap().split(' ').all(known)), "{labels:?}");
+    }
+}
+
 #[test]
 fn what_cannot_be_trained_by_itself_is_said() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,10 +1,12 @@
 //! `auricle data`.
 
+use crate::teacher::Teacher;
 use anyhow::{Context as _, Result, bail};
-use auricle_asr::{CtcConfig, Recogniser, TranscribeConfig, transcribe};
+use auricle_asr::{CtcConfig, TranscribeConfig, transcribe};
 use auricle_audio::{MelConfig, MelFrontEnd};
 use auricle_data::doctor::{self, CheckConfig, CheckReport, Finding, Set};
 use auricle_data::{Manifest, Utterance, read_any};
+use auricle_decode::write::Transcript;
 use auricle_text::{Tokenizer, cer, normalise};
 use auricle_train::{KnownError, Recipe, recipe};
 use indicatif::ProgressBar;
@@ -45,16 +47,17 @@ Prints the line `norm = { fixed = … }` for the recipe's [model.front_end].")]
   auricle data difficulty --model asr-en-small data/mini_librispeech/train.jsonl --out errors.jsonl
   auricle train recipes/mini_librispeech/ctc_from_pretrained.toml --set train.curriculum.errors=errors.jsonl
 
-The error is the character error rate and one minus the mean confidence of the teacher's tokens.")]
+The error is the character error rate, and for recognisers with CTC alone one minus the mean confidence of their words is added. A
+model of meanings is asked for meanings, one of mispronunciation for phones, whose error rate counts.")]
     Difficulty(Difficulty),
 }
 
 #[derive(clap::Args)]
 pub struct Difficulty {
-    /// Transcribed speech: manifests, or anything that can be read.
+    /// Labelled speech: manifests, or anything that can be read.
     #[arg(required = true)]
     inputs: Vec<PathBuf>,
-    /// Recogniser that teaches.
+    /// Model that teaches.
     #[arg(long, default_value = "asr-en-small")]
     model: PathBuf,
     /// File to write.
@@ -298,34 +301,49 @@ pub fn cannot_align(utterances: &[Utterance], recipe: &Recipe) -> Result<Vec<Str
 }
 
 fn difficulty(args: &Difficulty) -> Result<ExitCode> {
-    let (tensors, metadata) = crate::tasks::load_model(&args.model)?;
-    let device = auricle_tensor::device("cpu")?.without_autodiff();
-    let teacher = Recogniser::from_weights(tensors, &metadata, &device)?;
     let utterances = auricle_data::read_all(&args.inputs)?;
     let bar = crate::decode::progress(utterances.len(), args.quiet);
     let mut lines: Vec<u8> = Vec::new();
     let mut failures = 0;
-    transcribe(&teacher, &utterances, &TranscribeConfig::default(), |i, transcript| -> Result<()> {
+    let mut note = |i: usize, error: Result<f64>| -> Result<()> {
         bar.inc(1);
-        let utterance = &utterances[i];
-        match (transcript, &utterance.text) {
-            (Ok(transcript), Some(text)) => {
-                let words = &transcript.words;
-                let sure =
-                    words.iter().map(|w| f64::from(w.confidence)).sum::<f64>() / words.len().max(1) as f64;
-                let error = cer(&normalise(text), &transcript.text).rate() + 1.0 - sure;
-                let known = KnownError { id: utterance.id.clone(), error };
+        match error {
+            Ok(error) => {
+                let known = KnownError { id: utterances[i].id.clone(), error };
                 serde_json::to_writer(&mut lines, &known)?;
                 lines.push(b'\n');
             }
-            (result, _) => {
+            Err(reason) => {
                 failures += 1;
-                let reason = result.err().map_or_else(|| "no transcript".to_string(), |e| e.to_string());
-                bar.suspend(|| eprintln!("error: utterance {}: {reason}", utterance.id));
+                bar.suspend(|| eprintln!("error: utterance {}: {reason:#}", utterances[i].id));
             }
         }
         Ok(())
-    })?;
+    };
+    match Teacher::load(&args.model, None, None)? {
+        Teacher::Ctc(teacher) => {
+            transcribe(&teacher, &utterances, &TranscribeConfig::default(), |i, transcript| {
+                let error = |transcript: Transcript| -> Result<f64> {
+                    let text = utterances[i].text.as_ref().context("no transcript")?;
+                    let words = &transcript.words;
+                    let sure = words.iter().map(|w| f64::from(w.confidence)).sum::<f64>()
+                        / words.len().max(1) as f64;
+                    Ok(cer(&normalise(text), &transcript.text).rate() + 1.0 - sure)
+                };
+                note(i, transcript.map_err(Into::into).and_then(error))
+            })?;
+        }
+        teacher => {
+            for (i, utterance) in utterances.iter().enumerate() {
+                let error = || -> Result<f64> {
+                    let truth = teacher.truth(utterance).context("nothing is known of what it says")?;
+                    let samples = utterance.samples(teacher.sample_rate())?;
+                    Ok(teacher.error(&truth, &teacher.label(utterance, &samples)?))
+                };
+                note(i, error())?;
+            }
+        }
+    }
     bar.finish_and_clear();
     auricle_train::files::atomic_write(&args.out, &lines).with_context(|| args.out.display().to_string())?;
     Ok(if failures == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })

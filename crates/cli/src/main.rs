@@ -29,6 +29,7 @@ mod slu;
 mod smoke;
 mod synth;
 mod tasks;
+mod teacher;
 mod tokenizer;
 mod train;
 

@@ -1,21 +1,17 @@
 //! Rounds of `train.self_training`: a model labels speech, keeps what it is sure of, learns from it.
 
-use crate::tasks::{load_model, manifests};
+use crate::tasks::manifests;
+use crate::teacher::Teacher;
 use anyhow::{Context as _, Result, bail};
-use auricle_asr::Recogniser;
 use auricle_augment::{mix_at_snr, speed, volume};
-use auricle_cca_mdd::{Assessor, Labels, Session, inventory};
 use auricle_data::{Manifest, Utterance};
-use auricle_lasyn::{SequenceRecogniser, Target};
 use auricle_rng::{Key, Purpose, Stream};
-use auricle_text::cer;
 use auricle_train::files::atomic_write;
 use auricle_train::log::read_series;
 use auricle_train::{Labelled, Outcome, Recipe, SelfTrainingConfig, select};
 use indicatif::ProgressBar;
 use serde_json::json;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Changes of speed, in both directions, of a perturbed copy.
@@ -101,65 +97,6 @@ fn validation(run: &Path) -> Result<f64> {
     Ok(scores.iter().map(|(_, score)| *score).fold(f64::INFINITY, f64::min))
 }
 
-/// What gives labels.
-enum Teacher {
-    Ctc(Box<Recogniser>),
-    Sequence(Box<SequenceRecogniser>),
-    Mdd(Arc<Assessor>),
-}
-
-impl Teacher {
-    fn load(recipe: &Recipe, run: &Path) -> Result<Self> {
-        let device = auricle_tensor::device("cpu")?.without_autodiff();
-        let (tensors, metadata) = load_model(run)?;
-        Ok(match recipe.task.as_str() {
-            "ctc" => Self::Ctc(Box::new(Recogniser::from_weights(tensors, &metadata, &device)?)),
-            "lasyn" => {
-                Self::Sequence(Box::new(SequenceRecogniser::from_weights(tensors, &metadata, &device)?))
-            }
-            "cca_mdd" => Self::Mdd(Arc::new(Assessor::from_weights(tensors, &metadata, &device)?)),
-            task => bail!("train.self_training: models of task `{task}` give no labels"),
-        })
-    }
-
-    fn sample_rate(&self) -> u32 {
-        match self {
-            Self::Ctc(model) => model.sample_rate(),
-            Self::Sequence(model) => model.sample_rate(),
-            Self::Mdd(model) => model.sample_rate(),
-        }
-    }
-
-    /// Transcript, meaning, or perceived phones.
-    fn label(&self, utterance: &Utterance, samples: &[f32]) -> Result<String> {
-        Ok(match self {
-            Self::Ctc(model) => {
-                model.recognise(&[samples])?.into_iter().next().map(|r| r.text).unwrap_or_default()
-            }
-            Self::Sequence(model) => model.read(samples)?,
-            Self::Mdd(assessor) => {
-                let labels = Labels::of(utterance).map_err(anyhow::Error::msg)?;
-                let mut session = Session::new(assessor.clone(), labels.canonical())?;
-                session.push(samples)?;
-                session.finish()?;
-                let heard = session.heard().iter().map(|heard| inventory::name(heard.phone));
-                heard.collect::<Vec<_>>().join(" ")
-            }
-        })
-    }
-
-    fn put(&self, utterance: &mut Utterance, label: String) {
-        match self {
-            Self::Mdd(_) => {
-                utterance.extra.remove("phone_scores");
-                utterance.perceived_phones = Some(label.split(' ').map(str::to_uppercase).collect());
-            }
-            Self::Sequence(model) if model.target() == Target::Meaning => utterance.meaning = Some(label),
-            _ => utterance.text = Some(label),
-        }
-    }
-}
-
 /// Labels of a round; `None` where it was asked to stop.
 fn label(
     recipe: &Recipe,
@@ -170,7 +107,8 @@ fn label(
     quiet: bool,
     stop: &AtomicBool,
 ) -> Result<Option<Vec<Utterance>>> {
-    let teacher = Teacher::load(recipe, before)?;
+    let teacher = Teacher::load(before, Some(&recipe.task), config.lm.as_deref())
+        .with_context(|| "train.self_training")?;
     let bar = if quiet { ProgressBar::hidden() } else { ProgressBar::new(unlabelled.len() as u64) };
     let mut given = Vec::with_capacity(unlabelled.len());
     let mut labels = Vec::with_capacity(unlabelled.len());
@@ -202,7 +140,7 @@ fn label(
     Ok(Some(kept.collect()))
 }
 
-/// The label of an utterance, and how far those of its perturbed copies are from it.
+/// The label of an utterance, and how far the other answers, to it or its perturbed copies, are from it.
 fn judged(
     teacher: &Teacher,
     config: &SelfTrainingConfig,
@@ -211,14 +149,18 @@ fn judged(
     utterance: &Utterance,
 ) -> Result<(String, f64)> {
     let samples = utterance.samples(teacher.sample_rate())?;
-    let label = teacher.label(utterance, &samples)?;
-    let mut sum = 0.0;
+    let mut answers = vec![teacher.label(utterance, &samples)?];
     for copy in 0..config.copies {
         let key = Key::new(seed).epoch(round as u64).utterance(&format!("{}#{copy}", utterance.id));
         let perturbed = perturb(&samples, &mut key.stream(Purpose::Noise));
-        sum += cer(&label, &teacher.label(utterance, &perturbed)?).rate();
+        answers.push(teacher.label(utterance, &perturbed)?);
     }
-    Ok((label, sum / config.copies.max(1) as f64))
+    let rate = |i: usize, j: usize| match answers[i].is_empty() {
+        true => f64::INFINITY,
+        false => teacher.error(&answers[i], &answers[j]),
+    };
+    let (chosen, disagreement) = config.refine.choose(answers.len(), rate);
+    Ok((answers.swap_remove(chosen), disagreement))
 }
 
 /// Another level (±6 dB), perhaps another speed (±5 %), white noise at 15 to 30 dB.

@@ -36,6 +36,6 @@ pub use gradients::GradientSet;
 pub use held::Held;
 pub use optimizer::{AdamW, AdamWConfig, Group};
 pub use precision::Precision;
-pub use self_training::{Labelled, SelfTrainingConfig, select};
+pub use self_training::{Labelled, Refine, SelfTrainingConfig, select};
 pub use task::{Draw, Metric, Prepare, StepOutput, Task, Wave};
 pub use trainer::{Outcome, Trainer, subset};

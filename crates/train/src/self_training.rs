@@ -37,6 +37,46 @@ pub struct SelfTrainingConfig {
     /// Whether labels are filtered at all; `false` is the control. Default: true.
     #[serde(default = "yes")]
     pub filter: bool,
+    /// The refine pass: which answer becomes the label. Default: the first.
+    #[serde(default)]
+    pub refine: Refine,
+    /// Word language model in ARPA format (`auricle lm train`) that CTC models give their answers with. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lm: Option<PathBuf>,
+}
+
+/// Which of a model's answers to an utterance and its perturbed copies becomes the label.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Refine {
+    /// The answer to the utterance itself.
+    #[default]
+    None,
+    /// The answer that is nearest to all others, by mean error rate: minimum Bayes risk over the copies.
+    Consensus,
+}
+
+impl Refine {
+    /// The number of the chosen answer, of which the first is that to the utterance itself, and its mean error rate as
+    /// a reference for the others; `rate(i, j)` is that of answer `j` with `i` as the reference.
+    ///
+    /// A rate that is not finite says that `i` is no reference: it is chosen only where nothing else is left.
+    pub fn choose(self, answers: usize, rate: impl Fn(usize, usize) -> f64) -> (usize, f64) {
+        let others = answers.saturating_sub(1).max(1) as f64;
+        let risk = |i: usize| (0..answers).filter(|&j| j != i).map(|j| rate(i, j)).sum::<f64>() / others;
+        let candidates = match self {
+            Self::None => 1,
+            Self::Consensus => answers,
+        };
+        let mut best = (0, risk(0));
+        for i in 1..candidates {
+            let risk = risk(i);
+            if risk < best.1 || (risk.is_finite() && !best.1.is_finite()) {
+                best = (i, risk);
+            }
+        }
+        best
+    }
 }
 
 fn three() -> usize {
@@ -148,6 +188,23 @@ mod tests {
         assert_eq!(select(&all, 1, &labels()), [0, 3]);
         let control = SelfTrainingConfig { filter: false, ..config() };
         assert_eq!(select(&control, 1, &labels()), [0, 1, 2, 3, 4, 5]);
+    }
+
+    #[test]
+    fn the_answer_nearest_to_all_others_is_the_consensus() {
+        // On a line: the middle one of three is nearest, and the first is what is taken unrefined.
+        let places = [5.0f64, 1.0, 2.0];
+        let rate = |i: usize, j: usize| (places[i] - places[j]).abs();
+        assert_eq!(Refine::Consensus.choose(3, rate), (2, 2.0));
+        assert_eq!(Refine::None.choose(3, rate), (0, 3.5));
+        // The utterance itself wins a tie.
+        assert_eq!(Refine::Consensus.choose(2, rate), (0, 4.0));
+        // An empty answer is no reference.
+        let empty = |i: usize, j: usize| if i == 0 { f64::INFINITY } else { rate(i, j) };
+        assert_eq!(Refine::Consensus.choose(3, empty).0, 2);
+        assert_eq!(Refine::None.choose(3, empty), (0, f64::INFINITY));
+        // Without copies nothing disagrees.
+        assert_eq!(Refine::Consensus.choose(1, rate), (0, 0.0));
     }
 
     #[test]

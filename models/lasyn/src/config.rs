@@ -38,6 +38,10 @@ pub struct LasynConfig {
     /// A trained synthesizer for that bank, of a recipe of task `lasyn_synthesizer`, instead of `projection`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub synthesizer: Option<PathBuf>,
+    /// Takes of every sentence that are made once and kept in memory, up to 1 GiB, instead of latents that are made
+    /// anew every time: for synthesizers slower than training. Default: anew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cached_takes: Option<usize>,
     /// Texts: files with a sentence per line, or text manifests.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub text: Vec<PathBuf>,
@@ -147,6 +151,9 @@ impl LasynConfig {
             return Err(
                 "model.tasks needs model.decoder, which can be asked, and model.target = \"meaning\"".into(),
             );
+        }
+        if self.cached_takes.is_some_and(|takes| !(1..=1000).contains(&takes)) {
+            return Err("model.cached_takes is not between 1 and 1000".into());
         }
         if self.bank.is_none() && !self.text.is_empty() {
             return Err("model.text needs model.bank, which says what text becomes: make one with `auricle lasyn fit`".into());

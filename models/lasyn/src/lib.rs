@@ -15,6 +15,7 @@
 pub mod align;
 mod bank;
 mod batch;
+mod cached;
 mod compare;
 mod config;
 mod durations;
@@ -35,6 +36,7 @@ pub mod units;
 
 pub use bank::{Bank, BankInfo, Exemplar};
 pub use batch::{LasynBatch, LasynPrepare};
+pub use cached::CachedSynthesizer;
 pub use compare::{Comparison, compare};
 pub use config::{LasynConfig, Target};
 pub use durations::DurationPredictor;

@@ -2,8 +2,8 @@
 
 use crate::recogniser::{KIND, search};
 use crate::{
-    LasynBatch, LasynConfig, LasynModel, LasynPrepare, SplitRecogniser, Synthesizer, Target, TextPool,
-    TextTask, Upper,
+    CachedSynthesizer, LasynBatch, LasynConfig, LasynModel, LasynPrepare, SplitRecogniser, Synthesizer,
+    Target, TextPool, TextTask, Upper,
 };
 use auricle_augment::{Libraries, SpecAugmentConfig, frequency_band_count, frequency_bands, time_spans};
 use auricle_decode::BeamConfig;
@@ -62,6 +62,12 @@ impl LasynTask {
         device: &Device,
     ) -> Result<Self, TrainError> {
         let (synthesizer, pool) = synthesizer.unzip();
+        let synthesizer = match (synthesizer, config.cached_takes) {
+            (Some(made), Some(takes)) => {
+                Some(Arc::new(CachedSynthesizer::new(made, takes, recipe.seed)) as Arc<dyn Synthesizer>)
+            }
+            (synthesizer, _) => synthesizer,
+        };
         if let Some(synthesizer) = &synthesizer
             && synthesizer.width() != base.width()
         {

@@ -1,0 +1,109 @@
+//! Models of any kind that label speech: for self-training, and for the map of what is hard.
+
+use crate::tasks::load_model;
+use anyhow::{Result, bail};
+use auricle_asr::Recogniser;
+use auricle_cca_mdd::{Assessor, Labels, Session, inventory};
+use auricle_data::Utterance;
+use auricle_decode::{WordLm, WordLmConfig};
+use auricle_lasyn::{SequenceRecogniser, Target};
+use auricle_text::lm::NgramLm;
+use auricle_text::{cer, normalise, wer};
+use std::path::Path;
+use std::sync::Arc;
+
+/// What gives labels.
+pub enum Teacher {
+    /// Transcripts, from CTC.
+    Ctc(Box<Recogniser>),
+    /// Transcripts or meanings, from a model of task `lasyn`.
+    Sequence(Box<SequenceRecogniser>),
+    /// Perceived phones.
+    Mdd(Arc<Assessor>),
+}
+
+impl Teacher {
+    /// The model of a run or a name, of a task or of the kind that it says it is; `lm` is a language model of words for
+    /// CTC models.
+    pub fn load(model: &Path, task: Option<&str>, lm: Option<&Path>) -> Result<Self> {
+        let device = auricle_tensor::device("cpu")?.without_autodiff();
+        let (tensors, metadata) = load_model(model)?;
+        let kind = task.or(metadata.get("kind").map(String::as_str)).unwrap_or_default();
+        if lm.is_some() && kind != "ctc" {
+            bail!("lm: a language model of words is for models of task `ctc`, not `{kind}`");
+        }
+        Ok(match kind {
+            "ctc" => {
+                let model = Recogniser::from_weights(tensors, &metadata, &device)?;
+                Self::Ctc(Box::new(match lm {
+                    Some(path) => model.with_lm(WordLm::new(NgramLm::load(path)?, WordLmConfig::default())),
+                    None => model,
+                }))
+            }
+            "lasyn" => {
+                Self::Sequence(Box::new(SequenceRecogniser::from_weights(tensors, &metadata, &device)?))
+            }
+            "cca_mdd" => Self::Mdd(Arc::new(Assessor::from_weights(tensors, &metadata, &device)?)),
+            kind => bail!("models of kind `{kind}` give no labels"),
+        })
+    }
+
+    /// Samples per second of what it hears.
+    pub fn sample_rate(&self) -> u32 {
+        match self {
+            Self::Ctc(model) => model.sample_rate(),
+            Self::Sequence(model) => model.sample_rate(),
+            Self::Mdd(model) => model.sample_rate(),
+        }
+    }
+
+    /// Transcript, meaning, or perceived phones.
+    pub fn label(&self, utterance: &Utterance, samples: &[f32]) -> Result<String> {
+        Ok(match self {
+            Self::Ctc(model) => {
+                model.recognise(&[samples])?.into_iter().next().map(|r| r.text).unwrap_or_default()
+            }
+            Self::Sequence(model) => model.read(samples)?,
+            Self::Mdd(assessor) => {
+                let labels = Labels::of(utterance).map_err(anyhow::Error::msg)?;
+                let mut session = Session::new(assessor.clone(), labels.canonical())?;
+                session.push(samples)?;
+                session.finish()?;
+                let heard = session.heard().iter().map(|heard| inventory::name(heard.phone));
+                heard.collect::<Vec<_>>().join(" ")
+            }
+        })
+    }
+
+    /// What an utterance says a label should be: of phones those perceived, else those asked for.
+    pub fn truth(&self, utterance: &Utterance) -> Option<String> {
+        match self {
+            Self::Mdd(_) => {
+                let phones = utterance.perceived_phones.as_ref().or(utterance.phones.as_ref())?;
+                Some(phones.join(" ").to_lowercase())
+            }
+            Self::Sequence(model) if model.target() == Target::Meaning => utterance.meaning.clone(),
+            _ => utterance.text.as_deref().map(normalise),
+        }
+    }
+
+    /// Gives an utterance a label.
+    pub fn put(&self, utterance: &mut Utterance, label: String) {
+        match self {
+            Self::Mdd(_) => {
+                utterance.extra.remove("phone_scores");
+                utterance.perceived_phones = Some(label.split(' ').map(str::to_uppercase).collect());
+            }
+            Self::Sequence(model) if model.target() == Target::Meaning => utterance.meaning = Some(label),
+            _ => utterance.text = Some(label),
+        }
+    }
+
+    /// Error rate of a label beside another: of phones, else of characters.
+    pub fn error(&self, reference: &str, label: &str) -> f64 {
+        match self {
+            Self::Mdd(_) => wer(reference, label).rate(),
+            _ => cer(reference, label).rate(),
+        }
+    }
+}
