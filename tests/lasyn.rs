@@ -210,6 +210,17 @@ fn an_attention_decoder_is_trained_and_fused_with_a_language_model() {
     let own: Vec<&str> = own.iter().flat_map(|set| ["--set", set]).chain(sets).collect();
     auricle(folder, &[&["train", &attention], &own[..], &short[..], &["att"]].concat()).succeeded();
 
+    // Text on the first step, and the other three on speech alone, also where a batch is of text alone.
+    let late = ["model.anneal_steps=3", "train.log_every=1", "model.pseudo_share=0.8"];
+    let late: Vec<&str> = late.iter().flat_map(|set| ["--set", set]).collect();
+    let four = ["--set", "train.steps=4", "--set", "batch.batch_secs=6", "--quiet", "--run", "late"];
+    auricle(folder, &[&["train", &attention], &own[..], &late, &four].concat()).succeeded();
+    let log = std::fs::read_to_string(folder.join("late/log.jsonl")).unwrap();
+    let steps: Vec<&str> = log.lines().filter(|line| line.contains("train/loss")).collect();
+    let text: Vec<bool> = steps.iter().map(|line| line.contains("train/pseudo")).collect();
+    assert_eq!(text, [true, false, false, false], "{log}");
+    assert!(steps[1..].iter().all(|line| line.contains("train/real")), "{log}");
+
     // Without a decoder it is a recogniser like any other, with times and a language model of words.
     let plain = recipe("lasyn/adapt.toml");
     auricle(folder, &[&["train", &plain], &own[..], &short[..], &["plain"]].concat()).succeeded();

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used)] // helpers of tests may fail like tests
 
 use auricle_data::Manifest;
-use auricle_tests::program::{auricle, ctc_recipe, small_corpus};
+use auricle_tests::program::{auricle, ctc_recipe, small_corpus, workspace};
 use serde_json::Value;
 use std::path::Path;
 
@@ -69,12 +69,25 @@ fn labels_are_refined() {
     let refined = ["train.self_training.refine=\"consensus\"", "train.self_training.lm=\"words.arpa\""];
     let refined: Vec<&str> = refined.iter().flat_map(|set| ["--set", set]).collect();
     let history = train(folder, &[&rounds[..], &refined].concat());
-    let kept = history.get(1).map_or(0, |round| round["labels"].as_u64().unwrap());
-    if kept > 0 {
-        let labels = Manifest::read(&folder.join("run/round-1.jsonl")).unwrap();
-        let known = |word: &str| ["a", "e", "i", "o", "u", "the"].contains(&word);
-        assert!(labels.iter().all(|u| u.text.as_deref().unwrap().split(' ').all(known)), "{labels:?}");
-    }
+    let labels = |name: &str| -> Vec<String> {
+        let labels = Manifest::read(&folder.join(name).join("round-1.jsonl")).unwrap();
+        labels.into_iter().map(|u| u.text.unwrap()).collect()
+    };
+    let kept = history[1]["labels"].as_u64().unwrap();
+    let spoken = labels("run");
+    assert!(kept > 0 && kept == spoken.len() as u64, "{history:?}");
+    let known = |word: &str| ["a", "e", "i", "o", "u", "the"].contains(&word);
+    assert!(spoken.iter().all(|text| text.split(' ').all(known)), "{spoken:?}");
+
+    // The consensus is not always the first answer.
+    let of = |refine: &str, run: &str| {
+        let refine = format!("train.self_training.refine=\"{refine}\"");
+        let own = ["train", "ctc.toml", "--run", run, "--quiet", "--set", &refine];
+        auricle(folder, &[&own[..], &OWN[..], &rounds[..]].concat()).succeeded();
+        labels(run)
+    };
+    let (first, consensus) = (of("none", "first"), of("consensus", "consensus"));
+    assert!(first.len() <= consensus.len() && first != consensus, "{first:?}");
 }
 
 #[test]
@@ -89,4 +102,11 @@ fn what_cannot_be_trained_by_itself_is_said() {
     };
     run("data.validation=[]").failed_with(&["self_training needs data.validation"]);
     run("train.self_training.shares=[2.0]").failed_with(&["shares", "0..1"]);
+    run("train.self_training.lm='nothing.arpa'").failed_with(&["nothing.arpa"]);
+    assert!(!folder.join("x").exists(), "refused before anything is trained");
+    let spiral = workspace().join("recipes/quickstart/spiral_pretrain.toml");
+    let sets = ["data.train=['train.jsonl']", "data.validation=['dev.jsonl']", OWN[1]];
+    let sets: Vec<&str> = sets.iter().flat_map(|set| ["--set", set]).collect();
+    auricle(folder, &[&["train", spiral.to_str().unwrap(), "--run", "x", "--quiet"], &sets[..]].concat())
+        .failed_with(&["`spiral` give no labels"]);
 }

@@ -94,9 +94,14 @@ op("dropout 1000×768", [normal(1000, 768)], lambda x: F.dropout(x, 0.1))
 op("softmax 24000×500", [normal(24000, 500)], lambda x: F.softmax(x, 1))
 rows = torch.arange(24000).unsqueeze(1)
 hidden = torch.arange(500) >= 500 - rows % 4 * 50
-op("softmax 24000×500 masked", [normal(24000, 500).masked_fill(hidden, float("-inf"))], lambda x: F.softmax(x, 1))
+op("softmax 24000×500 masked", [normal(24000, 500)], lambda x: F.softmax(x.masked_fill(hidden, float("-inf")), 1))
 op("log_softmax 1000×1024", [normal(1000, 1024)], lambda x: F.log_softmax(x, 1))
 op("layer_norm 1000×768", [normal(1000, 768), normal(768), normal(768)], lambda x, w, b: F.layer_norm(x, (768,), w, b))
+op(
+    "add_layer_norm 1000×768, dropout",
+    [normal(1000, 768), normal(1000, 768), normal(768), normal(768)],
+    lambda x, y, w, b: x + F.dropout(F.layer_norm(y, (768,), w, b), 0.1),
+)
 op("rms_norm 1000×768", [normal(1000, 768), normal(768)], lambda x, w: F.rms_norm(x, (768,), w, 1e-5))
 # PyTorch keeps a layer's weight as [outputs, inputs].
 for name, rows, inputs, outputs in [
@@ -142,6 +147,17 @@ if FILTER in "adamw 16.8 M":
     weight.grad = normal(N)
     adamw = torch.optim.AdamW([weight], lr=1e-3, betas=(0.9, 0.98), eps=1e-6, weight_decay=0.01, fused=True)
     measure("adamw 16.8 M", "forward", adamw.step)
+if FILTER in "adamw with ema 16.8 M":
+    weight = torch.nn.Parameter(normal(N))
+    weight.grad = normal(N)
+    adamw = torch.optim.AdamW([weight], lr=1e-3, betas=(0.9, 0.98), eps=1e-6, weight_decay=0.01, fused=True)
+    average = [normal(N)]
+
+    def update():
+        adamw.step()
+        torch._foreach_lerp_(average, [weight.detach()], 0.005)
+
+    measure("adamw with ema 16.8 M", "forward", update)
 if FILTER in "ema 16.8 M":
     teacher, student = [normal(N)], [normal(N)]
     measure("ema 16.8 M", "forward", lambda: torch._foreach_lerp_(teacher, student, 0.005))

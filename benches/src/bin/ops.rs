@@ -110,13 +110,10 @@ fn rows(run: &Run) {
     run.op("softmax 24000×500", vec![random(1, [24_000, 500])], vec![], |i: &Plain| {
         ops::softmax(first(i), 1)
     });
-    // A padded batch: of every four rows one ends early.
-    let hidden: Vec<f32> = (0..24_000 * 500)
-        .map(|i| if i % 500 >= 500 - i / 500 % 4 * 50 { f32::NEG_INFINITY } else { 0.0 })
-        .collect();
-    let hidden: Tensor<2> = Tensor::from_data(TensorData::new(hidden, [24_000, 500]), &Device::flex());
-    run.op("softmax 24000×500 masked", vec![random(1, [24_000, 500]) + hidden], vec![], |i: &Plain| {
-        ops::softmax(first(i), 1)
+    // A padded batch: of every four rows three end early.
+    let lengths: Vec<usize> = (0..24_000).map(|row| 500 - row % 4 * 50).collect();
+    run.op("softmax 24000×500 masked", vec![random(1, [24_000, 500])], vec![], |i: &Plain| {
+        ops::masked_softmax(first(i), &lengths)
     });
     run.op("log_softmax 1000×1024", vec![random(1, [1000, 1024])], vec![], |i: &Plain| {
         ops::log_softmax(first(i), 1)
@@ -124,6 +121,11 @@ fn rows(run: &Run) {
     let weights = || vec![random(2, [768]), random(3, [768])];
     run.op("layer_norm 1000×768", vec![random(1, [1000, 768])], weights(), |i| {
         ops::layer_norm(first(i), i.w[0].clone(), i.w[1].clone(), 1e-5)
+    });
+    let branch = vec![random(1, [1000, 768]), random(4, [1000, 768])];
+    run.op("add_layer_norm 1000×768, dropout", branch, weights(), |i| {
+        let mask = Some(Dropout { p: 0.1, seed: 3 });
+        ops::add_layer_norm(first(i), i.x[1].clone(), i.w[0].clone(), i.w[1].clone(), 1e-5, mask)
     });
     run.op("rms_norm 1000×768", vec![random(1, [1000, 768])], vec![random(2, [768])], |i| {
         ops::rms_norm(first(i), i.w[0].clone(), 1e-5)
@@ -221,6 +223,17 @@ fn updates(run: &Run) {
         let update =
             &mut || state = state.take().map(|(p, m, v)| ops::adamw(p, gradient.clone(), m, v, step));
         run.print("adamw 16.8 M", "forward", run.measure(update));
+    }
+    if run.is_wanted("adamw with ema 16.8 M") {
+        let gradient = random(1, [n]);
+        let moments = [random(3, [n]).abs(), random(4, [n]).abs()];
+        let mut state = Some((random(2, [n]), moments, random(5, [n])));
+        let update = &mut || {
+            state = state
+                .take()
+                .map(|(p, moments, own)| ops::adamw_ema(p, gradient.clone(), moments, own, step, 0.995));
+        };
+        run.print("adamw with ema 16.8 M", "forward", run.measure(update));
     }
     if run.is_wanted("ema 16.8 M") {
         let student = random(1, [n]);

@@ -29,6 +29,7 @@ pub fn train(
     if recipe.data.validation.is_empty() {
         bail!("train.self_training needs data.validation: without it nobody knows when to stop");
     }
+    Teacher::check(&recipe.task, config.lm.as_deref()).context("train.self_training")?;
     let unlabelled = manifests(&config.unlabelled)?;
     std::fs::create_dir_all(run).with_context(|| run.display().to_string())?;
     let mut history = Vec::new();

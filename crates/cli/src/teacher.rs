@@ -29,14 +29,12 @@ impl Teacher {
         let device = auricle_tensor::device("cpu")?.without_autodiff();
         let (tensors, metadata) = load_model(model)?;
         let kind = task.or(metadata.get("kind").map(String::as_str)).unwrap_or_default();
-        if lm.is_some() && kind != "ctc" {
-            bail!("lm: a language model of words is for models of task `ctc`, not `{kind}`");
-        }
+        let lm = Self::check(kind, lm)?;
         Ok(match kind {
             "ctc" => {
                 let model = Recogniser::from_weights(tensors, &metadata, &device)?;
                 Self::Ctc(Box::new(match lm {
-                    Some(path) => model.with_lm(WordLm::new(NgramLm::load(path)?, WordLmConfig::default())),
+                    Some(lm) => model.with_lm(WordLm::new(lm, WordLmConfig::default())),
                     None => model,
                 }))
             }
@@ -46,6 +44,18 @@ impl Teacher {
             "cca_mdd" => Self::Mdd(Arc::new(Assessor::from_weights(tensors, &metadata, &device)?)),
             kind => bail!("models of kind `{kind}` give no labels"),
         })
+    }
+
+    /// Whether models of a kind give labels, and the language model, which only CTC models take: before anything is
+    /// trained for hours.
+    pub fn check(kind: &str, lm: Option<&Path>) -> Result<Option<NgramLm>> {
+        if !["ctc", "lasyn", "cca_mdd"].contains(&kind) {
+            bail!("models of kind `{kind}` give no labels");
+        }
+        if lm.is_some() && kind != "ctc" {
+            bail!("lm: a language model of words is for models of kind `ctc`, not `{kind}`");
+        }
+        Ok(lm.map(NgramLm::load).transpose()?)
     }
 
     /// Samples per second of what it hears.
@@ -75,12 +85,12 @@ impl Teacher {
         })
     }
 
-    /// What an utterance says a label should be: of phones those perceived, else those asked for.
+    /// What an utterance says a label should be: of phones those that the CTC decoder is trained on.
     pub fn truth(&self, utterance: &Utterance) -> Option<String> {
         match self {
             Self::Mdd(_) => {
-                let phones = utterance.perceived_phones.as_ref().or(utterance.phones.as_ref())?;
-                Some(phones.join(" ").to_lowercase())
+                let phones = Labels::of(utterance).ok()?.perceived;
+                Some(phones.into_iter().map(inventory::name).collect::<Vec<_>>().join(" "))
             }
             Self::Sequence(model) if model.target() == Target::Meaning => utterance.meaning.clone(),
             _ => utterance.text.as_deref().map(normalise),

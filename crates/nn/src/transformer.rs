@@ -176,20 +176,28 @@ impl TransformerLayer {
             self.value.forward(y),
             options,
         );
-        let y = post_norm(&self.attention_post_norm, self.output.forward(y));
-        let x = x + context.dropout(y, self.dropout);
+        let x = self.add(x, &self.attention_post_norm, self.output.forward(y), context);
 
         let y = ops::gelu(self.expand.forward(self.feed_forward_norm.forward(x.clone())));
         let y = self.contract.forward(context.dropout(y, self.activation_dropout));
-        let y = post_norm(&self.feed_forward_post_norm, y);
-        x + context.dropout(y, self.dropout)
+        self.add(x, &self.feed_forward_post_norm, y, context)
     }
-}
 
-fn post_norm(norm: &Option<LayerNorm>, y: Tensor<3>) -> Tensor<3> {
-    match norm {
-        Some(norm) => norm.forward(y),
-        None => y,
+    /// The end of a branch: `x + Drop(LN(branch))`, without LN in pre-norm schemes.
+    fn add(
+        &self,
+        x: Tensor<3>,
+        norm: &Option<LayerNorm>,
+        branch: Tensor<3>,
+        context: &mut Context,
+    ) -> Tensor<3> {
+        match norm {
+            Some(norm) => {
+                let mask = context.dropout_seed(self.dropout).map(|seed| Dropout { p: self.dropout, seed });
+                ops::add_layer_norm(x, branch, norm.gamma.val(), norm.beta.val(), norm.epsilon, mask)
+            }
+            None => x + context.dropout(branch, self.dropout),
+        }
     }
 }
 

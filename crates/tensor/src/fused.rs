@@ -68,6 +68,15 @@ pub trait FusedBackend: Backend {
         c: FloatTensor<Self>,
         kernel: K,
     ) -> FloatTensor<Self>;
+
+    /// Runs `kernel` on four tensors.
+    fn fused4<K: Kernel<4>>(
+        a: FloatTensor<Self>,
+        b: FloatTensor<Self>,
+        c: FloatTensor<Self>,
+        d: FloatTensor<Self>,
+        kernel: K,
+    ) -> FloatTensor<Self>;
 }
 
 /// Runs `kernel` on a tensor that satisfies [`applies`], recording it where the tensor is tracked.
@@ -94,6 +103,17 @@ pub fn apply3<const D: usize, const E: usize, const F: usize>(
     Tensor::from_dispatch(Dispatch::fused3(a.into_dispatch(), b.into_dispatch(), c.into_dispatch(), kernel))
 }
 
+/// As [`apply1`], for four tensors; the result has the rank of the first two.
+pub fn apply4<const D: usize, const E: usize, const F: usize>(
+    kernel: impl Kernel<4>,
+    [a, b]: [Tensor<D>; 2],
+    c: Tensor<E>,
+    d: Tensor<F>,
+) -> Tensor<D> {
+    let [a, b] = [a, b].map(Tensor::into_dispatch);
+    Tensor::from_dispatch(Dispatch::fused4(a, b, c.into_dispatch(), d.into_dispatch(), kernel))
+}
+
 /// Whether a tensor can go through a [`Kernel`].
 pub fn applies<const D: usize>(x: &Tensor<D>) -> bool {
     x.dtype() == DType::F32 && x.device() == Device::flex()
@@ -110,6 +130,16 @@ impl FusedBackend for Flex {
 
     fn fused3<K: Kernel<3>>(a: FlexTensor, b: FlexTensor, c: FlexTensor, kernel: K) -> FlexTensor {
         forward(&kernel, [a, b, c], false).0
+    }
+
+    fn fused4<K: Kernel<4>>(
+        a: FlexTensor,
+        b: FlexTensor,
+        c: FlexTensor,
+        d: FlexTensor,
+        kernel: K,
+    ) -> FlexTensor {
+        forward(&kernel, [a, b, c, d], false).0
     }
 }
 
@@ -132,6 +162,18 @@ impl<C: CheckpointStrategy> FusedBackend for Autodiff<Flex, C> {
     ) -> FloatTensor<Self> {
         let ((a, node_a), (b, node_b), (c, node_c)) = (a.into_parts(), b.into_parts(), c.into_parts());
         record::<C, K, 3>(kernel, [a, b, c], [node_a, node_b, node_c])
+    }
+
+    fn fused4<K: Kernel<4>>(
+        a: FloatTensor<Self>,
+        b: FloatTensor<Self>,
+        c: FloatTensor<Self>,
+        d: FloatTensor<Self>,
+        kernel: K,
+    ) -> FloatTensor<Self> {
+        let ((a, node_a), (b, node_b)) = (a.into_parts(), b.into_parts());
+        let ((c, node_c), (d, node_d)) = (c.into_parts(), d.into_parts());
+        record::<C, K, 4>(kernel, [a, b, c, d], [node_a, node_b, node_c, node_d])
     }
 }
 

@@ -29,6 +29,20 @@ pub fn softmax<const D: usize>(x: Tensor<D>, dim: usize) -> Tensor<D> {
     weights / total.mask_fill(empty, 1.0)
 }
 
+/// See [`ops::masked_softmax`](crate::ops::masked_softmax).
+pub fn masked_softmax<const D: usize>(x: Tensor<D>, lengths: &[usize]) -> Tensor<D> {
+    let dims = x.dims();
+    if dims.contains(&0) {
+        return x;
+    }
+    let width = dims[D - 1];
+    let mut shape = [1; D];
+    (shape[0], shape[D - 1]) = (dims[0], width);
+    let hidden = lengths.iter().flat_map(|&length| (0..width).map(move |i| i >= length)).collect();
+    let hidden = bool_like(hidden, shape, &x).expand(dims);
+    softmax(x.mask_fill(hidden, f64::NEG_INFINITY), D - 1)
+}
+
 /// See [`ops::log_softmax`](crate::ops::log_softmax).
 pub fn log_softmax<const D: usize>(x: Tensor<D>, dim: usize) -> Tensor<D> {
     if x.shape().num_elements() == 0 {
@@ -50,6 +64,22 @@ pub fn layer_norm<const D: usize>(
     let centred = x - mean;
     let variance = (centred.clone() * centred.clone()).mean_dim(D - 1);
     centred / (variance + epsilon).sqrt() * gamma.unsqueeze() + beta.unsqueeze()
+}
+
+/// See [`ops::add_layer_norm`](crate::ops::add_layer_norm).
+pub fn add_layer_norm<const D: usize>(
+    x: Tensor<D>,
+    branch: Tensor<D>,
+    gamma: Tensor<1>,
+    beta: Tensor<1>,
+    epsilon: f64,
+    mask: Option<Dropout>,
+) -> Tensor<D> {
+    let branch = layer_norm(branch, gamma, beta, epsilon);
+    x + match mask {
+        Some(mask) => dropout(branch, mask),
+        None => branch,
+    }
 }
 
 /// See [`ops::rms_norm`](crate::ops::rms_norm).

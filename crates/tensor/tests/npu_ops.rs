@@ -125,6 +125,23 @@ fn all() -> Vec<Op> {
         attention(AttentionOptions { alibi: true, causal: true, ..base.clone() }),
         ("gelu", data(), Box::new(move |x| ops::gelu(rows(&x[0])).reshape([-1]))),
         ("softmax", data(), Box::new(move |x| ops::softmax(rows(&x[0]), 1).reshape([-1]))),
+        (
+            "masked softmax",
+            data(),
+            Box::new(move |x| {
+                let lengths: Vec<usize> = (1..=17).map(|row| 2 * row).collect();
+                ops::masked_softmax(rows(&x[0]), &lengths).reshape([-1])
+            }),
+        ),
+        (
+            "add layer norm",
+            vec![normal(17 * 33, 1), normal(17 * 33, 4), normal(33, 2), normal(33, 3)],
+            Box::new(move |x| {
+                let mask = Some(Dropout { p: 0.3, seed: 7 });
+                let (own, branch) = (rows(&x[0]), rows(&x[1]));
+                ops::add_layer_norm(own, branch, x[2].clone(), x[3].clone(), 1e-5, mask).reshape([-1])
+            }),
+        ),
         ("log softmax", data(), Box::new(move |x| ops::log_softmax(rows(&x[0]), 1).reshape([-1]))),
         (
             "layer norm",
@@ -247,7 +264,9 @@ fn dropout_and_updates_are_those_of_the_cpu_bit_for_bit() {
             let x = |seed| tensor(n, seed);
             let (p, m, v) = ops::adamw(x(1), x(2), x(3), x(4) * x(4), step);
             let dropped = [0.1, 1.0].map(|p| ops::dropout(x(1), p, 77));
-            [p, m, v, ops::ema(x(1), x(2), 0.995)].into_iter().chain(dropped).map(values).collect::<Vec<_>>()
+            let (q, [n, w], average) = ops::adamw_ema(x(1), x(2), [x(3), x(4) * x(4)], x(5), step, 0.995);
+            let all = [p, m, v, ops::ema(x(1), x(2), 0.995), q, n, w, average];
+            all.into_iter().chain(dropped).map(values).collect::<Vec<_>>()
         };
         device("cpu").unwrap();
         let want = all();

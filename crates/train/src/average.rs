@@ -1,7 +1,6 @@
 //! Averages of weights: over the best checkpoints, and over the steps of a run.
 
-use crate::TrainError;
-use auricle_nn::ema_update;
+use crate::{AdamW, GradientSet, Group, TrainError};
 use auricle_nn::params::{self, NamedTensors};
 use burn::module::Module;
 use burn::tensor::TensorData;
@@ -57,18 +56,29 @@ impl<M: Module> MovingAverage<M> {
         Self { momentum, model: Some(copy) }
     }
 
-    /// Takes in the weights of step `step`.
-    pub fn update(&mut self, model: &M, step: u64) {
+    /// Updates a model at step `step`, and takes its new weights in.
+    pub fn step(
+        &mut self,
+        optimizer: &mut AdamW,
+        model: M,
+        gradients: GradientSet,
+        lr: f64,
+        group: &dyn Fn(&str) -> Group,
+        step: u64,
+    ) -> M {
         let momentum = self.momentum.min((1.0 + step as f64) / (10.0 + step as f64));
-        self.model = self.model.take().map(|own| ema_update(own, model, momentum));
+        let Some(own) = self.model.take() else { return optimizer.step(model, gradients, lr, group) };
+        let (model, own) = optimizer.step_averaged(model, gradients, lr, group, (own, momentum));
+        self.model = Some(own);
+        model
     }
 
     /// Exchanges the average and the given weights; twice is nothing.
     pub fn swap(&mut self, model: M) -> M {
         match self.model.replace(model) {
             Some(average) => average,
-            // Never: it is only away within `update`.
-            None => unreachable!("the average is only away within `update`"),
+            // Never: it is only away within `step`.
+            None => unreachable!("the average is only away within `step`"),
         }
     }
 
@@ -90,6 +100,55 @@ impl<M: Module> MovingAverage<M> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::AdamWConfig;
+    use auricle_nn::ema_update;
+    use burn::module::Param;
+    use burn::tensor::{Device, Tensor};
+
+    #[derive(Module, Debug)]
+    struct Two {
+        matrix: Param<Tensor<2>>,
+        frozen: Param<Tensor<1>>,
+    }
+
+    fn two() -> Two {
+        let device = Device::flex().autodiff();
+        let matrix = Tensor::<2>::from_data([[1.0, -2.0, 3.0], [0.5, 0.25, -4.0]], &device);
+        let frozen = Tensor::<1>::from_data([7.0, 8.0], &device);
+        Two { matrix: Param::from_tensor(matrix), frozen: Param::from_tensor(frozen) }
+    }
+
+    /// Weights after some steps, and their average, which either moves with the update or after it.
+    fn trained(together: bool) -> [NamedTensors; 2] {
+        let mut model = two();
+        let mut optimizer = AdamW::new(AdamWConfig { lr: 0.1, ..AdamWConfig::default() });
+        let mut average = MovingAverage::new(0.5, &model);
+        let mut apart = average.model.clone();
+        let group = |name: &str| Group { lr_scale: 1.0, weight_decay: 0.01, frozen: name == "frozen" };
+        for step in 0..4 {
+            let loss = (model.matrix.val().powf_scalar(2.0)).sum() + model.frozen.val().sum();
+            let gradients = GradientSet::collect(&model, &mut loss.backward());
+            if together {
+                model = average.step(&mut optimizer, model, gradients, 0.1, &group, step);
+            } else {
+                model = optimizer.step(model, gradients, 0.1, &group);
+                let momentum = 0.5f64.min((1.0 + step as f64) / (10.0 + step as f64));
+                apart = apart.map(|own| ema_update(own, &model, momentum));
+            }
+        }
+        let own = if together { average.collect() } else { params::collect(apart.as_ref().unwrap()) };
+        [params::collect(&model), own]
+    }
+
+    #[test]
+    fn an_average_moves_with_the_update_as_it_would_after_it() {
+        let (together, apart) = (trained(true), trained(false));
+        assert_eq!(together, apart);
+        assert_ne!(together[0]["matrix"], together[1]["matrix"]);
+        // What does not move is its own average, but for rounding.
+        let frozen = together[1]["frozen"].try_to_vec::<f32>().unwrap();
+        assert!((frozen[0] - 7.0).abs() < 1e-5 && (frozen[1] - 8.0).abs() < 1e-5, "{frozen:?}");
+    }
 
     #[test]
     fn the_mean_of_checkpoints_is_their_mean() {

@@ -6,7 +6,8 @@ use auricle_tensor::ops::{self, AdamWStep};
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::any::Any;
+use std::collections::{BTreeMap, VecDeque};
 
 /// Configuration of [`AdamW`] (SPIRAL §8).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -81,7 +82,27 @@ impl AdamW {
         lr: f64,
         group: &dyn Fn(&str) -> Group,
     ) -> M {
-        module.map(&mut Update { optimizer: self, gradients, lr, group, path: Vec::new() })
+        module.map(&mut Update { optimizer: self, gradients, lr, group, path: Vec::new(), average: None })
+    }
+
+    /// As [`Self::step`]; `average`, a module of the same structure outside of any graph, becomes
+    /// `momentum·average + (1 − momentum)·module` of the updated module, in the same pass over memory.
+    pub fn step_averaged<M: Module>(
+        &mut self,
+        module: M,
+        gradients: GradientSet,
+        lr: f64,
+        group: &dyn Fn(&str) -> Group,
+        (average, momentum): (M, f64),
+    ) -> (M, M) {
+        // Alone in the queue, a tensor can be updated in place.
+        let mut taken = Taken::default();
+        let empty = average.map(&mut taken);
+        let average = Some(Average { before: taken.0, after: VecDeque::new(), momentum });
+        let mut update = Update { optimizer: self, gradients, lr, group, path: Vec::new(), average };
+        let module = module.map(&mut update);
+        let after = update.average.map(|average| average.after).unwrap_or_default();
+        (module, empty.map(&mut Given(after)))
     }
 
     /// The moments as named tensors `first.<name>` and `second.<name>`, and the update counts.
@@ -125,6 +146,61 @@ struct Update<'a> {
     lr: f64,
     group: &'a dyn Fn(&str) -> Group,
     path: Vec<String>,
+    average: Option<Average>,
+}
+
+/// Tensors of a module, in the order in which it is walked.
+type Tensors = VecDeque<Box<dyn Any>>;
+
+/// The moving average beside an update: what is still to be blended, and what has been.
+struct Average {
+    before: Tensors,
+    after: Tensors,
+    momentum: f64,
+}
+
+impl Average {
+    /// Takes the next tensor; one of another rank is left as it is.
+    fn next<const D: usize>(&mut self) -> Option<Tensor<D>> {
+        match self.before.pop_front()?.downcast::<Tensor<D>>() {
+            Ok(own) => Some(*own),
+            Err(other) => {
+                self.after.push_back(other);
+                None
+            }
+        }
+    }
+
+    /// Gives it back.
+    fn put<const D: usize>(&mut self, own: Tensor<D>) {
+        self.after.push_back(Box::new(own));
+    }
+}
+
+/// Moves the tensors of a module out of it.
+#[derive(Default)]
+struct Taken(Tensors);
+
+impl ModuleMapper for Taken {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let (id, value, mapper) = param.consume();
+        let nothing = Tensor::zeros([0; D], &value.device());
+        self.0.push_back(Box::new(value));
+        Param::from_mapped_value(id, nothing, mapper)
+    }
+}
+
+/// Moves them back.
+struct Given(Tensors);
+
+impl ModuleMapper for Given {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let Some(value) = self.0.pop_front().and_then(|value| value.downcast::<Tensor<D>>().ok()) else {
+            return param;
+        };
+        let (id, _, mapper) = param.consume();
+        Param::from_mapped_value(id, *value, mapper)
+    }
 }
 
 impl ModuleMapper for Update<'_> {
@@ -140,6 +216,11 @@ impl ModuleMapper for Update<'_> {
         let name = self.path.join(".");
         let group = (self.group)(&name);
         let Some(gradient) = self.gradients.take(&name).filter(|_| !group.frozen) else {
+            if let Some(average) = &mut self.average
+                && let Some(own) = average.next::<D>()
+            {
+                average.put(ops::ema(own, param.val(), average.momentum));
+            }
             return param;
         };
         let AdamWConfig { beta1, beta2, epsilon, .. } = self.optimizer.config;
@@ -161,7 +242,17 @@ impl ModuleMapper for Update<'_> {
             weight_decay: group.weight_decay,
             step: updates + 1,
         };
-        let (value, first, second) = ops::adamw(value, gradient, first, second, step);
+        let own = self.average.as_mut().and_then(Average::next::<D>);
+        let (value, first, second) = match (own, &mut self.average) {
+            (Some(own), Some(average)) => {
+                let own = own.flatten::<1>(0, D - 1);
+                let (value, [first, second], own) =
+                    ops::adamw_ema(value, gradient, [first, second], own, step, average.momentum);
+                average.put(own.reshape(shape));
+                (value, first, second)
+            }
+            _ => ops::adamw(value, gradient, first, second, step),
+        };
         self.optimizer.moments.insert(name, Moments { first, second, updates: updates + 1 });
         let value = Tensor::from_inner(value.reshape(shape)).require_grad();
         Param::from_mapped_value(id, value, mapper)

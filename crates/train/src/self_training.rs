@@ -24,7 +24,7 @@ pub struct SelfTrainingConfig {
     /// Perturbed copies of every utterance. Default: 4.
     #[serde(default = "four")]
     pub copies: usize,
-    /// Largest mean character error rate between the label and those of the copies. Default: 0.3.
+    /// Largest mean error rate (characters; phones in `cca_mdd`) between the label and those of the copies. Default: 0.3.
     #[serde(default = "third")]
     pub disagreement: f64,
     /// Share of the utterances that is kept at most, by round; the last for all later ones.

@@ -122,6 +122,12 @@ pub trait Task {
         let _ = step;
     }
 
+    /// Whether a batch has nothing to teach at optimiser step `step`: it is passed over and does not count.
+    fn skips(&self, batch: &<Self::Prepare as Prepare>::Batch, step: u64) -> bool {
+        let _ = (batch, step);
+        false
+    }
+
     /// Forward and backward on one batch in training mode, at optimiser step `step`.
     fn forward_backward(
         &mut self,

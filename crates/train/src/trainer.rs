@@ -169,6 +169,7 @@ impl<T: Task> Trainer<T> {
         self.log.start(self.progress.step, self.progress.audio_secs);
         while self.progress.step < self.recipe.train.steps {
             let epoch = self.progress.epoch;
+            let mut idle = self.progress.batch == 0;
             for loaded in self.batches(epoch, self.progress.batch)? {
                 let (index, secs, batch) = match loaded {
                     // Nothing of a new step has been done yet: the steps up to here are kept, and the
@@ -179,6 +180,11 @@ impl<T: Task> Trainer<T> {
                     }
                     loaded => loaded?,
                 };
+                if self.task.skips(&batch, self.progress.step) {
+                    self.progress.batch = index + 1;
+                    continue;
+                }
+                idle = false;
                 self.micro_step(&batch, index, &mut pending)?;
                 self.progress.batch = index + 1;
                 self.progress.audio_secs += secs;
@@ -202,6 +208,10 @@ impl<T: Task> Trainer<T> {
                     (_, _, true) => return Ok(Outcome::Interrupted),
                     _ => {}
                 }
+            }
+            if idle {
+                let step = self.progress.step;
+                return Err(TrainError::Data(format!("no batch has anything to teach at step {step}")));
             }
             if self.progress.step < self.recipe.train.steps {
                 self.progress.epoch += 1;
@@ -280,15 +290,16 @@ impl<T: Task> Trainer<T> {
         let groups: std::collections::BTreeMap<String, crate::Group> =
             pending.gradients.names().map(|name| (name.to_string(), self.task.group(name, step))).collect();
         let frozen = crate::Group { lr_scale: 0.0, weight_decay: 0.0, frozen: true };
-        let optimizer = &mut self.optimizer;
+        let (optimizer, average) = (&mut self.optimizer, &mut self.average);
         let mut gradients = Some(std::mem::take(&mut pending.gradients));
+        let group = |name: &str| groups.get(name).copied().unwrap_or(frozen);
         self.task.map_model(&mut |model| {
             let gradients = gradients.take().unwrap_or_default();
-            optimizer.step(model, gradients, lr, &|name| groups.get(name).copied().unwrap_or(frozen))
+            match average {
+                Some(average) => average.step(optimizer, model, gradients, lr, &group, step),
+                None => optimizer.step(model, gradients, lr, &group),
+            }
         });
-        if let Some(average) = &mut self.average {
-            average.update(self.task.model(), step);
-        }
         self.progress.step += 1;
         let step = self.progress.step;
         self.log.advance(step, self.progress.audio_secs, pending.loss());

@@ -2,8 +2,8 @@
 
 use crate::{CocaConfig, FrameWeights};
 use auricle_nn::{Initializer, LayerNorm, Linear};
+use auricle_tensor::ops::masked_softmax;
 use burn::module::Module;
-use burn::tensor::activation::softmax;
 use burn::tensor::{Bool, Tensor, TensorData};
 
 /// A weight of −∞ that leaves no NaN behind where everything is hidden.
@@ -93,36 +93,33 @@ impl CoupledAttention {
         let dim = width / self.heads;
         let split = |x: Tensor<3>, n| x.reshape([batch, n, self.heads, dim]).swap_dims(1, 2);
         let join = |x: Tensor<4>, n| x.swap_dims(1, 2).reshape([batch, n, width]);
-        let shape = [batch, self.heads, frames, phones];
-        let hide = |hidden: Vec<bool>, part: [usize; 4]| -> Tensor<4, Bool> {
-            Tensor::<4, Bool>::from_data(TensorData::new(hidden, part), &f.device()).expand(shape)
+        let beyond = |lengths: &[usize], n: usize, shape: [usize; 3]| -> Tensor<3, Bool> {
+            let hidden = lengths.iter().flat_map(|&length| (0..n).map(move |i| i >= length)).collect();
+            Tensor::<3, Bool>::from_data(TensorData::new(hidden, shape), &f.device())
         };
-        let beyond = |lengths: &[usize], n: usize| -> Vec<bool> {
-            lengths.iter().flat_map(|&length| (0..n).map(move |i| i >= length)).collect()
-        };
-        let no_phone = hide(beyond(phone_lengths, phones), [batch, 1, 1, phones]);
-        let no_frame = hide(beyond(frame_lengths, frames), [batch, 1, frames, 1]);
 
         let query = split(self.query.forward(f.clone()), frames) / (dim as f64).sqrt();
         let logits = query.matmul(split(self.key.forward(d.clone()), phones).swap_dims(2, 3));
-        let logits = logits.mask_fill(no_phone, HIDDEN);
-        let mean_logits = logits.clone().mean_dim(1).reshape([batch, frames, phones]);
-        let scores = softmax(logits.clone(), 3);
+        let no_phone = beyond(phone_lengths, phones, [batch, 1, phones]).expand([batch, frames, phones]);
+        let mean_logits =
+            logits.clone().mean_dim(1).reshape([batch, frames, phones]).mask_fill(no_phone, HIDDEN);
+        let scores = masked_softmax(logits.clone(), phone_lengths);
         let g = join(scores.clone().matmul(split(self.phone_value.forward(d.clone()), phones)), frames);
 
+        // Of every phone over the frames: `[B, heads, M, T]`.
         let weights = match self.weights {
             FrameWeights::Softmax { temperature } => {
-                softmax((scores.clone() / temperature).mask_fill(no_frame.clone(), HIDDEN), 2)
+                masked_softmax(scores.swap_dims(2, 3) / temperature, frame_lengths)
             }
-            FrameWeights::Logits => softmax(logits.mask_fill(no_frame.clone(), HIDDEN), 2),
+            FrameWeights::Logits => masked_softmax(logits.swap_dims(2, 3), frame_lengths),
             FrameWeights::Column => {
-                let valid = scores.clone().mask_fill(no_frame.clone(), 0.0);
-                valid.clone() / (valid.sum_dim(2) + 1e-6)
+                let no_frame = beyond(frame_lengths, frames, [batch, 1, frames]);
+                let no_frame = no_frame.unsqueeze_dim::<4>(1).expand([batch, self.heads, phones, frames]);
+                let valid = scores.swap_dims(2, 3).mask_fill(no_frame, 0.0);
+                valid.clone() / (valid.sum_dim(3) + 1e-6)
             }
         };
-        let weights = weights.mask_fill(no_frame, 0.0);
-        let s =
-            join(weights.swap_dims(2, 3).matmul(split(self.frame_value.forward(f.clone()), frames)), phones);
+        let s = join(weights.matmul(split(self.frame_value.forward(f.clone()), frames)), phones);
         let (g, s) = (self.frame_output.forward(g), self.phone_output.forward(s));
         let finish = |norm: &Option<LayerNorm>, input, output| match norm {
             Some(norm) => norm.forward(input + output),

@@ -129,11 +129,14 @@ impl Prepare for LasynPrepare {
                 Some((task, text)) => (Some(task), text),
                 None => (None, sentence.target.clone()),
             };
-            let words = match task {
-                Some(TextTask::Reconstruction) => with_gaps(&sentence.words, self.tasks.gaps, &mut stream),
-                _ => sentence.words.clone(),
-            };
-            pseudo.push(synthesizer.synthesize(&words, &mut key.stream(Purpose::Synthesis)));
+            let voice = &mut key.stream(Purpose::Synthesis);
+            pseudo.push(match task {
+                Some(TextTask::Reconstruction) => {
+                    let words = with_gaps(&sentence.words, self.tasks.gaps, &mut stream);
+                    synthesizer.synthesize_once(&words, voice)
+                }
+                _ => synthesizer.synthesize(&sentence.words, voice),
+            });
             targets.push(self.encode(id, &text)?);
             ids.push(id.clone());
             texts.push(text);

@@ -155,6 +155,9 @@ impl LasynConfig {
         if self.cached_takes.is_some_and(|takes| !(1..=1000).contains(&takes)) {
             return Err("model.cached_takes is not between 1 and 1000".into());
         }
+        if self.cached_takes.is_some() && self.bank.is_none() {
+            return Err("model.cached_takes is of no use without model.bank".into());
+        }
         if self.bank.is_none() && !self.text.is_empty() {
             return Err("model.text needs model.bank, which says what text becomes: make one with `auricle lasyn fit`".into());
         }

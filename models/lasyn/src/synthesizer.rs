@@ -16,6 +16,11 @@ pub trait Synthesizer: Send + Sync {
     /// Latents `[T, D]` of a sentence; other draws are other voices and tempi.
     fn synthesize(&self, words: &[Vec<u32>], stream: &mut Stream) -> Vec<f32>;
 
+    /// Latents of words that will not come again, such as a sentence with random gaps.
+    fn synthesize_once(&self, words: &[Vec<u32>], stream: &mut Stream) -> Vec<f32> {
+        self.synthesize(words, stream)
+    }
+
     /// Seconds that a sentence is expected to take.
     fn expected_secs(&self, words: &[Vec<u32>]) -> f64;
 }

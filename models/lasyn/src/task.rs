@@ -127,6 +127,11 @@ impl LasynTask {
         })
     }
 
+    /// Whether a step is one of the last, on real speech only.
+    fn is_late(&self, step: u64) -> bool {
+        step + self.config.anneal_steps >= self.steps
+    }
+
     /// The loss, and the CTC losses of the rows.
     ///
     /// Without a decoder the mean of the rows' CTC losses (as fine-tuning of recognisers does); with one
@@ -268,6 +273,11 @@ impl Task for LasynTask {
         self.model.map(update);
     }
 
+    /// Text may fill a batch: in the last steps, which are on real speech, it teaches nothing.
+    fn skips(&self, batch: &LasynBatch, step: u64) -> bool {
+        self.is_late(step) && batch.features.lengths.is_empty()
+    }
+
     fn forward_backward(
         &mut self,
         batch: &LasynBatch,
@@ -277,8 +287,7 @@ impl Task for LasynTask {
         let key = draw.batch();
         let mut context = Context::train(key.stream(Purpose::Dropout), key.stream(Purpose::LayerDrop));
         let real = batch.features.lengths.len();
-        let late = step + self.config.anneal_steps >= self.steps && real > 0;
-        let rows = if late { Rows::Real } else { Rows::All };
+        let rows = if self.is_late(step) { Rows::Real } else { Rows::All };
         let lower = &mut if self.config.train_lower { context.clone() } else { Context::eval() };
         let (z, lengths) = self.latents(self.model(), batch, rows, &self.device, lower);
         let z = perturb(z, &lengths, &self.config.masks, self.config.noise, key);
@@ -391,4 +400,69 @@ impl Task for LasynTask {
 
 fn scalar(x: &Tensor<1>) -> f64 {
     f64::from(x.clone().into_scalar::<f32>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use auricle_augment::SpanMask;
+
+    const SHAPE: [usize; 3] = [3, 200, 8];
+
+    fn latents() -> Vec<f32> {
+        let mut stream = Key::new(1).stream(Purpose::Test);
+        // Channels of different spread.
+        (0..SHAPE.iter().product()).map(|i: usize| ((1 + i % 8) as f64 * stream.normal()) as f32).collect()
+    }
+
+    fn perturbed(masks: &SpecAugmentConfig, noise: f64, seed: u64) -> Vec<f32> {
+        let z = Tensor::<3>::from_data(TensorData::new(latents(), SHAPE), &Device::flex());
+        let z = perturb(z, &[200, 120, 0], masks, noise, Key::new(seed));
+        z.into_data().try_into_vec::<f32>().unwrap()
+    }
+
+    fn masks(time: f64, frequency: f64) -> SpecAugmentConfig {
+        SpecAugmentConfig {
+            time: SpanMask { prob: time, length: 10, min_spans: 0 },
+            frequency: SpanMask { prob: frequency, length: 2, min_spans: 0 },
+        }
+    }
+
+    #[test]
+    fn masks_hide_whole_frames_of_what_was_said_and_whole_channels() {
+        let (before, after) = (latents(), perturbed(&masks(0.3, 0.3), 0.0, 5));
+        assert!(before.iter().zip(&after).all(|(b, a)| a == b || *a == 0.0));
+        let hidden =
+            |row: usize, frame: usize, channel: usize| after[(row * 200 + frame) * 8 + channel] == 0.0;
+        for row in 0..2 {
+            let channels: Vec<usize> = (0..8).filter(|&c| (0..200).all(|t| hidden(row, t, c))).collect();
+            let frames: Vec<usize> = (0..200).filter(|&t| (0..8).all(|c| hidden(row, t, c))).collect();
+            assert!(!frames.is_empty() && frames.len() < 200, "{frames:?}");
+            assert!(!channels.is_empty() && channels.len() < 8, "{channels:?}");
+            let all = (0..200).flat_map(|t| (0..8).map(move |c| (t, c)));
+            let alone =
+                all.filter(|&(t, c)| hidden(row, t, c) && !frames.contains(&t) && !channels.contains(&c));
+            assert_eq!(alone.count(), 0);
+        }
+        // Nothing beyond the end of a row is a mask of time.
+        assert!((120..200).all(|t| (0..8).any(|c| !hidden(1, t, c))));
+        assert!((0..200).all(|t| (0..8).any(|c| !hidden(2, t, c))));
+        assert_eq!(after, perturbed(&masks(0.3, 0.3), 0.0, 5));
+        assert_ne!(after, perturbed(&masks(0.3, 0.3), 0.0, 6));
+    }
+
+    #[test]
+    fn noise_is_a_share_of_every_channels_spread() {
+        let (before, after) = (latents(), perturbed(&masks(0.0, 0.0), 0.5, 5));
+        for channel in 0..8 {
+            let of = |values: &mut dyn Iterator<Item = f64>| {
+                let values: Vec<f64> = values.collect();
+                (values.iter().map(|x| x * x).sum::<f64>() / values.len() as f64).sqrt()
+            };
+            let own = |i: &usize| i % 8 == channel;
+            let spread = of(&mut (0..before.len()).filter(own).map(|i| f64::from(before[i])));
+            let noise = of(&mut (0..before.len()).filter(own).map(|i| f64::from(after[i] - before[i])));
+            assert!((noise / spread - 0.5).abs() < 0.08, "channel {channel}: {noise} of {spread}");
+        }
+    }
 }

@@ -76,7 +76,7 @@ pub fn normal_cdf<const FMA: bool>(x: f32) -> (f32, f32) {
 ///
 /// `Φ(−a)` is the eighth power of a polynomial of degree 12 in `2a/6.5 − 1`: the root is flat enough for one polynomial
 /// to follow it through ten decades (fit by weighted minimax, 2.6e-9). Off by at most 2e-7·max(1, |x|); relative to the
-/// result, by 2e-6 for x ≥ −5 and 1e-5 for x ≥ −6. Beyond −6.5, where the true value is within 3e-10 of 0, it is −2.6e-10.
+/// result, by 3e-6 for x ≥ −5 and 1e-5 for x ≥ −6. Beyond −6.5, where the true value is within 3e-10 of 0, it is −2.6e-10.
 #[inline(always)]
 pub fn gelu<const FMA: bool>(x: f32) -> f32 {
     const END: f32 = 6.5;
@@ -230,7 +230,7 @@ mod tests {
                 let want = f64::from(x) * cdf(f64::from(x));
                 let error = (f64::from(gelu(x)) - want).abs();
                 assert!(error <= 2e-7 * f64::from(x.abs().max(1.0)), "{x}: {error:e}");
-                let relative = if x >= -5.0 { 2e-6 } else { 1e-5 };
+                let relative = if x >= -5.0 { 3e-6 } else { 1e-5 };
                 assert!(x < -6.0 || error <= relative * want.abs(), "{x}: {:e}", error / want.abs());
             }
             assert_eq!(gelu(0.0), 0.0);

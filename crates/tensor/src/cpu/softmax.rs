@@ -27,6 +27,25 @@ pub fn softmax_rows<'a>(y: &'a mut [MaybeUninit<f32>], x: &[f32], width: usize) 
     unsafe { written(y) }
 }
 
+/// Softmax of the first `length(i)` elements of row `i` of `x`, 0 behind them; gives `y` back, written.
+pub fn masked_softmax_rows<'a>(
+    y: &'a mut [MaybeUninit<f32>],
+    x: &[f32],
+    width: usize,
+    length: impl Fn(usize) -> usize,
+) -> &'a mut [f32] {
+    assert!(y.len() == x.len() && x.len().is_multiple_of(width.max(1)));
+    let width = width.max(1);
+    for (i, (y, x)) in y.chunks_exact_mut(width).zip(x.chunks_exact(width)).enumerate() {
+        let length = length(i).min(width);
+        let (seen, hidden) = y.split_at_mut(length);
+        softmax(seen.write_copy_of_slice(&x[..length]));
+        hidden.fill(MaybeUninit::new(0.0));
+    }
+    // SAFETY: `y` is whole rows, and each was written.
+    unsafe { written(y) }
+}
+
 /// Logarithm of the softmax of the rows of `x`; gives `y` back, written.
 pub fn log_softmax_rows<'a>(y: &'a mut [MaybeUninit<f32>], x: &[f32], width: usize) -> &'a mut [f32] {
     assert!(y.len() == x.len() && x.len().is_multiple_of(width.max(1)));

@@ -108,19 +108,23 @@ impl Kernel<1> for Dropout {
 impl Dropout {
     fn apply(&self, x: FlexTensor) -> FlexTensor {
         let mut x = owned(x);
-        cpu::for_pieces(x.storage_mut(), cpu::PIECE, |piece, x| {
-            for (i, x) in x.chunks_mut(BLOCK).enumerate() {
-                let block = piece * (cpu::PIECE / BLOCK) + i;
-                elementwise::dropout(
-                    x,
-                    block_key(self.seed, block as u64),
-                    0,
-                    self.threshold(),
-                    self.scale() as f32,
-                );
-            }
-        });
+        cpu::for_pieces(x.storage_mut(), cpu::PIECE, |piece, x| self.apply_at(piece * cpu::PIECE, x));
         x
+    }
+
+    /// Drops what it drops of the elements from number `first` on.
+    pub(super) fn apply_at(&self, first: usize, x: &mut [f32]) {
+        let (threshold, scale) = (self.threshold(), self.scale() as f32);
+        let mut at = first;
+        let mut rest = x;
+        while !rest.is_empty() {
+            let lane = at % BLOCK;
+            let here;
+            (here, rest) = rest.split_at_mut((BLOCK - lane).min(rest.len()));
+            let key = block_key(self.seed, (at / BLOCK) as u64);
+            at += here.len();
+            elementwise::dropout(here, key, lane as u32, threshold, scale);
+        }
     }
 
     fn apply_on(&self, npu: &Session, x: &FlexTensor) -> Option<FlexTensor> {

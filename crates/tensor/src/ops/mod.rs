@@ -31,7 +31,7 @@ pub(crate) use dropout::{
 };
 pub use dropout::{Dropout, dropout};
 pub use linear::linear;
-pub use norm::{layer_norm, rms_norm};
-pub use optimizer::{AdamWStep, adamw, ema};
+pub use norm::{add_layer_norm, layer_norm, rms_norm};
+pub use optimizer::{AdamWStep, adamw, adamw_ema, ema};
 pub use products::{Products, with_products};
-pub use softmax::{log_softmax, softmax};
+pub use softmax::{log_softmax, masked_softmax, softmax};

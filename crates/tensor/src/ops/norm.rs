@@ -8,7 +8,8 @@ use rayon::prelude::*;
 
 use crate::cpu::{self, elementwise, norm as kernel};
 use crate::fused::{self, Kernel, dense, elements, owned};
-use crate::npu::{self, session::Session};
+use crate::npu::{self, session, session::Session};
+use crate::ops::{Dropout, dropout};
 use crate::reference;
 
 /// Layer norm: `(x − mean) / √(var + epsilon) · gamma + beta`, with the biased variance.
@@ -27,6 +28,38 @@ pub fn layer_norm<const D: usize>(
     assert_width(&x, &gamma);
     assert_width(&x, &beta);
     fused::apply3(LayerNorm { epsilon: epsilon as f32 }, x, gamma, beta)
+}
+
+/// The end of a sub-layer in a sandwich: `x + Drop(LN(branch))`, in one pass over memory.
+///
+/// The mask, where there is one, is that of [`dropout`](crate::ops::dropout).
+///
+/// # Shapes
+/// `x`, `branch` `[.., C]` → `[.., C]`; `gamma`, `beta` `[C]`
+///
+/// # Panics
+/// Where the shapes disagree.
+pub fn add_layer_norm<const D: usize>(
+    x: Tensor<D>,
+    branch: Tensor<D>,
+    gamma: Tensor<1>,
+    beta: Tensor<1>,
+    epsilon: f64,
+    mask: Option<Dropout>,
+) -> Tensor<D> {
+    assert!(x.dims() == branch.dims(), "add_layer_norm: {:?} and {:?}", x.dims(), branch.dims());
+    let applies = fused::applies(&x) && fused::applies(&branch);
+    if !applies || !fused::applies(&gamma) || !fused::applies(&beta) || gamma.dims() == [0] {
+        return reference::add_layer_norm(x, branch, gamma, beta, epsilon, mask);
+    }
+    assert_width(&x, &gamma);
+    assert_width(&x, &beta);
+    if session::current().is_some() {
+        // The NPU has bodies for the parts.
+        let branch = layer_norm(branch, gamma, beta, epsilon);
+        return x + mask.map_or(branch.clone(), |mask| dropout(branch, mask.p, mask.seed));
+    }
+    fused::apply4(AddLayerNorm { epsilon: epsilon as f32, mask }, [x, branch], gamma, beta)
 }
 
 /// RMS norm: `x / √(mean(x²) + epsilon) · gamma`.
@@ -82,7 +115,7 @@ impl Kernel<3> for LayerNorm {
         let mut grad = owned(grad);
         let scale = elements(&gamma);
         let width = scale.len();
-        let [dg, db] = backward_pieces(&mut grad, &x, width, |g, x, [dg, db]| {
+        let [dg, db] = backward_pieces(&mut grad, &x, width, |_, g, x, [dg, db]| {
             kernel::layer_norm_backward(g, x, scale, dg, db, self.epsilon);
         });
         [Some(grad), Some(dg), Some(db)]
@@ -116,6 +149,55 @@ impl Kernel<3> for LayerNorm {
 }
 
 #[derive(Debug, Clone)]
+struct AddLayerNorm {
+    epsilon: f32,
+    mask: Option<Dropout>,
+}
+
+impl Kernel<4> for AddLayerNorm {
+    type Saved = (FlexTensor, FlexTensor);
+
+    fn forward(
+        &self,
+        [x, branch, gamma, beta]: [FlexTensor; 4],
+        tracked: bool,
+    ) -> (FlexTensor, Option<Self::Saved>) {
+        let (x, branch, gamma, beta) = (dense(x), dense(branch), dense(gamma), dense(beta));
+        let (scale, shift) = (elements(&gamma), elements(&beta));
+        let (piece, input) = (piece(scale.len()), elements(&branch));
+        // A piece stays in the cache from the norm to the sum.
+        let y = cpu::create(input.len(), piece, |i, y| {
+            let part = i * piece..i * piece + y.len();
+            let y = kernel::layer_norm(y, &input[part.clone()], scale, shift, self.epsilon);
+            if let Some(mask) = self.mask {
+                mask.apply_at(part.start, y);
+            }
+            elementwise::add(y, &elements(&x)[part]);
+            y
+        });
+        (fused::tensor(y, x.layout().shape().clone()), tracked.then_some((branch, gamma)))
+    }
+
+    fn backward(
+        &self,
+        (branch, gamma): Self::Saved,
+        grad: FlexTensor,
+        _: [bool; 4],
+    ) -> [Option<FlexTensor>; 4] {
+        let grad = dense(grad);
+        let mut own = owned(grad.clone());
+        let scale = elements(&gamma);
+        let [dg, db] = backward_pieces(&mut own, &branch, scale.len(), |first, g, x, [dg, db]| {
+            if let Some(mask) = self.mask {
+                mask.apply_at(first, g);
+            }
+            kernel::layer_norm_backward(g, x, scale, dg, db, self.epsilon);
+        });
+        [Some(grad), Some(own), Some(dg), Some(db)]
+    }
+}
+
+#[derive(Debug, Clone)]
 struct RmsNorm {
     epsilon: f32,
 }
@@ -134,7 +216,7 @@ impl Kernel<2> for RmsNorm {
     fn backward(&self, (x, gamma): Self::Saved, grad: FlexTensor, _: [bool; 2]) -> [Option<FlexTensor>; 2] {
         let mut grad = owned(grad);
         let scale = elements(&gamma);
-        let [dg] = backward_pieces(&mut grad, &x, scale.len(), |g, x, [dg]| {
+        let [dg] = backward_pieces(&mut grad, &x, scale.len(), |_, g, x, [dg]| {
             kernel::rms_norm_backward(g, x, scale, dg, self.epsilon);
         });
         [Some(grad), Some(dg)]
@@ -160,21 +242,23 @@ impl Kernel<2> for RmsNorm {
     }
 }
 
-/// Runs `f` over pieces of whole rows; gives the sums over the pieces, in their order, of what `f` adds to its last argument.
+/// Runs `f` over pieces of whole rows, with the number of their first element; gives the sums over the pieces, in their
+/// order, of what `f` adds to its last argument.
 fn backward_pieces<const N: usize>(
     grad: &mut FlexTensor,
     x: &FlexTensor,
     width: usize,
-    f: impl Fn(&mut [f32], &[f32], [&mut [f32]; N]) + Sync,
+    f: impl Fn(usize, &mut [f32], &[f32], [&mut [f32]; N]) + Sync,
 ) -> [FlexTensor; N] {
     let piece = piece(width);
     let partials: Vec<[Vec<f32>; N]> = grad
         .storage_mut::<f32>()
         .par_chunks_mut(piece)
         .zip(elements(x).par_chunks(piece))
-        .map(|(g, x)| {
+        .enumerate()
+        .map(|(i, (g, x))| {
             let mut sums = std::array::from_fn(|_| vec![0.0; width]);
-            f(g, x, sums.each_mut().map(|sum| sum.as_mut_slice()));
+            f(i * piece, g, x, sums.each_mut().map(|sum| sum.as_mut_slice()));
             sums
         })
         .collect();

@@ -34,6 +34,20 @@ impl AdamWStep {
         let step = self.step as f64;
         (1.0 - self.beta1.powf(step), 1.0 - self.beta2.powf(step))
     }
+
+    fn scalars(&self) -> kernel::AdamW {
+        let (correction1, correction2) = self.bias_corrections();
+        kernel::AdamW {
+            beta1: self.beta1 as f32,
+            rest1: (1.0 - self.beta1) as f32,
+            beta2: self.beta2 as f32,
+            rest2: (1.0 - self.beta2) as f32,
+            decay: (1.0 - self.lr * self.weight_decay) as f32,
+            rate: (self.lr / correction1) as f32,
+            root_scale: (1.0 / correction2.sqrt()) as f32,
+            eps: self.eps as f32,
+        }
+    }
 }
 
 /// One AdamW update (Loshchilov & Hutter 2019, PyTorch's order of operations); gives the new `(param, m, v)`.
@@ -64,17 +78,7 @@ pub fn adamw<const D: usize>(
     if ![&param, &grad, &m, &v].into_iter().all(fused::applies) {
         return reference::adamw(param, grad, m, v, step);
     }
-    let (correction1, correction2) = step.bias_corrections();
-    let scalars = kernel::AdamW {
-        beta1: step.beta1 as f32,
-        rest1: (1.0 - step.beta1) as f32,
-        beta2: step.beta2 as f32,
-        rest2: (1.0 - step.beta2) as f32,
-        decay: (1.0 - step.lr * step.weight_decay) as f32,
-        rate: (step.lr / correction1) as f32,
-        root_scale: (1.0 / correction2.sqrt()) as f32,
-        eps: step.eps as f32,
-    };
+    let scalars = step.scalars();
     if let Some(npu) = session::current()
         && let Some(updated) = adamw_on(&npu, [&param, &grad, &m, &v], &scalars)
     {
@@ -90,6 +94,50 @@ pub fn adamw<const D: usize>(
         .zip(v.storage_mut::<f32>().par_chunks_mut(cpu::PIECE));
     pieces.zip(moments).for_each(|((p, g), (m, v))| kernel::adamw(p, g, m, v, scalars));
     (tensor(param), tensor(m), tensor(v))
+}
+
+/// [`adamw`], and [`ema`] of `average` with the updated parameters, in one pass over memory; gives the new
+/// `(param, m, v, average)`, to the bit what the two give one after the other.
+///
+/// # Panics
+/// Where the five shapes differ.
+pub fn adamw_ema<const D: usize>(
+    param: Tensor<D>,
+    grad: Tensor<D>,
+    [m, v]: [Tensor<D>; 2],
+    average: Tensor<D>,
+    step: AdamWStep,
+    momentum: f64,
+) -> (Tensor<D>, [Tensor<D>; 2], Tensor<D>) {
+    let all = [param, grad, m, v, average].map(Tensor::inner);
+    if !all.iter().all(fused::applies) || session::current().is_some() {
+        let [param, grad, m, v, average] = all;
+        let (param, m, v) = adamw(param, grad, m, v, step);
+        let average = ema(average, param.clone(), momentum);
+        return (param, [m, v], average);
+    }
+    let [param, grad, m, v, average] = all;
+    assert!(
+        [&grad, &m, &v, &average].iter().all(|other| other.dims() == param.dims()),
+        "adamw_ema: param {:?}, grad {:?}, m {:?}, v {:?}, average {:?}",
+        param.dims(),
+        grad.dims(),
+        m.dims(),
+        v.dims(),
+        average.dims()
+    );
+    let [mut param, mut m, mut v, mut average] = [param, m, v, average].map(|x| owned(primitive(x)));
+    let (grad, scalars) = (dense(primitive(grad)), step.scalars());
+    let (momentum, rest) = (momentum as f32, (1.0 - momentum) as f32);
+    let piece = cpu::PIECE;
+    let pieces = param.storage_mut::<f32>().par_chunks_mut(piece).zip(elements(&grad).par_chunks(piece));
+    let moments =
+        m.storage_mut::<f32>().par_chunks_mut(piece).zip(v.storage_mut::<f32>().par_chunks_mut(piece));
+    let averages = average.storage_mut::<f32>().par_chunks_mut(piece);
+    pieces.zip(moments).zip(averages).for_each(|(((p, g), (m, v)), t)| {
+        kernel::adamw_ema(p, g, m, v, t, scalars, momentum, rest);
+    });
+    (tensor(param), [tensor(m), tensor(v)], tensor(average))
 }
 
 /// The update on the NPU chosen for this process; none where it has no body for it.

@@ -1,6 +1,7 @@
 //! Softmax and its logarithm.
 
 use std::mem::MaybeUninit;
+use std::sync::Arc;
 
 use burn::backend::flex::FlexTensor;
 use burn::tensor::Tensor;
@@ -19,6 +20,22 @@ pub fn softmax<const D: usize>(x: Tensor<D>, dim: usize) -> Tensor<D> {
         return reference::softmax(x, dim);
     }
     fused::apply1(Softmax, x)
+}
+
+/// [`softmax`] along the last dimension over the first `lengths[b]` elements of every row of `x[b]`; the others have no
+/// weight and no gradient, whatever they hold. A row of length 0 gives zeros.
+///
+/// # Shapes
+/// `[B, .., N]` → `[B, .., N]`; `lengths [B]`
+///
+/// # Panics
+/// Where there is not a length for every `b`.
+pub fn masked_softmax<const D: usize>(x: Tensor<D>, lengths: &[usize]) -> Tensor<D> {
+    assert!(D > 1 && lengths.len() == x.dims()[0], "masked softmax: {:?}, lengths {lengths:?}", x.dims());
+    if !fused::applies(&x) {
+        return reference::masked_softmax(x, lengths);
+    }
+    fused::apply1(MaskedSoftmax { lengths: lengths.into() }, x)
 }
 
 /// `x − ln Σ exp(x)` along `dim`. A row of −∞ stays one, the logarithm of what [`softmax`] gives, and has no gradient.
@@ -88,6 +105,82 @@ impl Kernel<1> for Softmax {
         _: [bool; 1],
     ) -> Option<[Option<FlexTensor>; 1]> {
         npu_softmax_backward(npu, y, grad, false)
+    }
+}
+
+#[derive(Debug, Clone)]
+struct MaskedSoftmax {
+    lengths: Arc<[usize]>,
+}
+
+impl MaskedSoftmax {
+    /// The length of a row of `x`.
+    fn length(&self, x: &FlexTensor) -> impl Fn(usize) -> usize {
+        let (rows, width) = rows_of(x);
+        let each = (rows / self.lengths.len().max(1)).max(1);
+        move |row| self.lengths[row / each].min(width)
+    }
+
+    /// A copy of `x` with `value` wherever nobody looks.
+    fn hidden(&self, x: &FlexTensor, value: f32) -> FlexTensor {
+        let (mut x, length) = (owned(x.clone()), self.length(x));
+        let (_, width) = rows_of(&x);
+        let rows = x.storage_mut::<f32>().chunks_exact_mut(width.max(1));
+        rows.enumerate().for_each(|(row, x)| x[length(row)..].fill(value));
+        x
+    }
+}
+
+impl Kernel<1> for MaskedSoftmax {
+    type Saved = FlexTensor;
+
+    fn forward(&self, [x]: [FlexTensor; 1], tracked: bool) -> (FlexTensor, Option<FlexTensor>) {
+        let x = dense(x);
+        let (length, (_, width)) = (self.length(&x), rows_of(&x));
+        let (piece, input) = (piece(width), elements(&x));
+        let y = cpu::create(input.len(), piece, |i, y| {
+            let (start, first) = (i * piece, i * piece / width.max(1));
+            let x = &input[start..][..y.len()];
+            kernel::masked_softmax_rows(y, x, width, |row| length(first + row))
+        });
+        let y = fused::tensor(y, x.layout().shape().clone());
+        (y.clone(), tracked.then_some(y))
+    }
+
+    fn backward(&self, y: FlexTensor, grad: FlexTensor, _: [bool; 1]) -> [Option<FlexTensor>; 1] {
+        let mut grad = owned(grad);
+        let (length, (_, width)) = (self.length(&y), rows_of(&y));
+        if width > 0 {
+            let piece = piece(width);
+            cpu::map_pieces(grad.storage_mut(), elements(&y), piece, |i, grad, y| {
+                let rows = grad.chunks_exact_mut(width).zip(y.chunks_exact(width)).enumerate();
+                for (row, (grad, y)) in rows {
+                    let length = length(i * piece / width + row);
+                    let (seen, hidden) = grad.split_at_mut(length);
+                    kernel::softmax_backward(seen, &y[..length], 1.0);
+                    hidden.fill(0.0);
+                }
+            });
+        }
+        [Some(grad)]
+    }
+
+    fn npu_forward(&self, npu: &Session, [x]: &[FlexTensor; 1]) -> Option<(FlexTensor, FlexTensor)> {
+        // A row of −∞ would be −∞ − −∞ on a device.
+        if self.lengths.contains(&0) {
+            return None;
+        }
+        npu_softmax(npu, &self.hidden(x, f32::NEG_INFINITY), false)
+    }
+
+    fn npu_backward(
+        &self,
+        npu: &Session,
+        y: &FlexTensor,
+        grad: &FlexTensor,
+        _: [bool; 1],
+    ) -> Option<[Option<FlexTensor>; 1]> {
+        npu_softmax_backward(npu, y, &self.hidden(grad, 0.0), false)
     }
 }
 

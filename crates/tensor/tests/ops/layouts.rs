@@ -130,10 +130,15 @@ const STEP: AdamWStep =
 /// More elements than one task works on, in no round number of rows.
 const MATRIX: [usize; 2] = [131, 257];
 
-const CASES: [Case; 13] = [
+const CASES: [Case; 16] = [
     ("softmax", 2, |run| {
         let x = run.input(MATRIX);
         run.differentiate(ops::softmax(x, 1));
+    }),
+    ("masked_softmax", 2, |run| {
+        let x = run.input(MATRIX);
+        let lengths: Vec<usize> = (0..MATRIX[0]).map(|row| row * 2).collect();
+        run.differentiate(ops::masked_softmax(x, &lengths));
     }),
     ("log_softmax", 2, |run| {
         let x = run.input(MATRIX);
@@ -142,6 +147,12 @@ const CASES: [Case; 13] = [
     ("layer_norm", 4, |run| {
         let (x, gamma, beta) = (run.input(MATRIX), run.input([257]), run.input([257]));
         run.differentiate(ops::layer_norm(x, gamma, beta, 1e-5));
+    }),
+    ("add_layer_norm", 5, |run| {
+        let (x, branch) = (run.input(MATRIX), run.input(MATRIX));
+        let (gamma, beta) = (run.input([257]), run.input([257]));
+        let mask = Some(ops::Dropout { p: 0.3, seed: 7 });
+        run.differentiate(ops::add_layer_norm(x, branch, gamma, beta, 1e-5, mask));
     }),
     ("rms_norm", 3, |run| {
         let (x, gamma) = (run.input(MATRIX), run.input([257]));
@@ -185,6 +196,13 @@ const CASES: [Case; 13] = [
         run.keep(param);
         run.keep(m);
         run.keep(v);
+    }),
+    ("adamw_ema", 4, |run| {
+        let (param, gradient, m, v) =
+            (run.input(MATRIX), run.input(MATRIX), run.input(MATRIX), run.squares(MATRIX));
+        let average = run.input(MATRIX);
+        let (param, [m, v], average) = ops::adamw_ema(param, gradient, [m, v], average, STEP, 0.995);
+        [param, m, v, average].into_iter().for_each(|x| run.keep(x));
     }),
     ("ema", 1, |run| {
         let (teacher, student) = (run.input(MATRIX), run.input(MATRIX));

@@ -67,8 +67,42 @@ fn updates_are_in_place_only_where_nobody_else_looks() {
         x.bytes().as_ptr()
     };
     let address = pointer(&p2);
-    let p3 = ops::ema(p2, g, 0.9);
+    let p3 = ops::ema(p2, g.clone(), 0.9);
     assert_eq!(pointer(&p3), address);
+
+    // In one pass: the average of somebody else stays, one's own is overwritten.
+    let [p, _, m, v] = tensors(100, DType::F32, &Device::flex());
+    let average = constant(&normal(100, 9), DType::F32, &Device::flex());
+    let (held, before) = (average.clone(), values(average.clone()));
+    let (p, moments, average) = ops::adamw_ema(p, g.clone(), [m, v], average, step, 0.9);
+    assert_eq!(values(held), before);
+    assert_ne!(values(average.clone()), before);
+    let addresses = [pointer(&p), pointer(&average)];
+    let (p, _, average) = ops::adamw_ema(p, g, moments, average, step, 0.9);
+    assert_eq!([pointer(&p), pointer(&average)], addresses);
+}
+
+#[test]
+fn one_pass_gives_the_bits_of_two() {
+    let step = AdamWStep { lr: 3e-4, beta1: 0.9, beta2: 0.98, eps: 1e-6, weight_decay: 0.01, step: 3 };
+    for n in SIZES {
+        let all = || {
+            let own = constant(&normal(n, 9), DType::F32, &on(DType::F32));
+            (tensors(n, DType::F32, &on(DType::F32)), own)
+        };
+        let two = on_pools(|| {
+            let ([p, g, m, v], own) = all();
+            let (p, m, v) = ops::adamw(p, g, m, v, step);
+            let own = ops::ema(own, p.clone(), 0.995);
+            [p, m, v, own].map(values).to_vec()
+        });
+        let one = on_pools(|| {
+            let ([p, g, m, v], own) = all();
+            let (p, [m, v], own) = ops::adamw_ema(p, g, [m, v], own, step, 0.995);
+            [p, m, v, own].map(values).to_vec()
+        });
+        assert_eq!(one, two, "{n}");
+    }
 }
 
 #[test]

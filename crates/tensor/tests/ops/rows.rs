@@ -88,6 +88,64 @@ fn masked_row(width: usize) {
 }
 
 #[test]
+fn masked_softmax() {
+    // Two utterances of `rows` rows each; none, one, some and all of the elements, and more than there are.
+    for (rows, width) in [(1usize, 1usize), (3, 5), (2, 16), (7, 17), (5, 31), (40, 257), (1, 768)] {
+        for lengths in [[width, 1], [width / 2, width], [0, width.saturating_sub(1)], [width + 3, 0]] {
+            let x = normal(2 * rows * width, 7);
+            let shaped = |x: &Tensor<1>| x.clone().reshape([2, rows, width]);
+            let composed = |x: &[Tensor<1>]| reference::masked_softmax(shaped(&x[0]), &lengths).reshape([-1]);
+            let fused = |x: &[Tensor<1>]| ops::masked_softmax(shaped(&x[0]), &lengths).reshape([-1]);
+            if rows * width < 40 {
+                check_gradients("masked_softmax", &composed, std::slice::from_ref(&x));
+            }
+            check("masked_softmax", &fused, &composed, &[x], 1e-6);
+        }
+    }
+}
+
+#[test]
+fn what_a_mask_hides_has_no_influence() {
+    let mut x = normal(2 * 3 * 5, 7);
+    let lengths = [2, 4];
+    let run_on = |x: &[f64]| {
+        let op =
+            |x: &[Tensor<1>]| ops::masked_softmax(x[0].clone().reshape([2, 3, 5]), &lengths).reshape([-1]);
+        run(&op, &[x.to_vec()], DType::F32)
+    };
+    let before = run_on(&x);
+    for (row, x) in x.chunks_exact_mut(5).enumerate() {
+        x[lengths[row / 3]..].fill(f64::NAN);
+    }
+    assert_eq!(run_on(&x), before);
+}
+
+#[test]
+fn add_layer_norm() {
+    for mask in [None, Some(Dropout { p: 0.3, seed: 5 })] {
+        let both = |x: &[Tensor<1>], width: usize| (matrix(&x[0], width), matrix(&x[1], width));
+        let composed = |x: &[Tensor<1>], width: usize| {
+            let (own, branch) = both(x, width);
+            reference::add_layer_norm(own, branch, x[2].clone(), x[3].clone(), 1e-5, mask).reshape([-1])
+        };
+        let fused = |x: &[Tensor<1>], width: usize| {
+            let (own, branch) = both(x, width);
+            ops::add_layer_norm(own, branch, x[2].clone(), x[3].clone(), 1e-5, mask).reshape([-1])
+        };
+        let inputs = |rows: usize, width: usize| {
+            [normal(rows * width, 1), normal(rows * width, 2), normal(width, 3), normal(width, 4)]
+        };
+        check_gradients("add_layer_norm", &|x| composed(x, 6), &inputs(4, 6));
+        for width in [15, 16, 17, 31, 257, 768] {
+            for rows in [1, 50, 70_000 / width + 3] {
+                let inputs = inputs(rows, width);
+                check("add_layer_norm", &|x| fused(x, width), &|x| composed(x, width), &inputs, 3e-6);
+            }
+        }
+    }
+}
+
+#[test]
 fn layer_norm() {
     let reference = |width: usize| {
         move |x: &[Tensor<1>]| {
@@ -162,6 +220,16 @@ fn no_rows() {
         &|x| ops::layer_norm(rows(x), x[1].clone(), x[2].clone(), 1e-5).reshape([-1]),
         &|x| reference::layer_norm(rows(x), x[1].clone(), x[2].clone(), 1e-5).reshape([-1]),
     );
+    check(
+        "add_layer_norm",
+        &|x| ops::add_layer_norm(rows(x), rows(x), x[1].clone(), x[2].clone(), 1e-5, None).reshape([-1]),
+        &|x| {
+            reference::add_layer_norm(rows(x), rows(x), x[1].clone(), x[2].clone(), 1e-5, None).reshape([-1])
+        },
+    );
+    check("masked_softmax", &|x| ops::masked_softmax(rows(x), &[]).reshape([-1]), &|x| {
+        reference::masked_softmax(rows(x), &[]).reshape([-1])
+    });
     check("rms_norm", &|x| ops::rms_norm(rows(x), x[1].clone(), 1e-5).reshape([-1]), &|x| {
         reference::rms_norm(rows(x), x[1].clone(), 1e-5).reshape([-1])
     });

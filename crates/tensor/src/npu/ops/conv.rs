@@ -16,7 +16,7 @@ pub fn conv1d(
     bias: Option<&[f32]>,
     sizes: Conv1dSizes,
 ) -> Option<Vec<f32>> {
-    let (zeros, sizes) = split_padding(s, sizes);
+    let (zeros, sizes) = split_padding(s, sizes)?;
     let x = zeros.add(x);
     let op = OpDesc::Conv { conv: Conv { sizes, elem: s.elem() }, bias: bias.is_some() };
     let inputs: Vec<&[f32]> = [Some(&*x), Some(w), bias].into_iter().flatten().collect();
@@ -25,14 +25,14 @@ pub fn conv1d(
 
 /// Gradient of a convolution's input.
 pub fn conv1d_input_gradient(s: &Session, g: &[f32], w: &[f32], sizes: Conv1dSizes) -> Option<Vec<f32>> {
-    let (zeros, sizes) = split_padding(s, sizes);
+    let (zeros, sizes) = split_padding(s, sizes)?;
     let dx = first(s.run(&OpDesc::ConvInputGradient(Conv { sizes, elem: s.elem() }), &[g, w]))?;
     Some(zeros.take_away(dx))
 }
 
 /// Gradient of a convolution's weight.
 pub fn conv1d_weight_gradient(s: &Session, x: &[f32], g: &[f32], sizes: Conv1dSizes) -> Option<Vec<f32>> {
-    let (zeros, sizes) = split_padding(s, sizes);
+    let (zeros, sizes) = split_padding(s, sizes)?;
     first(s.run(&OpDesc::ConvWeightGradient(Conv { sizes, elem: s.elem() }), &[&zeros.add(x), g]))
 }
 
@@ -45,17 +45,18 @@ struct Zeros {
 }
 
 /// For a device that pads both sides alike: the padding of one side beyond that of the other as a part of the input,
-/// and the convolution of what results. For others nothing and the same convolution.
-fn split_padding(s: &Session, sizes: Conv1dSizes) -> (Zeros, Conv1dSizes) {
+/// and the convolution of what results. For others nothing and the same convolution. None without any input.
+fn split_padding(s: &Session, sizes: Conv1dSizes) -> Option<(Zeros, Conv1dSizes)> {
+    if sizes.frames * sizes.input == 0 {
+        return None;
+    }
     let Conv1dOptions { pad_left, pad_right, .. } = sizes.options;
     let pad = pad_left.min(pad_right);
     let [left, right] = if s.runtime().pads_alike() { [pad_left - pad, pad_right - pad] } else { [0, 0] };
     let options = Conv1dOptions { pad_left: pad_left - left, pad_right: pad_right - right, ..sizes.options };
     let [before, after, utterance] = [left, right, sizes.frames].map(|frames| frames * sizes.input);
-    (
-        Zeros { before, after, utterance },
-        Conv1dSizes { frames: sizes.frames + left + right, options, ..sizes },
-    )
+    let sizes = Conv1dSizes { frames: sizes.frames + left + right, options, ..sizes };
+    Some((Zeros { before, after, utterance }, sizes))
 }
 
 impl Zeros {
@@ -64,7 +65,7 @@ impl Zeros {
     }
 
     fn add<'a>(&self, x: &'a [f32]) -> Cow<'a, [f32]> {
-        if self.is_none() || self.utterance == 0 {
+        if self.is_none() {
             return Cow::Borrowed(x);
         }
         let zeros = |n| std::iter::repeat_n(0.0, n);
