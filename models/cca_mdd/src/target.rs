@@ -119,9 +119,9 @@ impl Target {
 /// The final verdict of arXiv 2111.08191 is a fusion: a phone is wrong where either the classifier or the CTC
 /// decoder says so, and the classifier never clears what the decoder rejects
 /// ([`auricle_text::mdd::Verdicts::fuse`]). Here the classifier decides alone, by the threshold that is stored
-/// with the weights. On the development speakers of speechocean762 fusion finds more mistakes and rejects almost
-/// twice as many good phones for it (FAR 29 against 47 %, FRR 9 against 6 %), with nearly the F1 of the classifier (0.49
-/// and 0.47: `recipes/speechocean762/RESULTS.md`; `auricle eval mdd` gives both, and the decoder's own). A learner who is told
+/// with the weights. On the development speakers of speechocean762 fusion finds more mistakes and rejects more than
+/// twice as many good phones for it (FAR 36 against 57 %, FRR 6.1 against 2.4 %; F1 0.53
+/// and 0.49: `recipes/speechocean762/RESULTS.md`; `auricle eval mdd` gives both, and the decoder's own). A learner who is told
 /// that a good sound was wrong is worse off than one who is not told of a mistake. The decoder gives the
 /// provisional verdicts while the learner speaks ([`Event::Phone`](crate::Event::Phone)), and the diagnosis where
 /// the phone predictor has none.
