@@ -32,7 +32,7 @@ pub fn layer_norm<const D: usize>(
 
 /// The end of a sub-layer in a sandwich: `x + Drop(LN(branch))`, in one pass over memory.
 ///
-/// The mask, where there is one, is that of [`dropout`](crate::ops::dropout).
+/// The mask, where there is one, is that of [`dropout()`].
 ///
 /// # Shapes
 /// `x`, `branch` `[.., C]` → `[.., C]`; `gamma`, `beta` `[C]`
