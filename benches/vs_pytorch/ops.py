@@ -113,6 +113,11 @@ for name, rows, inputs, outputs in [
     matrices = [normal(rows, inputs), normal(outputs, inputs), normal(outputs)]
     op(f"{name} f32", matrices, F.linear)
     op(f"{name} bf16", matrices, autocast(F.linear))
+op(
+    "linear with gelu 500×768×3072",
+    [normal(500, 768), normal(3072, 768), normal(3072)],
+    lambda x, w, b: F.gelu(F.linear(x, w, b)),
+)
 
 inputs, f = attention(500)
 op("attention 4×500 h12 bf16", inputs, autocast(f))

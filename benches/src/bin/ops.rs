@@ -148,6 +148,10 @@ fn half(run: &Run) {
             });
         }
     }
+    let matrices = vec![random(1, [500, 768]), random(2, [768, 3072])];
+    run.op("linear with gelu 500×768×3072", matrices, vec![random(3, [3072])], |i| {
+        ops::linear_gelu(i.x[0].clone(), i.x[1].clone(), i.w[0].clone())
+    });
     let x = (0..3).map(|seed| random(seed, [4, 500, 768])).collect();
     run.op("attention 4×500 h12 bf16", x, vec![], |i: &Inputs<3, 1>| {
         let attend =

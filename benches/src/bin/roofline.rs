@@ -7,7 +7,7 @@
 //! neighbours. Peaks are timed by the wall, in bursts of milliseconds; operations by the processor time of one thread.
 //! The bound of an operation is the larger of its floating-point operations over the peak of its precision and its
 //! compulsory bytes (operands read once, results written once) over the triad's rate. Exponentials and error functions count as
-//! many operations as their kernels spend. Operands that fit the last-level cache can beat the triad: those rows say "cache".
+//! many operations as their kernels spend, and operations in double precision twice. Operands that fit the last-level cache can beat the triad: those rows say "cache".
 
 #![allow(unsafe_code)] // Register-only loops need instructions by name; each use says why it is sound.
 
@@ -207,6 +207,7 @@ fn main() -> Result<()> {
     products(&table);
     rows(&table);
     updates(&table);
+    gradients(&table);
     Ok(())
 }
 
@@ -286,5 +287,79 @@ fn updates(table: &Table) {
     let mut teacher = Some(random(2, [n]));
     table.line("ema 16.8 M", Products::Single, [n as f64 * 3.0 * M, n as f64 * 12.0 * M], &mut || {
         teacher = teacher.take().map(|t| ops::ema(t, gradient.clone(), 0.995));
+    });
+}
+
+/// Forward and backward passes together, of the sum of the results.
+fn gradients(table: &Table) {
+    let single = Products::Single;
+    let tracked = |seed: u64, shape: [usize; 2]| random(seed, shape).autodiff().require_grad();
+    let map = 500.0 * 768.0 * 3072.0 * M;
+    // x, weight, result; gradient, x, weight; their gradients.
+    let bytes = 4.0 * M * (3.0 * 500.0 * 768.0 + 3.0 * 768.0 * 3072.0 + 2.0 * 500.0 * 3072.0);
+    let (x, w) = (tracked(1, [500, 768]), tracked(2, [768, 3072]));
+    let b = random(3, [3072]).autodiff().require_grad();
+    table.line("linear 500×768×3072, gradients", single, [6.0 * map, bytes], &mut || {
+        drop(ops::linear(x.clone(), w.clone(), Some(b.clone())).sum().backward());
+    });
+    // What goes into GELU is written and read once more.
+    let cost = [6.0 * map + 500.0 * 3072.0 * 80.0 * M, bytes + 8.0 * M * 500.0 * 3072.0];
+    table.line("linear with gelu 500×768×3072, gradients", single, cost, &mut || {
+        drop(ops::linear_gelu(x.clone(), w.clone(), b.clone()).sum().backward());
+    });
+    // Two products forward; backward the scores once more, and four.
+    let [q, k, v] = [0, 1, 2].map(|seed| random::<3>(seed, [4, 500, 768]).autodiff().require_grad());
+    let cost = [7.0 * 2.0 * 4.0 * 500.0 * 500.0 * 768.0 * M, 12.0 * 4.0 * 4.0 * 500.0 * 768.0 * M];
+    table.line("attention 4×500 h12, gradients", single, cost, &mut || {
+        let y = ops::attention(q.clone(), k.clone(), v.clone(), AttentionOptions::new(12));
+        drop(y.sum().backward());
+    });
+    for (name, [frames, inputs, taps, outputs], options) in [
+        (
+            "conv 4×250 512→1536 k5 s2, gradients",
+            [250, 512, 5, 1536],
+            Conv1dOptions { stride: 2, pad_left: 1, pad_right: 2, groups: 1 },
+        ),
+        (
+            "conv 4×125 768→768 k128 g16, gradients",
+            [125, 768, 128, 768],
+            Conv1dOptions { stride: 1, pad_left: 64, pad_right: 63, groups: 16 },
+        ),
+    ] {
+        let x = random::<3>(1, [4, frames, inputs]).autodiff().require_grad();
+        let per_output = taps * inputs / options.groups;
+        let w = random::<3>(2, [taps, inputs / options.groups, outputs]).autodiff().require_grad();
+        let results = (4 * frames / options.stride * outputs) as f64;
+        let cost = [
+            6.0 * results * per_output as f64 * M,
+            4.0 * M * (3.0 * (4 * frames * inputs + per_output * outputs) as f64 + 2.0 * results),
+        ];
+        table.line(name, single, cost, &mut || {
+            drop(ops::conv1d(x.clone(), w.clone(), None, options).sum().backward());
+        });
+    }
+    // Input, result; gradient, input or result, gradient of the input.
+    let rows = |n: f64, flops: f64| [n * flops * M, 20.0 * n * M];
+    let x = tracked(1, [24_000, 500]);
+    table.line("softmax 24000×500, gradients", single, rows(12e6, 29.0), &mut || {
+        drop(ops::softmax(x.clone(), 1).sum().backward());
+    });
+    let x = tracked(1, [1000, 3072]);
+    table.line("gelu 1000×3072, gradients", single, rows(3.072e6, 80.0), &mut || {
+        drop(ops::gelu(x.clone()).sum().backward());
+    });
+    let x = tracked(1, [1000, 768]);
+    let [w, b] = [2, 3].map(|seed| random::<1>(seed, [768]).autodiff().require_grad());
+    table.line("layer_norm 1000×768, gradients", single, rows(0.768e6, 27.0), &mut || {
+        drop(ops::layer_norm(x.clone(), w.clone(), b.clone(), 1e-5).sum().backward());
+    });
+    // 121 states: a logarithm of three exponentials in double precision for each of two recursions, and an exponential.
+    let x = random::<3>(1, [8, 250, 29]).autodiff().require_grad();
+    let targets: Vec<Vec<u32>> =
+        (0..8).map(|row| (0..60).map(|i| 1 + (7 * i + row) % 28).collect()).collect();
+    let states = 8.0 * 250.0 * 121.0;
+    let cost = [2.0 * states * (2.0 * 75.0 + 25.0) * M, 4.0 * 4.0 * 8.0 * 250.0 * 29.0 * M];
+    table.line("ctc_loss 8×250×29, 60 tokens, gradients", single, cost, &mut || {
+        drop(ops::ctc_loss(x.clone(), &targets, &[250; 8], 0).sum().backward());
     });
 }

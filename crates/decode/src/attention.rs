@@ -44,7 +44,8 @@ struct Partial {
 /// Searches for the best sequences, best first: `(1 − λ)·ln p_decoder + λ·ln p_CTC + w·ln p_LM + bonus·tokens`.
 ///
 /// `ctc` are log-probabilities `[T, classes]` of the frames (empty: no CTC score); `next` gets the
-/// sequences so far and gives log-probabilities `[classes]` of the next token of each. `blank` ends a
+/// sequences so far, with the frames at which CTC begins their last tokens (0 for none), and gives log-probabilities
+/// `[classes]` of the next token of each. `blank` ends a
 /// sequence. The search ends when no unfinished sequence can overtake the best finished one (its score
 /// only falls, but for the bonus), or at the longest output; equal scores go to the smaller tokens.
 ///
@@ -56,17 +57,19 @@ pub fn beam_search<E>(
     blank: u32,
     ctc: &[f32],
     lm: Option<&TokenLm>,
-    mut next: impl FnMut(&[Vec<u32>]) -> Result<Vec<Vec<f32>>, E>,
+    mut next: impl FnMut(&[Vec<u32>], &[usize]) -> Result<Vec<Vec<f32>>, E>,
 ) -> Result<Vec<Hypothesis>, E> {
     let beam = config.beam.max(1);
-    let prefixes = (config.ctc_weight > 0.0 && !ctc.is_empty()).then_some(Prefixes { ctc, classes, blank });
+    let prefixes = (!ctc.is_empty()).then(|| Prefixes::new(ctc, classes, blank));
     let lambda = if prefixes.is_some() { config.ctc_weight } else { 0.0 };
     let start = prefixes.as_ref().map(Prefixes::start);
     let mut open = vec![Partial { tokens: Vec::new(), decoder: 0.0, lm: 0.0, ctc: start, score: 0.0 }];
     let mut done: Vec<Hypothesis> = Vec::new();
     for _ in 0..=config.max_tokens {
         let sequences: Vec<Vec<u32>> = open.iter().map(|partial| partial.tokens.clone()).collect();
-        let scores = next(&sequences)?;
+        let begun: Vec<usize> =
+            open.iter().map(|partial| partial.ctc.as_ref().map_or(0, |ctc| ctc.begun)).collect();
+        let scores = next(&sequences, &begun)?;
         let mut grown: Vec<Partial> = Vec::new();
         for (partial, row) in open.iter().zip(&scores) {
             let language = lm.map_or_else(|| vec![0.0; classes], |lm| lm.next(&partial.tokens, blank));
@@ -139,6 +142,8 @@ struct Prefix {
     blank: Vec<f64>,
     /// `ln P(prefix, …)`: the probability of all outputs that begin with it.
     score: f64,
+    /// The frame at which the last token most probably begins.
+    begun: usize,
 }
 
 impl Prefix {
@@ -156,9 +161,22 @@ struct Prefixes<'a> {
     ctc: &'a [f32],
     classes: usize,
     blank: u32,
+    /// Score of the best path up to each frame, whatever it reads.
+    best: Vec<f64>,
 }
 
-impl Prefixes<'_> {
+impl<'a> Prefixes<'a> {
+    fn new(ctc: &'a [f32], classes: usize, blank: u32) -> Self {
+        let mut sum = 0.0;
+        let top = |row: &[f32]| f64::from(row.iter().copied().fold(f32::NEG_INFINITY, f32::max));
+        let add = |row: &[f32]| {
+            sum += top(row);
+            sum
+        };
+        let best = ctc.chunks_exact(classes).map(add).collect();
+        Self { ctc, classes, blank, best }
+    }
+
     fn row(&self, t: usize, class: u32) -> f64 {
         f64::from(self.ctc[t * self.classes + class as usize])
     }
@@ -175,7 +193,7 @@ impl Prefixes<'_> {
                 sum
             })
             .collect();
-        Prefix { token: vec![f64::NEG_INFINITY; self.frames()], blank, score: 0.0 }
+        Prefix { token: vec![f64::NEG_INFINITY; self.frames()], blank, score: 0.0, begun: 0 }
     }
 
     fn extend(&self, prefix: &Prefix, tokens: &[u32], token: u32) -> Prefix {
@@ -184,7 +202,10 @@ impl Prefixes<'_> {
             token: vec![f64::NEG_INFINITY; frames],
             blank: vec![f64::NEG_INFINITY; frames],
             score: f64::NEG_INFINITY,
+            begun: 0,
         };
+        // Beginning late is less probable only because more frames were read: how far below the best path is it?
+        let mut least_below = f64::NEG_INFINITY;
         let repeated = tokens.last() == Some(&token);
         for t in 0..frames {
             // What the prefix had reached before frame t, from where the token can begin.
@@ -200,7 +221,11 @@ impl Prefixes<'_> {
             };
             ends.token[t] = log_add(stay, before) + self.row(t, token);
             ends.blank[t] = rest + self.row(t, self.blank);
-            ends.score = log_add(ends.score, before + self.row(t, token));
+            let begins = before + self.row(t, token);
+            ends.score = log_add(ends.score, begins);
+            if begins - self.best[t] > least_below {
+                (least_below, ends.begun) = (begins - self.best[t], t);
+            }
         }
         ends
     }
@@ -257,7 +282,7 @@ mod tests {
     fn prefix_scores_are_sums_over_all_paths() {
         let ctc = frames(7, 6);
         let all = outputs(&ctc);
-        let prefixes = Prefixes { ctc: &ctc, classes: CLASSES, blank: BLANK };
+        let prefixes = Prefixes::new(&ctc, CLASSES, BLANK);
         for output in [vec![0], vec![1, 1], vec![0, 1, 0], vec![1, 1, 0]] {
             let (mut prefix, mut tokens) = (prefixes.start(), Vec::new());
             for &token in &output {
@@ -278,7 +303,7 @@ mod tests {
             let ctc = frames(seed, 5);
             let best = outputs(&ctc).into_iter().max_by(|a, b| a.1.total_cmp(&b.1)).unwrap();
             let config = BeamConfig { beam: 50, ctc_weight: 1.0, length_bonus: 0.0, max_tokens: 5 };
-            let even = |sequences: &[Vec<u32>]| -> Result<Vec<Vec<f32>>, Infallible> {
+            let even = |sequences: &[Vec<u32>], _: &[usize]| -> Result<Vec<Vec<f32>>, Infallible> {
                 Ok(sequences.iter().map(|_| vec![0.0; CLASSES]).collect())
             };
             let Ok(found) = beam_search(&config, CLASSES, BLANK, &ctc, None, even);
@@ -290,7 +315,7 @@ mod tests {
     /// A decoder that says 0 1 0 and ends; the bonus decides about a longer one that is less probable.
     #[test]
     fn length_is_rewarded_as_asked() {
-        let script = |sequences: &[Vec<u32>]| -> Result<Vec<Vec<f32>>, Infallible> {
+        let script = |sequences: &[Vec<u32>], _: &[usize]| -> Result<Vec<Vec<f32>>, Infallible> {
             let row = |tokens: &Vec<u32>| match tokens.as_slice() {
                 [] => vec![-0.1, -9.0, -9.0],
                 [0] => vec![-9.0, -1.5, -0.3],
@@ -310,11 +335,28 @@ mod tests {
 
     #[test]
     fn no_output_is_longer_than_allowed() {
-        let never = |sequences: &[Vec<u32>]| -> Result<Vec<Vec<f32>>, Infallible> {
+        let never = |sequences: &[Vec<u32>], _: &[usize]| -> Result<Vec<Vec<f32>>, Infallible> {
             Ok(sequences.iter().map(|_| vec![-0.1, -3.0, f32::NEG_INFINITY]).collect())
         };
         let config = BeamConfig { max_tokens: 7, ..BeamConfig::default() };
         let Ok(found) = beam_search(&config, CLASSES, BLANK, &[], None, never);
         assert!(found[0].tokens.len() <= 8 && !found.is_empty());
+    }
+
+    /// Where CTC is certain, tokens begin where it says so; after long silences, too.
+    #[test]
+    fn tokens_begin_where_ctc_says() {
+        let path = [BLANK, 0, 0, BLANK, BLANK, BLANK, 0, 1, BLANK, BLANK];
+        let ctc: Vec<f32> = path
+            .iter()
+            .flat_map(|&best| (0..3).map(move |c| if c == best { 0.7f32.ln() } else { 0.15f32.ln() }))
+            .collect();
+        let prefixes = Prefixes::new(&ctc, CLASSES, BLANK);
+        let (mut prefix, mut begun) = (prefixes.start(), Vec::new());
+        for tokens in [vec![0], vec![0, 0], vec![0, 0, 1]] {
+            prefix = prefixes.extend(&prefix, &tokens[..tokens.len() - 1], tokens[tokens.len() - 1]);
+            begun.push(prefix.begun);
+        }
+        assert_eq!(begun, [1, 6, 7]);
     }
 }

@@ -3,6 +3,7 @@
 //! | Module | What |
 //! |---|---|
 //! | [`greedy`] | the best path of CTC, with frames and confidences |
+//! | [`forced_alignment`] | the frames of the tokens of a known transcript |
 //! | [`beam_search`] | the best sequences of an attention decoder, with CTC prefix scores |
 //! | [`TokenLm`] | shallow fusion of a language model of tokens in that search |
 //! | [`WordLm`] | CTC with a word language model |
@@ -12,6 +13,7 @@
 
 mod attention;
 mod ctc;
+mod forced;
 mod long_form;
 mod token_lm;
 mod word_lm;
@@ -20,6 +22,7 @@ pub mod write;
 
 pub use attention::{BeamConfig, Hypothesis, beam_search};
 pub use ctc::{TimedToken, greedy, log_softmax};
+pub use forced::forced_alignment;
 pub use long_form::{Chunk, Chunker};
 pub use token_lm::TokenLm;
 pub use word_lm::{WordLm, WordLmConfig};

@@ -104,7 +104,7 @@ mod tests {
         let classes = tokenizer.vocab_size();
         let blank = tokenizer.blank_id();
         let (right, wrong) = (tokenizer.encode("the").unwrap(), tokenizer.encode("tha").unwrap());
-        let next = |sequences: &[Vec<u32>]| -> Result<Vec<Vec<f32>>, Infallible> {
+        let next = |sequences: &[Vec<u32>], _: &[usize]| -> Result<Vec<Vec<f32>>, Infallible> {
             let row = |tokens: &Vec<u32>| {
                 let mut row = vec![-20.0; classes];
                 match right.get(tokens.len()) {

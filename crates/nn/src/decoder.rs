@@ -1,7 +1,8 @@
 //! An attention decoder: tokens from encoder frames, one after the other.
 
 use crate::encoder::{MAX_WIDTH, validate_probability};
-use crate::{Context, Init, Initializer, LayerNorm, Linear};
+use crate::positional::sinusoids;
+use crate::{Context, Initializer, LayerNorm, Linear};
 use auricle_tensor::ops::{self, AttentionOptions, Dropout};
 use burn::module::{Module, Param};
 use burn::tensor::{Int, Tensor, TensorData};
@@ -20,6 +21,10 @@ pub struct DecoderConfig {
     /// Dropout everywhere. Default: 0.1.
     #[serde(default = "tenth")]
     pub dropout: f64,
+    /// Whether the attention to frames is told where CTC places the last token. For outputs in the order of the speech.
+    /// Default: false.
+    #[serde(default)]
+    pub triggered: bool,
 }
 
 fn tenth() -> f64 {
@@ -85,25 +90,45 @@ impl Attention {
     fn forward(
         &self,
         x: Tensor<3>,
-        memory: Option<&Tensor<3>>,
+        memory: Option<&Frames>,
         options: AttentionOptions,
         dropout: f64,
         context: &mut Context,
     ) -> Tensor<3> {
         let y = self.norm.forward(x.clone());
-        let source = memory.cloned().unwrap_or_else(|| y.clone());
+        let (query, key, value) = match memory {
+            Some(Frames { memory, places: Some([ours, theirs]) }) => {
+                (y + ours.clone(), memory.clone() + theirs.clone(), memory.clone())
+            }
+            Some(Frames { memory, places: None }) => (y, memory.clone(), memory.clone()),
+            None => (y.clone(), y.clone(), y),
+        };
         let weights = context.dropout_seed(dropout).map(|seed| Dropout { p: dropout, seed });
         let y = ops::attention(
-            self.query.forward(y),
-            self.key.forward(source.clone()),
-            self.value.forward(source),
+            self.query.forward(query),
+            self.key.forward(key),
+            self.value.forward(value),
             AttentionOptions { dropout: weights, ..options },
         );
         x + context.dropout(self.output.forward(y), dropout)
     }
 }
 
+/// What the attention to frames sees; the sinusoids of where each token's query begins to look and of each frame.
+struct Frames {
+    memory: Tensor<3>,
+    places: Option<[Tensor<3>; 2]>,
+}
+
 /// A Transformer decoder over tokens. Positions are biases of the self-attention (ALiBi).
+///
+/// Attention to frames has to find the place in the speech, and by content alone it must know it by the tokens before, in
+/// frames that do not know theirs: with few labels that is not learned. A `triggered` decoder is told: queries carry the
+/// sinusoids of the frame at which CTC places the last token, keys those of their own frame, values none.
+///
+/// # Differences from the paper
+/// Triggered attention (Moritz, Hori, Le Roux, ICASSP 2019) hides the frames behind the trigger and a look-ahead. Here
+/// nothing is hidden: the trigger says where to look, not how far.
 ///
 /// The blank of the CTC vocabulary, which a decoder has no use for, begins and ends a sequence.
 #[derive(Module, Debug)]
@@ -120,18 +145,35 @@ pub struct AttentionDecoder {
     pub heads: usize,
     /// Dropout of embeddings.
     pub dropout: f64,
+    /// Whether the attention to frames knows places.
+    pub triggered: bool,
 }
 
 impl AttentionDecoder {
     /// Initial values.
     pub fn new(width: usize, classes: usize, config: &DecoderConfig, init: &mut Initializer<'_>) -> Self {
-        let std = Init::default().std(width, config.layers);
+        // What goes through a map keeps its variance: 0.02 (`Init`) is for wide encoders, and a frame that passes two of
+        // such maps would be lost beside a token's embedding.
+        let std = (width as f64).powf(-0.5);
+        let frames = |init: &mut Initializer<'_>| {
+            let mut frames = Attention::new(width, std, init);
+            if config.triggered {
+                // What is at the same place is then alike from the start (Deep Voice 3, arXiv 1710.07654 §3.5).
+                frames.key.weight = Param::from_tensor(frames.query.weight.val().detach());
+            }
+            frames
+        };
         let layer = |init: &mut Initializer<'_>| DecoderLayer {
             tokens: Attention::new(width, std, init),
-            frames: Attention::new(width, std, init),
+            frames: frames(init),
             feed_forward_norm: LayerNorm::new(width, 1.0, init),
             expand: Linear::normal(width, config.feed_forward, std, init),
-            contract: Linear::normal(config.feed_forward, width, std, init),
+            contract: Linear::normal(
+                config.feed_forward,
+                width,
+                (config.feed_forward as f64).powf(-0.5),
+                init,
+            ),
             dropout: config.dropout,
         };
         Self {
@@ -141,16 +183,20 @@ impl AttentionDecoder {
             output: Linear::uniform(width, classes, init),
             heads: config.heads,
             dropout: config.dropout,
+            triggered: config.triggered,
         }
     }
 
     /// Logits of the token after each of `tokens`, which are padded to the longest row.
     ///
+    /// `places` are the frames of the tokens, as CTC has them; a decoder that is not triggered has no use for them.
+    ///
     /// # Shapes
-    /// token ids per row, encoder output `[B, T', D]` and its valid lengths → `[B, U, V]`
+    /// token ids and places per row, encoder output `[B, T', D]` and its valid lengths → `[B, U, V]`
     pub fn forward(
         &self,
         tokens: &[Vec<u32>],
+        places: &[Vec<f64>],
         memory: &Tensor<3>,
         lengths: &[usize],
         context: &mut Context,
@@ -177,10 +223,23 @@ impl AttentionDecoder {
             key_lengths: Some(lengths.to_vec()),
             ..AttentionOptions::default()
         };
+        let frames = Frames {
+            memory: memory.clone(),
+            places: self.triggered.then(|| {
+                let ours =
+                    places.iter().flat_map(|row| (0..longest).map(|u| row.get(u).copied().unwrap_or(0.0)));
+                let theirs = memory.dims()[1];
+                let of = |values, shape| Tensor::<3>::from_data(TensorData::new(values, shape), &device);
+                [
+                    of(sinusoids(width, ours), [tokens.len(), longest, width]),
+                    of(sinusoids(width, (0..theirs).map(|t| t as f64)), [1, theirs, width]),
+                ]
+            }),
+        };
         for layer in &self.layers {
             x = layer.tokens.forward(x, None, own.clone(), layer.dropout, context);
-            x = layer.frames.forward(x, Some(memory), cross.clone(), layer.dropout, context);
-            let y = ops::gelu(layer.expand.forward(layer.feed_forward_norm.forward(x.clone())));
+            x = layer.frames.forward(x, Some(&frames), cross.clone(), layer.dropout, context);
+            let y = layer.expand.forward_gelu(layer.feed_forward_norm.forward(x.clone()));
             let y = layer.contract.forward(context.dropout(y, layer.dropout));
             x = x + context.dropout(y, layer.dropout);
         }
@@ -216,7 +275,7 @@ mod tests {
     use burn::tensor::Device;
 
     fn decoder() -> AttentionDecoder {
-        let config = DecoderConfig { layers: 2, heads: 2, feed_forward: 16, dropout: 0.1 };
+        let config = DecoderConfig { layers: 2, heads: 2, feed_forward: 16, dropout: 0.1, triggered: false };
         let mut stream = Key::new(1).stream(Purpose::Test);
         AttentionDecoder::new(8, 5, &config, &mut Initializer::new(&mut stream, &Device::flex()))
     }
@@ -239,12 +298,17 @@ mod tests {
     fn a_token_depends_on_what_was_before_it_only() {
         let decoder = decoder();
         let both = memory(2, 7, &[7, 4]);
-        let batch =
-            values(decoder.forward(&[vec![0, 1, 2, 3], vec![0, 4]], &both, &[7, 4], &mut Context::eval()));
+        let batch = values(decoder.forward(
+            &[vec![0, 1, 2, 3], vec![0, 4]],
+            &[],
+            &both,
+            &[7, 4],
+            &mut Context::eval(),
+        ));
         let first = both.clone().slice([0..1, 0..7, 0..8]);
         let second = both.slice([1..2, 0..4, 0..8]);
-        let short = values(decoder.forward(&[vec![0, 1]], &first, &[7], &mut Context::eval()));
-        let single = values(decoder.forward(&[vec![0, 4]], &second, &[4], &mut Context::eval()));
+        let short = values(decoder.forward(&[vec![0, 1]], &[], &first, &[7], &mut Context::eval()));
+        let single = values(decoder.forward(&[vec![0, 4]], &[], &second, &[4], &mut Context::eval()));
         let close = |a: &[f32], b: &[f32]| a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-5);
         assert!(close(&batch[..10], &short));
         assert!(close(&batch[20..30], &single));
@@ -263,5 +327,24 @@ mod tests {
         let e = 1f32.exp();
         let third = 0.9 * (e / (1.0 + e)).ln() + 0.1 * (1.0 / (1.0 + e)).ln();
         assert!((loss + (half + second + third) / 3.0).abs() < 1e-6, "{loss}");
+    }
+
+    /// A triggered decoder sees frames in other places as other frames, and from another place.
+    #[test]
+    fn a_triggered_decoder_knows_places() {
+        let frames = memory(1, 6, &[]);
+        let half = |from: usize| frames.clone().slice([0..1, from..from + 3, 0..8]);
+        let turned = Tensor::cat(vec![half(3), half(0)], 1);
+        let most = |decoder: &AttentionDecoder, frames: &Tensor<3>, place: f64| {
+            let of = |frames: &Tensor<3>, place: f64| {
+                values(decoder.forward(&[vec![0]], &[vec![place]], frames, &[6], &mut Context::eval()))
+            };
+            let (here, there) = (of(&memory(1, 6, &[]), 0.0), of(frames, place));
+            here.iter().zip(there).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
+        };
+        let mut decoder = decoder();
+        assert!(most(&decoder, &turned, 3.0) < 1e-5);
+        decoder.triggered = true;
+        assert!(most(&decoder, &turned, 0.0) > 1e-3 && most(&decoder, &frames, 3.0) > 1e-3);
     }
 }

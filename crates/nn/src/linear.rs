@@ -36,4 +36,11 @@ impl Linear {
     pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
         ops::linear(x, self.weight.val(), Some(self.bias.val()))
     }
+    /// `GELU(x·W + b)`.
+    ///
+    /// # Shapes
+    /// As [`Self::forward`].
+    pub fn forward_gelu(&self, x: Tensor<3>) -> Tensor<3> {
+        ops::linear_gelu(x, self.weight.val(), self.bias.val())
+    }
 }

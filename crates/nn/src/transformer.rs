@@ -178,7 +178,7 @@ impl TransformerLayer {
         );
         let x = self.add(x, &self.attention_post_norm, self.output.forward(y), context);
 
-        let y = ops::gelu(self.expand.forward(self.feed_forward_norm.forward(x.clone())));
+        let y = self.expand.forward_gelu(self.feed_forward_norm.forward(x.clone()));
         let y = self.contract.forward(context.dropout(y, self.activation_dropout));
         self.add(x, &self.feed_forward_post_norm, y, context)
     }

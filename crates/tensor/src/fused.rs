@@ -7,7 +7,9 @@ use burn::backend::flex::FlexTensor;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, Flex, backend_extension};
 use burn::tensor::{DType, Device, Shape, Tensor, TensorData};
+use rayon::prelude::*;
 
+use crate::cpu::{self, elementwise};
 use crate::npu::session::{self, Session};
 
 /// An operation on `N` single-precision CPU tensors with its own backward pass.
@@ -260,4 +262,39 @@ pub fn rows_of(x: &FlexTensor) -> (usize, usize) {
     let shape = x.layout().shape();
     let width = shape.iter().last().copied().unwrap_or(1);
     (x.layout().num_elements().checked_div(width).unwrap_or(0), width)
+}
+
+/// Elements of the rows of `width` that one task works on.
+pub fn piece_of_rows(width: usize) -> usize {
+    let width = width.max(1);
+    width * (2 * cpu::PIECE / width).max(1)
+}
+
+/// Runs `f` over pieces of whole rows, with the number of their first element; gives the sums over the pieces, in their
+/// order, of what `f` adds to its last argument.
+pub fn sum_pieces<const N: usize>(
+    grad: &mut FlexTensor,
+    x: &FlexTensor,
+    width: usize,
+    f: impl Fn(usize, &mut [f32], &[f32], [&mut [f32]; N]) + Sync,
+) -> [FlexTensor; N] {
+    let piece = piece_of_rows(width);
+    let partials: Vec<[Vec<f32>; N]> = grad
+        .storage_mut::<f32>()
+        .par_chunks_mut(piece)
+        .zip(elements(x).par_chunks(piece))
+        .enumerate()
+        .map(|(i, (g, x))| {
+            let mut sums = std::array::from_fn(|_| vec![0.0; width]);
+            f(i * piece, g, x, sums.each_mut().map(|sum| sum.as_mut_slice()));
+            sums
+        })
+        .collect();
+    let mut totals = std::array::from_fn(|_| zeros([width]));
+    for partial in &partials {
+        for (total, partial) in totals.iter_mut().zip(partial) {
+            elementwise::add(total.storage_mut(), partial);
+        }
+    }
+    totals
 }

@@ -124,6 +124,13 @@ fn all() -> Vec<Op> {
         }),
         attention(AttentionOptions { alibi: true, causal: true, ..base.clone() }),
         ("gelu", data(), Box::new(move |x| ops::gelu(rows(&x[0])).reshape([-1]))),
+        (
+            "linear gelu",
+            vec![normal(17 * 33, 1), normal(33 * 20, 2), normal(20, 3)],
+            Box::new(move |x| {
+                ops::linear_gelu(rows(&x[0]), x[1].clone().reshape([33, 20]), x[2].clone()).reshape([-1])
+            }),
+        ),
         ("softmax", data(), Box::new(move |x| ops::softmax(rows(&x[0]), 1).reshape([-1]))),
         (
             "masked softmax",

@@ -4,7 +4,6 @@ use crate::analysis::QUESTIONS;
 use crate::inventory::CLASSES;
 use crate::{CcaMddConfig, Coupled, CoupledAttention, Evidence, Gop};
 use auricle_nn::{Context, ConvTransformerEncoder, Initializer, Linear, TransformerBlock};
-use auricle_tensor::ops;
 use burn::module::{Module, Param};
 use burn::tensor::{Int, Tensor, TensorData};
 
@@ -158,10 +157,10 @@ impl CcaMddModel {
     /// Phone predictor, analysis and state classifier on what every phone has, `[B, M, D]`.
     pub fn judge(&self, s: Tensor<3>, phones: &[usize], context: &mut Context) -> Judged {
         let h = self.predictor.forward(s.clone(), phones, context);
-        let predictor = self.predictor_output.forward(ops::gelu(self.predictor_hidden.forward(h.clone())));
+        let predictor = self.predictor_output.forward(self.predictor_hidden.forward_gelu(h.clone()));
         let analysis = self.analysis.as_ref().map(|analysis| analysis.forward(h.clone()));
         let c = self.classifier.forward(s + h, phones, context);
-        let state = self.classifier_output.forward(ops::gelu(self.classifier_hidden.forward(c)));
+        let state = self.classifier_output.forward(self.classifier_hidden.forward_gelu(c));
         let [batch, longest, _] = state.dims();
         Judged { predictor, analysis, state: state.reshape([batch, longest]) }
     }

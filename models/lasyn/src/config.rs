@@ -146,6 +146,11 @@ impl LasynConfig {
                     .into(),
             );
         }
+        if self.target == Target::Meaning && self.decoder.as_ref().is_some_and(|decoder| decoder.triggered) {
+            return Err(
+                "model.decoder.triggered is for outputs in the order of the speech, not for meanings".into(),
+            );
+        }
         self.tasks.validate()?;
         if self.tasks.any() && (self.decoder.is_none() || self.target != Target::Meaning) {
             return Err(

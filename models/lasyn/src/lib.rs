@@ -23,6 +23,7 @@ mod error;
 mod judge;
 mod model;
 pub mod network;
+mod perturb;
 mod pool;
 pub mod prototypes;
 mod recogniser;

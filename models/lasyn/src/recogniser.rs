@@ -174,7 +174,10 @@ pub(crate) fn search(
             BeamConfig { max_tokens: config.max_tokens.min(upper.lengths[row].max(1)), ..config.clone() };
         // What the sequences of the step before have read; every sequence is one of them with a token more.
         let mut read: HashMap<Vec<u32>, DecoderPrefix> = HashMap::new();
-        let hypotheses = beam_search(&config, classes, blank, ctc, lm, |sequences| {
+        // Triggered decoders need CTC's frames even where its scores have no weight.
+        let ctc = if config.ctc_weight > 0.0 || decoder.is_triggered() { ctc } else { &[] };
+        let rate = frame_rate(upper, row);
+        let hypotheses = beam_search(&config, classes, blank, ctc, lm, |sequences, begun| {
             let (mut prefixes, tokens): (Vec<DecoderPrefix>, Vec<u32>) = sequences
                 .iter()
                 .map(|tokens| match tokens.split_last() {
@@ -182,11 +185,17 @@ pub(crate) fn search(
                     None => (DecoderPrefix::default(), blank),
                 })
                 .unzip();
-            let logits = decoder.step(&memory, &mut prefixes, &tokens);
+            let places: Vec<f64> = begun.iter().map(|&frame| frame as f64 * rate).collect();
+            let logits = decoder.step(&memory, &mut prefixes, &tokens, &places);
             read = sequences.iter().cloned().zip(prefixes).collect();
             Ok::<_, TrainError>(logits.chunks_exact(classes).map(log_softmax).collect())
         })?;
         found.push(hypotheses.into_iter().next().map(|best| best.tokens).unwrap_or_default());
     }
     Ok(found)
+}
+
+/// Encoder frames per frame of the CTC head, which may have more.
+pub(crate) fn frame_rate(upper: &Upper, row: usize) -> f64 {
+    upper.memory_lengths[row] as f64 / upper.lengths[row].max(1) as f64
 }

@@ -1,12 +1,13 @@
 //! Training of the upper part as a task.
 
-use crate::recogniser::{KIND, search};
+use crate::perturb::perturb;
+use crate::recogniser::{KIND, frame_rate, search};
 use crate::{
     CachedSynthesizer, LasynBatch, LasynConfig, LasynModel, LasynPrepare, SplitRecogniser, Synthesizer,
     Target, TextPool, TextTask, Upper,
 };
-use auricle_augment::{Libraries, SpecAugmentConfig, frequency_band_count, frequency_bands, time_spans};
-use auricle_decode::BeamConfig;
+use auricle_augment::Libraries;
+use auricle_decode::{BeamConfig, forced_alignment};
 use auricle_nn::params::{self, NamedTensors};
 use auricle_nn::streaming::StreamingDecoder;
 use auricle_nn::weights::Metadata;
@@ -132,8 +133,6 @@ impl LasynTask {
         step + self.config.anneal_steps >= self.steps
     }
 
-    /// The loss, and the CTC losses of the rows.
-    ///
     /// Without a decoder the mean of the rows' CTC losses (as fine-tuning of recognisers does); with one
     /// `λ·CTC + (1 − λ)·CE`, both per token. Rows of other tasks begin with the task's token and have no CTC loss.
     fn loss(
@@ -143,10 +142,12 @@ impl LasynTask {
         targets: &[Vec<u32>],
         tasks: &[Option<TextTask>],
         context: &mut Context,
-    ) -> Result<(Tensor<1>, Tensor<1>), TrainError> {
+    ) -> Result<Losses, TrainError> {
         let blank = self.tokenizer.blank_id();
         let losses = ops::ctc_loss(upper.logits.clone(), targets, &upper.lengths, blank);
-        let Some(decoder) = &model.decoder else { return Ok((losses.clone().mean(), losses)) };
+        let Some(decoder) = &model.decoder else {
+            return Ok(Losses { total: losses.clone().mean(), ctc: losses, attention: None });
+        };
         let main: Vec<f32> = tasks.iter().map(|task| f32::from(u8::from(task.is_none()))).collect();
         let device = losses.device();
         let losses = losses * Tensor::<1>::from_data(TensorData::new(main, [tasks.len()]), &device);
@@ -158,11 +159,33 @@ impl LasynTask {
         let given: Vec<Vec<u32>> =
             targets.iter().zip(starts).map(|(row, start)| [&[start], row.as_slice()].concat()).collect();
         let wanted: Vec<Vec<u32>> = targets.iter().map(|row| [row.as_slice(), &[blank]].concat()).collect();
-        let logits = decoder.forward(&given, &upper.memory, &upper.memory_lengths, context);
+        let places = if decoder.triggered { self.places(upper, targets)? } else { Vec::new() };
+        let logits = decoder.forward(&given, &places, &upper.memory, &upper.memory_lengths, context);
         let entropy = smoothed_cross_entropy(logits, &wanted, self.config.smoothing);
         let tokens = targets.iter().map(Vec::len).sum::<usize>().max(1) as f64;
         let lambda = self.config.ctc_weight;
-        Ok((losses.clone().sum() * (lambda / tokens) + entropy * (1.0 - lambda), losses))
+        let total = losses.clone().sum() * (lambda / tokens) + entropy.clone() * (1.0 - lambda);
+        Ok(Losses { total, ctc: losses, attention: Some(entropy) })
+    }
+
+    /// The encoder frame where CTC's best path begins each token, after 0 for what begins the row. In rows that CTC
+    /// cannot read the tokens stand at equal distances.
+    fn places(&self, upper: &Upper, targets: &[Vec<u32>]) -> Result<Vec<Vec<f64>>, TrainError> {
+        let [_, padded, classes] = upper.logits.dims();
+        let logits = upper.logits.clone().detach().into_data();
+        let logits = logits.try_to_vec::<f32>().map_err(|e| TrainError::Task(format!("{e:?}")))?;
+        let row = |(row, target): (usize, &Vec<u32>)| {
+            let frames = upper.lengths[row].min(padded);
+            let scores = &logits[row * padded * classes..][..frames * classes];
+            let starts: Vec<f64> = match forced_alignment(scores, classes, self.tokenizer.blank_id(), target)
+            {
+                Some(ranges) => ranges.iter().map(|range| range.start as f64).collect(),
+                None => (0..target.len()).map(|u| (u * frames) as f64 / target.len() as f64).collect(),
+            };
+            let rate = frame_rate(upper, row);
+            [0.0].into_iter().chain(starts.into_iter().map(|start| start * rate)).collect()
+        };
+        Ok(targets.iter().enumerate().map(row).collect())
     }
 
     /// Latents of all rows, real rows first, and their valid frames; without the real ones where
@@ -214,47 +237,19 @@ impl LasynTask {
     }
 }
 
+/// The loss of a batch and what it is made of.
+struct Losses {
+    total: Tensor<1>,
+    /// CTC losses of the rows.
+    ctc: Tensor<1>,
+    /// Cross-entropy per token, where there is a decoder.
+    attention: Option<Tensor<1>>,
+}
+
 #[derive(Clone, Copy, PartialEq)]
 enum Rows {
     Real,
     All,
-}
-
-/// The same masks and noise on latents of speech and of text: what marks a row as made of text must not
-/// be the absence of perturbation.
-fn perturb(
-    latents: Tensor<3>,
-    lengths: &[usize],
-    masks: &SpecAugmentConfig,
-    noise: f64,
-    key: Key,
-) -> Tensor<3> {
-    let [batch, frames, width] = latents.dims();
-    let device = latents.device();
-    let (mut times, mut bands) = (key.stream(Purpose::TimeMask), key.stream(Purpose::FrequencyMask));
-    let count = frequency_band_count(width, &masks.frequency, &mut bands);
-    let mut keep = vec![1f32; batch * frames];
-    let mut channels = vec![1f32; batch * width];
-    for (row, &length) in lengths.iter().enumerate() {
-        for span in time_spans(length, &masks.time, &mut times) {
-            keep[row * frames..][span].fill(0.0);
-        }
-        for band in frequency_bands(width, count, masks.frequency.length.min(width), &mut bands) {
-            channels[row * width..][band].fill(0.0);
-        }
-    }
-    let keep = Tensor::<3>::from_data(TensorData::new(keep, [batch, frames, 1]), &device);
-    let channels = Tensor::<3>::from_data(TensorData::new(channels, [batch, 1, width]), &device);
-    let mut latents = latents;
-    if noise > 0.0 {
-        let spread = latents.clone().detach().reshape([batch * frames, width]).var(0).sqrt();
-        let mut stream = key.stream(Purpose::Noise);
-        let values: Vec<f32> =
-            (0..batch * frames * width).map(|_| (noise * stream.normal()) as f32).collect();
-        let values = Tensor::from_data(TensorData::new(values, [batch, frames, width]), &device);
-        latents = latents + values * spread.reshape([1, 1, width]);
-    }
-    latents * keep * channels
 }
 
 impl Task for LasynTask {
@@ -293,11 +288,11 @@ impl Task for LasynTask {
         let z = perturb(z, &lengths, &self.config.masks, self.config.noise, key);
         let upper = self.model().upper(self.base.split, z, &lengths, &mut context);
         let (targets, tasks) = (&batch.targets[..lengths.len()], &batch.tasks[..lengths.len()]);
-        let (loss, losses) = self.loss(self.model(), &upper, targets, tasks, &mut context)?;
-        let value = f64::from(loss.clone().into_scalar::<f32>());
-        let losses =
-            losses.into_data().try_to_vec::<f32>().map_err(|e| TrainError::Task(format!("{e:?}")))?;
-        let mut metrics = Vec::new();
+        let Losses { total, ctc, attention } =
+            self.loss(self.model(), &upper, targets, tasks, &mut context)?;
+        let losses = ctc.into_data().try_to_vec::<f32>().map_err(|e| TrainError::Task(format!("{e:?}")))?;
+        let mut metrics: Vec<Metric> =
+            attention.iter().map(|x| Metric { name: "train/attention", value: scalar(x) }).collect();
         for (name, range) in [("train/real", 0..real), ("train/pseudo", real..lengths.len())] {
             let main = range.clone().filter(|&row| tasks[row].is_none());
             let tokens: usize = main.map(|row| targets[row].len()).sum();
@@ -306,7 +301,7 @@ impl Task for LasynTask {
                 metrics.push(Metric { name, value: f64::from(sum) / tokens as f64 });
             }
         }
-        Ok(StepOutput { loss: value, metrics, gradients: loss.backward() })
+        Ok(StepOutput { loss: scalar(&total), metrics, gradients: total.backward() })
     }
 
     fn group(&self, name: &str, _step: u64) -> Group {
@@ -325,8 +320,8 @@ impl Task for LasynTask {
         let context = &mut Context::eval();
         let (z, lengths) = self.latents(&model, batch, Rows::All, &device, context);
         let upper = model.upper(self.base.split, z, &lengths, context);
-        let (loss, _) = self.loss(&model, &upper, &batch.targets, &batch.tasks, context)?;
-        self.tally.loss += scalar(&loss) * batch.ids.len() as f64;
+        let losses = self.loss(&model, &upper, &batch.targets, &batch.tasks, context)?;
+        self.tally.loss += scalar(&losses.total) * batch.ids.len() as f64;
         self.tally.utterances += batch.ids.len() as f64;
         let beam = BeamConfig {
             beam: self.config.beam,
@@ -400,69 +395,4 @@ impl Task for LasynTask {
 
 fn scalar(x: &Tensor<1>) -> f64 {
     f64::from(x.clone().into_scalar::<f32>())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use auricle_augment::SpanMask;
-
-    const SHAPE: [usize; 3] = [3, 200, 8];
-
-    fn latents() -> Vec<f32> {
-        let mut stream = Key::new(1).stream(Purpose::Test);
-        // Channels of different spread.
-        (0..SHAPE.iter().product()).map(|i: usize| ((1 + i % 8) as f64 * stream.normal()) as f32).collect()
-    }
-
-    fn perturbed(masks: &SpecAugmentConfig, noise: f64, seed: u64) -> Vec<f32> {
-        let z = Tensor::<3>::from_data(TensorData::new(latents(), SHAPE), &Device::flex());
-        let z = perturb(z, &[200, 120, 0], masks, noise, Key::new(seed));
-        z.into_data().try_into_vec::<f32>().unwrap()
-    }
-
-    fn masks(time: f64, frequency: f64) -> SpecAugmentConfig {
-        SpecAugmentConfig {
-            time: SpanMask { prob: time, length: 10, min_spans: 0 },
-            frequency: SpanMask { prob: frequency, length: 2, min_spans: 0 },
-        }
-    }
-
-    #[test]
-    fn masks_hide_whole_frames_of_what_was_said_and_whole_channels() {
-        let (before, after) = (latents(), perturbed(&masks(0.3, 0.3), 0.0, 5));
-        assert!(before.iter().zip(&after).all(|(b, a)| a == b || *a == 0.0));
-        let hidden =
-            |row: usize, frame: usize, channel: usize| after[(row * 200 + frame) * 8 + channel] == 0.0;
-        for row in 0..2 {
-            let channels: Vec<usize> = (0..8).filter(|&c| (0..200).all(|t| hidden(row, t, c))).collect();
-            let frames: Vec<usize> = (0..200).filter(|&t| (0..8).all(|c| hidden(row, t, c))).collect();
-            assert!(!frames.is_empty() && frames.len() < 200, "{frames:?}");
-            assert!(!channels.is_empty() && channels.len() < 8, "{channels:?}");
-            let all = (0..200).flat_map(|t| (0..8).map(move |c| (t, c)));
-            let alone =
-                all.filter(|&(t, c)| hidden(row, t, c) && !frames.contains(&t) && !channels.contains(&c));
-            assert_eq!(alone.count(), 0);
-        }
-        // Nothing beyond the end of a row is a mask of time.
-        assert!((120..200).all(|t| (0..8).any(|c| !hidden(1, t, c))));
-        assert!((0..200).all(|t| (0..8).any(|c| !hidden(2, t, c))));
-        assert_eq!(after, perturbed(&masks(0.3, 0.3), 0.0, 5));
-        assert_ne!(after, perturbed(&masks(0.3, 0.3), 0.0, 6));
-    }
-
-    #[test]
-    fn noise_is_a_share_of_every_channels_spread() {
-        let (before, after) = (latents(), perturbed(&masks(0.0, 0.0), 0.5, 5));
-        for channel in 0..8 {
-            let of = |values: &mut dyn Iterator<Item = f64>| {
-                let values: Vec<f64> = values.collect();
-                (values.iter().map(|x| x * x).sum::<f64>() / values.len() as f64).sqrt()
-            };
-            let own = |i: &usize| i % 8 == channel;
-            let spread = of(&mut (0..before.len()).filter(own).map(|i| f64::from(before[i])));
-            let noise = of(&mut (0..before.len()).filter(own).map(|i| f64::from(after[i] - before[i])));
-            assert!((noise / spread - 0.5).abs() < 0.08, "channel {channel}: {noise} of {spread}");
-        }
-    }
 }

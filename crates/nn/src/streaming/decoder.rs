@@ -2,6 +2,7 @@
 
 use super::{Dense, Norm, StreamingError, attend, values};
 use crate::decoder::{Attention, AttentionDecoder, DecoderLayer};
+use crate::positional::sinusoids;
 use auricle_tensor::rows;
 use std::sync::Arc;
 
@@ -16,6 +17,7 @@ pub struct StreamingDecoder {
     norm: Norm,
     output: Dense,
     heads: usize,
+    triggered: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -59,28 +61,46 @@ impl StreamingDecoder {
             norm: Norm::new(&decoder.norm)?,
             output: Dense::new(&decoder.output)?,
             heads: decoder.heads,
+            triggered: decoder.triggered,
         })
     }
 
     /// Reads the encoder's output for one utterance, `[T', D]`.
     pub fn memory(&self, frames: &[f32]) -> DecoderMemory {
-        let of = |dense: &Dense| {
+        let of = |dense: &Dense, frames: &[f32]| {
             let mut out = Vec::new();
             dense.forward(frames, &mut out);
             out
         };
-        DecoderMemory(
-            self.layers.iter().map(|layer| (of(&layer.frames.key), of(&layer.frames.value))).collect(),
-        )
+        let width = self.output.inputs();
+        let mut placed = frames.to_vec();
+        if self.triggered {
+            rows::add(&mut placed, &sinusoids(width, (0..frames.len() / width).map(|t| t as f64)));
+        }
+        let layers = self.layers.iter().map(|layer| &layer.frames);
+        DecoderMemory(layers.map(|layer| (of(&layer.key, &placed), of(&layer.value, frames))).collect())
     }
 
-    /// Reads a token more of each sequence; logits `[N, V]` of the tokens after them.
-    pub fn step(&self, memory: &DecoderMemory, prefixes: &mut [DecoderPrefix], tokens: &[u32]) -> Vec<f32> {
+    /// Whether places matter.
+    pub fn is_triggered(&self) -> bool {
+        self.triggered
+    }
+
+    /// Reads a token more of each sequence, with the frames at which CTC places them; logits `[N, V]` of the tokens
+    /// after them.
+    pub fn step(
+        &self,
+        memory: &DecoderMemory,
+        prefixes: &mut [DecoderPrefix],
+        tokens: &[u32],
+        places: &[f64],
+    ) -> Vec<f32> {
         let width = self.output.inputs();
         let mut x: Vec<f32> = Vec::with_capacity(tokens.len() * width);
         for &token in tokens {
             x.extend_from_slice(&self.embedding[token as usize * width..][..width]);
         }
+        let places = self.triggered.then(|| sinusoids(width, places.iter().copied()));
         let mut read: Vec<Vec<f32>> = vec![Vec::with_capacity(self.layers.len() * 2 * width); tokens.len()];
         let (mut normed, mut query, mut key, mut value) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         let (mut output, mut expanded, mut weights) = (Vec::new(), Vec::new(), Vec::new());
@@ -114,6 +134,9 @@ impl StreamingDecoder {
             rows::add(&mut x, &output);
 
             layer.frames.norm.forward(&x, &mut normed);
+            if let Some(places) = &places {
+                rows::add(&mut normed, places);
+            }
             layer.frames.query.forward(&normed, &mut query);
             mixed.fill(0.0);
             for (query, mixed) in query.chunks_exact(width).zip(mixed.chunks_exact_mut(width)) {
@@ -175,23 +198,26 @@ mod tests {
     #[test]
     fn token_by_token_is_the_whole() {
         const WIDTH: usize = 12;
-        let config = DecoderConfig { layers: 3, heads: 3, feed_forward: 20, dropout: 0.1 };
+        let config = DecoderConfig { layers: 3, heads: 3, feed_forward: 20, dropout: 0.1, triggered: true };
         let mut stream = Key::new(1).stream(Purpose::Test);
         let device = Device::flex();
         let decoder = AttentionDecoder::new(WIDTH, 6, &config, &mut Initializer::new(&mut stream, &device));
         let streaming = StreamingDecoder::new(&decoder).unwrap();
+        let place = |u: usize| 1.3 * u as f64;
         for frames in [0, 1, 9] {
             let values: Vec<f32> = (0..frames * WIDTH).map(|_| stream.normal() as f32).collect();
             let tensor = Tensor::from_data(TensorData::new(values.clone(), [1, frames, WIDTH]), &device);
             let memory = streaming.memory(&values);
             let whole = |tokens: &[u32]| -> Vec<f32> {
-                let logits = decoder.forward(&[tokens.to_vec()], &tensor, &[frames], &mut Context::eval());
+                let places = [(0..tokens.len()).map(place).collect()];
+                let logits =
+                    decoder.forward(&[tokens.to_vec()], &places, &tensor, &[frames], &mut Context::eval());
                 let [_, longest, classes] = logits.dims();
                 logits.slice([0..1, longest - 1..longest, 0..classes]).into_data().try_to_vec().unwrap()
             };
             let mut prefixes = vec![DecoderPrefix::default()];
             let mut sequences: Vec<Vec<u32>> = vec![vec![5]];
-            let mut logits = streaming.step(&memory, &mut prefixes, &[5]);
+            let mut logits = streaming.step(&memory, &mut prefixes, &[5], &[place(0)]);
             for step in 0..5u32 {
                 for (sequence, found) in sequences.iter().zip(logits.chunks_exact(6)) {
                     for (a, b) in found.iter().zip(whole(sequence)) {
@@ -206,7 +232,8 @@ mod tests {
                     parents.iter().zip(&tokens).map(|(&p, &t)| [sequences[p].as_slice(), &[t]].concat());
                 sequences = grown.collect();
                 prefixes = parents.iter().map(|&p| prefixes[p].clone()).collect();
-                logits = streaming.step(&memory, &mut prefixes, &tokens);
+                let places = vec![place(step as usize + 1); tokens.len()];
+                logits = streaming.step(&memory, &mut prefixes, &tokens, &places);
             }
         }
     }

@@ -3,10 +3,10 @@
 use burn::backend::flex::FlexTensor;
 use burn::tensor::{Shape, Tensor};
 
-use crate::cpu;
 use crate::cpu::gemm::{Threads, View, ViewMut, gemm, product};
 use crate::cpu::reduce::column_sums;
-use crate::fused::{self, Kernel, dense, elements, rows_of};
+use crate::cpu::{self, elementwise};
+use crate::fused::{self, Kernel, dense, elements, owned, rows_of, sum_pieces};
 use crate::npu::{self, session::Session};
 use crate::ops::Products;
 use crate::reference;
@@ -19,31 +19,55 @@ use crate::reference;
 /// # Panics
 /// Where the shapes disagree.
 pub fn linear<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<D> {
-    if !fused::applies(&x)
-        || !fused::applies(&weight)
-        || bias.as_ref().is_some_and(|bias| !fused::applies(bias))
-    {
+    if !applies(&x, &weight, bias.as_ref()) {
         return reference::linear(x, weight, bias);
     }
-    let [inputs, outputs] = weight.dims();
-    assert!(
-        x.dims().last() == Some(&inputs) && bias.as_ref().is_none_or(|bias| bias.dims() == [outputs]),
-        "linear: x {:?}, weight {:?}, bias {:?}",
-        x.dims(),
-        weight.dims(),
-        bias.as_ref().map(|bias| bias.dims())
-    );
-    let linear = Linear { products: Products::current() };
+    let linear = Linear { products: Products::current(), gelu: false };
     match bias {
         Some(bias) => fused::apply3(linear, x, weight, bias),
         None => fused::apply2(linear, x, weight),
     }
 }
 
+/// `GELU(x · weight + bias)`, the first half of a feed-forward layer.
+///
+/// The product begins with the bias; without a backward pass GELU overwrites it. The backward pass goes through memory
+/// once for the gradient before GELU and that of the bias.
+///
+/// # Shapes
+/// As [`linear`].
+///
+/// # Panics
+/// Where the shapes disagree.
+pub fn linear_gelu<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Tensor<1>) -> Tensor<D> {
+    if !applies(&x, &weight, Some(&bias)) {
+        return reference::gelu(reference::linear(x, weight, Some(bias)));
+    }
+    fused::apply3(Linear { products: Products::current(), gelu: true }, x, weight, bias)
+}
+
+/// Whether the kernel is for such tensors, whose shapes then must fit.
+fn applies<const D: usize>(x: &Tensor<D>, weight: &Tensor<2>, bias: Option<&Tensor<1>>) -> bool {
+    if !fused::applies(x) || !fused::applies(weight) || bias.is_some_and(|bias| !fused::applies(bias)) {
+        return false;
+    }
+    let [inputs, outputs] = weight.dims();
+    assert!(
+        x.dims().last() == Some(&inputs) && bias.is_none_or(|bias| bias.dims() == [outputs]),
+        "linear: x {:?}, weight {:?}, bias {:?}",
+        x.dims(),
+        weight.dims(),
+        bias.map(Tensor::dims)
+    );
+    true
+}
+
 /// The inputs are `x`, `weight` and, of three, `bias`.
 #[derive(Debug, Clone)]
 struct Linear {
     products: Products,
+    /// Whether GELU follows.
+    gelu: bool,
 }
 
 /// Rows of `x`, inputs and outputs of the map.
@@ -64,7 +88,8 @@ fn output(y: Vec<f32>, x: &FlexTensor, outputs: usize) -> FlexTensor {
 }
 
 impl<const N: usize> Kernel<N> for Linear {
-    type Saved = (FlexTensor, FlexTensor);
+    /// `x`, `weight` and, where GELU follows, what goes into it.
+    type Saved = (FlexTensor, FlexTensor, Option<FlexTensor>);
 
     fn forward(&self, inputs: [FlexTensor; N], tracked: bool) -> (FlexTensor, Option<Self::Saved>) {
         let inputs = inputs.map(dense);
@@ -72,7 +97,7 @@ impl<const N: usize> Kernel<N> for Linear {
         let [rows, width, outputs] = sizes(x, weight);
         let view = View::new(elements(x), rows, width, width);
         let matrix = View::new(elements(weight), width, outputs, outputs);
-        let y = match inputs.get(2).map(elements) {
+        let mut y = match inputs.get(2).map(elements) {
             Some(bias) => {
                 let mut y = cpu::bias_rows(rows, outputs, Some(bias));
                 let out = ViewMut::new(&mut y, rows, outputs, outputs);
@@ -81,17 +106,36 @@ impl<const N: usize> Kernel<N> for Linear {
             }
             None => product(view, matrix, self.products, Threads::All),
         };
-        (output(y, x, outputs), tracked.then(|| (x.clone(), weight.clone())))
+        let mut before = None;
+        if self.gelu && tracked {
+            let active = cpu::map(&y, cpu::PIECE, elementwise::gelu);
+            before = Some(output(std::mem::replace(&mut y, active), x, outputs));
+        } else if self.gelu {
+            cpu::for_pieces(&mut y, cpu::PIECE, |_, y| elementwise::gelu_in_place(y));
+        }
+        (output(y, x, outputs), tracked.then(|| (x.clone(), weight.clone(), before)))
     }
 
     fn backward(
         &self,
-        (x, weight): Self::Saved,
+        (x, weight, before): Self::Saved,
         grad: FlexTensor,
         wanted: [bool; N],
     ) -> [Option<FlexTensor>; N] {
-        let grad = dense(grad);
         let [rows, width, outputs] = sizes(&x, &weight);
+        let mut sums = None;
+        let grad = match &before {
+            Some(before) => {
+                let mut grad = owned(grad);
+                let [sum] = sum_pieces(&mut grad, before, outputs, |_, g, h, [sum]| {
+                    elementwise::gelu_backward(g, h);
+                    g.chunks_exact(outputs).for_each(|row| elementwise::add(sum, row));
+                });
+                sums = Some(sum);
+                grad
+            }
+            None => dense(grad),
+        };
         let g = View::new(elements(&grad), rows, outputs, outputs);
         let one = |i: usize| match i {
             0 => {
@@ -103,11 +147,11 @@ impl<const N: usize> Kernel<N> for Linear {
                 let transposed = View::new(elements(&x), rows, width, width).t();
                 fused::tensor(product(transposed, g, self.products, Threads::All), [width, outputs])
             }
-            _ => {
+            _ => sums.clone().unwrap_or_else(|| {
                 let mut db = fused::zeros([outputs]);
                 column_sums(elements(&grad), outputs, db.storage_mut());
                 db
-            }
+            }),
         };
         std::array::from_fn(|i| wanted[i].then(|| one(i)))
     }
@@ -118,13 +162,17 @@ impl<const N: usize> Kernel<N> for Linear {
         let sizes = sizes(x, weight);
         let bias = inputs.get(2).map(elements);
         let y = npu::ops::linear(npu, elements(x), elements(weight), bias, sizes)?;
-        Some((output(y, x, sizes[2]), (x.clone(), weight.clone())))
+        if !self.gelu {
+            return Some((output(y, x, sizes[2]), (x.clone(), weight.clone(), None)));
+        }
+        let active = output(npu::ops::gelu(npu, &y)?, x, sizes[2]);
+        Some((active, (x.clone(), weight.clone(), Some(output(y, x, sizes[2])))))
     }
 
     fn npu_backward(
         &self,
         npu: &Session,
-        (x, weight): &Self::Saved,
+        (x, weight, before): &Self::Saved,
         grad: &FlexTensor,
         wanted: [bool; N],
     ) -> Option<[Option<FlexTensor>; N]> {
@@ -133,7 +181,11 @@ impl<const N: usize> Kernel<N> for Linear {
         if sizes.contains(&0) {
             return None;
         }
-        let (g, [_, width, outputs]) = (elements(&grad), sizes);
+        let inner = match before {
+            Some(before) => Some(npu::ops::gelu_backward(npu, elements(&grad), elements(before))?),
+            None => None,
+        };
+        let (g, [_, width, outputs]) = (inner.as_deref().unwrap_or_else(|| elements(&grad)), sizes);
         let one = |i: usize| match i {
             0 => {
                 let dx = npu::ops::linear_input_gradient(npu, g, elements(weight), sizes)?;

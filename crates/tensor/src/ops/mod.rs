@@ -30,7 +30,7 @@ pub(crate) use dropout::{
     block_key as dropout_key,
 };
 pub use dropout::{Dropout, dropout};
-pub use linear::linear;
+pub use linear::{linear, linear_gelu};
 pub use norm::{add_layer_norm, layer_norm, rms_norm};
 pub use optimizer::{AdamWStep, adamw, adamw_ema, ema};
 pub use products::{Products, with_products};

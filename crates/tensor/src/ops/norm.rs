@@ -4,10 +4,9 @@ use std::sync::Arc;
 
 use burn::backend::flex::FlexTensor;
 use burn::tensor::Tensor;
-use rayon::prelude::*;
 
 use crate::cpu::{self, elementwise, norm as kernel};
-use crate::fused::{self, Kernel, dense, elements, owned};
+use crate::fused::{self, Kernel, dense, elements, owned, piece_of_rows as piece, sum_pieces};
 use crate::npu::{self, session, session::Session};
 use crate::ops::{Dropout, dropout};
 use crate::reference;
@@ -83,11 +82,6 @@ fn assert_width<const D: usize>(x: &Tensor<D>, scale: &Tensor<1>) {
     );
 }
 
-/// Elements of the rows of `width` that one task normalises.
-fn piece(width: usize) -> usize {
-    width * (2 * cpu::PIECE / width).max(1)
-}
-
 #[derive(Debug, Clone)]
 struct LayerNorm {
     epsilon: f32,
@@ -115,7 +109,7 @@ impl Kernel<3> for LayerNorm {
         let mut grad = owned(grad);
         let scale = elements(&gamma);
         let width = scale.len();
-        let [dg, db] = backward_pieces(&mut grad, &x, width, |_, g, x, [dg, db]| {
+        let [dg, db] = sum_pieces(&mut grad, &x, width, |_, g, x, [dg, db]| {
             kernel::layer_norm_backward(g, x, scale, dg, db, self.epsilon);
         });
         [Some(grad), Some(dg), Some(db)]
@@ -187,7 +181,7 @@ impl Kernel<4> for AddLayerNorm {
         let grad = dense(grad);
         let mut own = owned(grad.clone());
         let scale = elements(&gamma);
-        let [dg, db] = backward_pieces(&mut own, &branch, scale.len(), |first, g, x, [dg, db]| {
+        let [dg, db] = sum_pieces(&mut own, &branch, scale.len(), |first, g, x, [dg, db]| {
             if let Some(mask) = self.mask {
                 mask.apply_at(first, g);
             }
@@ -216,7 +210,7 @@ impl Kernel<2> for RmsNorm {
     fn backward(&self, (x, gamma): Self::Saved, grad: FlexTensor, _: [bool; 2]) -> [Option<FlexTensor>; 2] {
         let mut grad = owned(grad);
         let scale = elements(&gamma);
-        let [dg] = backward_pieces(&mut grad, &x, scale.len(), |_, g, x, [dg]| {
+        let [dg] = sum_pieces(&mut grad, &x, scale.len(), |_, g, x, [dg]| {
             kernel::rms_norm_backward(g, x, scale, dg, self.epsilon);
         });
         [Some(grad), Some(dg)]
@@ -240,33 +234,4 @@ impl Kernel<2> for RmsNorm {
         let dx = fused::tensor(dx, x.layout().shape().clone());
         Some([Some(dx), Some(fused::tensor(dg, [scale.len()]))])
     }
-}
-
-/// Runs `f` over pieces of whole rows, with the number of their first element; gives the sums over the pieces, in their
-/// order, of what `f` adds to its last argument.
-fn backward_pieces<const N: usize>(
-    grad: &mut FlexTensor,
-    x: &FlexTensor,
-    width: usize,
-    f: impl Fn(usize, &mut [f32], &[f32], [&mut [f32]; N]) + Sync,
-) -> [FlexTensor; N] {
-    let piece = piece(width);
-    let partials: Vec<[Vec<f32>; N]> = grad
-        .storage_mut::<f32>()
-        .par_chunks_mut(piece)
-        .zip(elements(x).par_chunks(piece))
-        .enumerate()
-        .map(|(i, (g, x))| {
-            let mut sums = std::array::from_fn(|_| vec![0.0; width]);
-            f(i * piece, g, x, sums.each_mut().map(|sum| sum.as_mut_slice()));
-            sums
-        })
-        .collect();
-    let mut totals = std::array::from_fn(|_| fused::zeros([width]));
-    for partial in &partials {
-        for (total, partial) in totals.iter_mut().zip(partial) {
-            elementwise::add(total.storage_mut(), partial);
-        }
-    }
-    totals
 }

@@ -130,7 +130,7 @@ const STEP: AdamWStep =
 /// More elements than one task works on, in no round number of rows.
 const MATRIX: [usize; 2] = [131, 257];
 
-const CASES: [Case; 16] = [
+const CASES: [Case; 17] = [
     ("softmax", 2, |run| {
         let x = run.input(MATRIX);
         run.differentiate(ops::softmax(x, 1));
@@ -178,6 +178,10 @@ const CASES: [Case; 16] = [
     ("linear", 4, |run| {
         let (x, weight, bias) = (run.input([3, 37, 31]), run.input([31, 45]), run.input([45]));
         run.differentiate(ops::linear(x, weight, Some(bias)));
+    }),
+    ("linear_gelu", 4, |run| {
+        let (x, weight, bias) = (run.input([3, 37, 31]), run.input([31, 45]), run.input([45]));
+        run.differentiate(ops::linear_gelu(x, weight, bias));
     }),
     ("conv1d", 4, |run| {
         let (x, weight, bias) = (run.input([2, 33, 12]), run.input([5, 6, 16]), run.input([16]));

@@ -1,7 +1,7 @@
 use auricle_tensor::{ops, reference};
 use burn::tensor::{DType, Tensor};
 
-use crate::common::{check, check_gradients, normal, on};
+use crate::common::{check, check_gradients, constant, leaf, normal, on, values};
 
 #[test]
 fn linear() {
@@ -23,6 +23,15 @@ fn linear() {
         check("linear", &fused, &composed, &data, 2e-6);
         if rows < 10 {
             check_gradients("linear", &composed, &data);
+        }
+        let fused = |x: &[Tensor<1>]| {
+            let (x, w, b) = shape(x);
+            ops::linear_gelu(x, w, b).reshape([-1])
+        };
+        let active = |x: &[Tensor<1>]| reference::gelu(composed(x));
+        check("linear gelu", &fused, &active, &data, 2e-6);
+        if rows < 10 {
+            check_gradients("linear gelu", &active, &data);
         }
         let fused = |x: &[Tensor<1>]| ops::linear(shape(x).0, shape(x).1, None).reshape([-1]);
         let composed = |x: &[Tensor<1>]| reference::linear(shape(x).0, shape(x).1, None).reshape([-1]);
@@ -53,10 +62,27 @@ fn nothing_in_nothing_out() {
     let device = on(DType::F32);
     let zeros = |shape: [usize; 2]| Tensor::<2>::zeros(shape, (&device, DType::F32));
     assert_eq!(ops::linear(zeros([0, 4]), zeros([4, 3]), None).dims(), [0, 3]);
+    let none = Tensor::<1>::zeros([0], (&device, DType::F32));
+    assert_eq!(ops::linear_gelu(zeros([3, 4]), zeros([4, 0]), none).dims(), [3, 0]);
     assert_eq!(
         ops::linear(zeros([2, 0]), zeros([0, 3]), Some(Tensor::ones([3], &device)))
             .sum()
             .into_scalar::<f32>(),
         6.0
     );
+}
+
+/// Without a backward pass GELU overwrites the product: the same bits.
+#[test]
+fn with_and_without_a_backward_pass() {
+    let data = [normal(64 * 33, 1), normal(33 * 17, 2), normal(17, 3)];
+    let shaped = |x: [Tensor<1>; 3]| {
+        let [x, w, b] = x;
+        (x.reshape([64, 33]), w.reshape([33, 17]), b)
+    };
+    let (x, w, b) = shaped(data.each_ref().map(|data| constant(data, DType::F32, &on(DType::F32))));
+    let plain = values(ops::linear_gelu::<2>(x.clone(), w.clone(), b.clone()));
+    assert_eq!(plain, values(ops::gelu(ops::linear(x, w, Some(b)))));
+    let (x, w, b) = shaped(data.each_ref().map(|data| leaf(data, DType::F32)));
+    assert_eq!(plain, values(ops::linear_gelu::<2>(x, w, b)));
 }
