@@ -46,7 +46,7 @@ struct Partial {
 /// `ctc` are log-probabilities `[T, classes]` of the frames (empty: no CTC score); `next` gets the
 /// sequences so far, with the frames at which CTC begins their last tokens (0 for none), and gives log-probabilities
 /// `[classes]` of the next token of each. `blank` ends a
-/// sequence. The search ends when no unfinished sequence can overtake the best finished one (its score
+/// sequence, if with it the sequence is among the best ones at its length. The search ends when no unfinished sequence can overtake the best finished one (its score
 /// only falls, but for the bonus), or at the longest output; equal scores go to the smaller tokens.
 ///
 /// # Errors
@@ -70,16 +70,16 @@ pub fn beam_search<E>(
         let begun: Vec<usize> =
             open.iter().map(|partial| partial.ctc.as_ref().map_or(0, |ctc| ctc.begun)).collect();
         let scores = next(&sequences, &begun)?;
-        let mut grown: Vec<Partial> = Vec::new();
+        let (mut grown, mut ended): (Vec<Partial>, Vec<Hypothesis>) = (Vec::new(), Vec::new());
         for (partial, row) in open.iter().zip(&scores) {
             let language = lm.map_or_else(|| vec![0.0; classes], |lm| lm.next(&partial.tokens, blank));
-            let ended = partial.decoder + f64::from(row[blank as usize]);
+            let decoder = partial.decoder + f64::from(row[blank as usize]);
             let aligned = partial.ctc.as_ref().map_or(0.0, Prefix::whole);
             let bonus = config.length_bonus * partial.tokens.len() as f64;
             let fluent = partial.lm + language[blank as usize];
-            let score = (1.0 - lambda) * ended + weighted(lambda, aligned) + fluent + bonus;
+            let score = (1.0 - lambda) * decoder + weighted(lambda, aligned) + fluent + bonus;
             if score > f64::NEG_INFINITY {
-                done.push(Hypothesis { tokens: partial.tokens.clone(), score });
+                ended.push(Hypothesis { tokens: partial.tokens.clone(), score });
             }
             // The CTC prefix score is dear: only the best candidates of the others get one.
             let fused =
@@ -105,6 +105,12 @@ pub fn beam_search<E>(
             |a: f64, at: &[u32], b: f64, bt: &[u32]| -> Ordering { b.total_cmp(&a).then_with(|| at.cmp(bt)) };
         grown.sort_by(|a, b| order(a.score, &a.tokens, b.score, &b.tokens));
         grown.truncate(beam);
+        ended.sort_by(|a, b| order(a.score, &a.tokens, b.score, &b.tokens));
+        // Where every token costs a little, the end of nothing would be better than any whole sentence.
+        let better = |end: &Hypothesis| grown.iter().filter(|partial| partial.score > end.score).count();
+        done.extend(
+            ended.into_iter().enumerate().filter(|(i, end)| i + better(end) < beam).map(|(_, end)| end),
+        );
         done.sort_by(|a, b| order(a.score, &a.tokens, b.score, &b.tokens));
         done.truncate(beam);
         open = grown;
@@ -358,5 +364,20 @@ mod tests {
             begun.push(prefix.begun);
         }
         assert_eq!(begun, [1, 6, 7]);
+    }
+
+    /// Every token costs more than ending at once would, all tokens together: the sequence is read to its end nevertheless.
+    #[test]
+    fn the_end_has_to_be_better_than_going_on() {
+        let script = |sequences: &[Vec<u32>], _: &[usize]| -> Result<Vec<Vec<f32>>, Infallible> {
+            let row = |tokens: &Vec<u32>| match tokens.len() {
+                9 => vec![-9.0, -9.0, -0.1],
+                _ => vec![-1.5, -1.6, -4.0],
+            };
+            Ok(sequences.iter().map(row).collect())
+        };
+        let config = BeamConfig { beam: 2, ctc_weight: 0.0, length_bonus: 0.0, max_tokens: 20 };
+        let Ok(found) = beam_search(&config, CLASSES, BLANK, &[], None, script);
+        assert_eq!(found[0].tokens, [0; 9]);
     }
 }

@@ -7,8 +7,8 @@ use crate::cpu::gemm::{Threads, View, ViewMut, gemm, product};
 use crate::cpu::reduce::column_sums;
 use crate::cpu::{self, elementwise};
 use crate::fused::{self, Kernel, dense, elements, owned, rows_of, sum_pieces};
-use crate::npu::{self, session::Session};
-use crate::ops::Products;
+use crate::npu::{self, session, session::Session};
+use crate::ops::{Products, gelu};
 use crate::reference;
 
 /// `x · weight + bias`.
@@ -42,6 +42,10 @@ pub fn linear<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Option<Tens
 pub fn linear_gelu<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Tensor<1>) -> Tensor<D> {
     if !applies(&x, &weight, Some(&bias)) {
         return reference::gelu(reference::linear(x, weight, Some(bias)));
+    }
+    if session::current().is_some() {
+        // The NPU has bodies for the parts.
+        return gelu(linear(x, weight, Some(bias)));
     }
     fused::apply3(Linear { products: Products::current(), gelu: true }, x, weight, bias)
 }
@@ -157,16 +161,15 @@ impl<const N: usize> Kernel<N> for Linear {
     }
 
     fn npu_forward(&self, npu: &Session, inputs: &[FlexTensor; N]) -> Option<(FlexTensor, Self::Saved)> {
+        if self.gelu {
+            return None;
+        }
         let inputs = inputs.each_ref().map(|input| dense(input.clone()));
         let (x, weight) = (&inputs[0], &inputs[1]);
         let sizes = sizes(x, weight);
         let bias = inputs.get(2).map(elements);
         let y = npu::ops::linear(npu, elements(x), elements(weight), bias, sizes)?;
-        if !self.gelu {
-            return Some((output(y, x, sizes[2]), (x.clone(), weight.clone(), None)));
-        }
-        let active = output(npu::ops::gelu(npu, &y)?, x, sizes[2]);
-        Some((active, (x.clone(), weight.clone(), Some(output(y, x, sizes[2])))))
+        Some((output(y, x, sizes[2]), (x.clone(), weight.clone(), None)))
     }
 
     fn npu_backward(
@@ -178,14 +181,11 @@ impl<const N: usize> Kernel<N> for Linear {
     ) -> Option<[Option<FlexTensor>; N]> {
         let grad = dense(grad.clone());
         let sizes = sizes(x, weight);
-        if sizes.contains(&0) {
+        // With GELU it began on the CPU.
+        if sizes.contains(&0) || before.is_some() {
             return None;
         }
-        let inner = match before {
-            Some(before) => Some(npu::ops::gelu_backward(npu, elements(&grad), elements(before))?),
-            None => None,
-        };
-        let (g, [_, width, outputs]) = (inner.as_deref().unwrap_or_else(|| elements(&grad)), sizes);
+        let (g, [_, width, outputs]) = (elements(&grad), sizes);
         let one = |i: usize| match i {
             0 => {
                 let dx = npu::ops::linear_input_gradient(npu, g, elements(weight), sizes)?;
