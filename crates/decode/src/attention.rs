@@ -12,13 +12,13 @@ pub struct BeamConfig {
     pub ctc_weight: f64,
     /// Added per token: attention decoders like short outputs. Default: 0.
     pub length_bonus: f64,
-    /// Longest output. Default: 200.
+    /// Longest output. Default: 1,000.
     pub max_tokens: usize,
 }
 
 impl Default for BeamConfig {
     fn default() -> Self {
-        Self { beam: 8, ctc_weight: 0.3, length_bonus: 0.0, max_tokens: 200 }
+        Self { beam: 8, ctc_weight: 0.3, length_bonus: 0.0, max_tokens: 1000 }
     }
 }
 

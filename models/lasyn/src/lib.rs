@@ -24,6 +24,7 @@ mod judge;
 mod model;
 pub mod network;
 mod perturb;
+mod places;
 mod pool;
 pub mod prototypes;
 mod recogniser;

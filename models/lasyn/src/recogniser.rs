@@ -1,5 +1,6 @@
 //! A trained sequence model: samples in, a transcript or a meaning out.
 
+use crate::places::frame_rate;
 use crate::{LasynError, LasynModel, Target, Upper};
 use auricle_asr::{CtcConfig, Recogniser, Stored};
 use auricle_audio::{Features, MelFrontEnd};
@@ -193,9 +194,4 @@ pub(crate) fn search(
         found.push(hypotheses.into_iter().next().map(|best| best.tokens).unwrap_or_default());
     }
     Ok(found)
-}
-
-/// Encoder frames per frame of the CTC head, which may have more.
-pub(crate) fn frame_rate(upper: &Upper, row: usize) -> f64 {
-    upper.memory_lengths[row] as f64 / upper.lengths[row].max(1) as f64
 }

@@ -1,13 +1,14 @@
 //! Training of the upper part as a task.
 
 use crate::perturb::perturb;
-use crate::recogniser::{KIND, frame_rate, search};
+use crate::places::places;
+use crate::recogniser::{KIND, search};
 use crate::{
     CachedSynthesizer, LasynBatch, LasynConfig, LasynModel, LasynPrepare, SplitRecogniser, Synthesizer,
     Target, TextPool, TextTask, Upper,
 };
 use auricle_augment::Libraries;
-use auricle_decode::{BeamConfig, forced_alignment};
+use auricle_decode::BeamConfig;
 use auricle_nn::params::{self, NamedTensors};
 use auricle_nn::streaming::StreamingDecoder;
 use auricle_nn::weights::Metadata;
@@ -159,33 +160,13 @@ impl LasynTask {
         let given: Vec<Vec<u32>> =
             targets.iter().zip(starts).map(|(row, start)| [&[start], row.as_slice()].concat()).collect();
         let wanted: Vec<Vec<u32>> = targets.iter().map(|row| [row.as_slice(), &[blank]].concat()).collect();
-        let places = if decoder.triggered { self.places(upper, targets)? } else { Vec::new() };
+        let places = if decoder.triggered { places(upper, targets, blank)? } else { Vec::new() };
         let logits = decoder.forward(&given, &places, &upper.memory, &upper.memory_lengths, context);
         let entropy = smoothed_cross_entropy(logits, &wanted, self.config.smoothing);
         let tokens = targets.iter().map(Vec::len).sum::<usize>().max(1) as f64;
         let lambda = self.config.ctc_weight;
         let total = losses.clone().sum() * (lambda / tokens) + entropy.clone() * (1.0 - lambda);
         Ok(Losses { total, ctc: losses, attention: Some(entropy) })
-    }
-
-    /// The encoder frame where CTC's best path begins each token, after 0 for what begins the row. In rows that CTC
-    /// cannot read the tokens stand at equal distances.
-    fn places(&self, upper: &Upper, targets: &[Vec<u32>]) -> Result<Vec<Vec<f64>>, TrainError> {
-        let [_, padded, classes] = upper.logits.dims();
-        let logits = upper.logits.clone().detach().into_data();
-        let logits = logits.try_to_vec::<f32>().map_err(|e| TrainError::Task(format!("{e:?}")))?;
-        let row = |(row, target): (usize, &Vec<u32>)| {
-            let frames = upper.lengths[row].min(padded);
-            let scores = &logits[row * padded * classes..][..frames * classes];
-            let starts: Vec<f64> = match forced_alignment(scores, classes, self.tokenizer.blank_id(), target)
-            {
-                Some(ranges) => ranges.iter().map(|range| range.start as f64).collect(),
-                None => (0..target.len()).map(|u| (u * frames) as f64 / target.len() as f64).collect(),
-            };
-            let rate = frame_rate(upper, row);
-            [0.0].into_iter().chain(starts.into_iter().map(|start| start * rate)).collect()
-        };
-        Ok(targets.iter().enumerate().map(row).collect())
     }
 
     /// Latents of all rows, real rows first, and their valid frames; without the real ones where

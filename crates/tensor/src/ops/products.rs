@@ -13,8 +13,8 @@ pub enum Products {
     Single,
     /// Operands rounded to bf16 (8 bits of significand) when they are packed.
     ///
-    /// Machines with AVX512-BF16 multiply them at up to twice the rate of single precision; others
-    /// compute the same numbers with ordinary instructions, slower than single precision.
+    /// Where AVX512-BF16 is faster (AMD), it multiplies them at up to twice the rate of single precision; other machines
+    /// compute the same numbers with ordinary instructions, somewhat slower than single precision.
     Bf16,
 }
 
@@ -26,11 +26,6 @@ impl Products {
     /// What operations that this thread starts now compute in; their backward passes do too, whenever they run.
     pub(crate) fn current() -> Self {
         CHOSEN.get()
-    }
-
-    /// Whether this machine has instructions for it.
-    pub fn is_native(self) -> bool {
-        self == Self::Single || crate::cpu::bf16::is_native()
     }
 }
 
