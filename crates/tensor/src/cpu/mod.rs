@@ -173,7 +173,10 @@ pub fn build(len: usize, piece: usize, f: impl Fn(usize, &mut [f32]) + Sync) -> 
 
 /// `rows` copies of `bias`, or rows of zeros.
 pub fn bias_rows(rows: usize, width: usize, bias: Option<&[f32]>) -> Vec<f32> {
-    let piece = width * (PIECE / width.max(1)).max(1);
+    if width == 0 {
+        return Vec::new();
+    }
+    let piece = width * (PIECE / width).max(1);
     let Some(bias) = bias else { return build(rows * width, piece, |_, _| {}) };
     create(rows * width, piece, |_, rows| {
         rows.chunks_exact_mut(width).for_each(|row| {
