@@ -117,8 +117,8 @@ mod tests {
     #[test]
     fn scores_that_are_no_numbers_are_the_worst() {
         let mut scores = vec![0.0; 4 * 3];
-        (scores[1], scores[4], scores[7]) = (f32::NAN, f32::NEG_INFINITY, 1.0);
-        assert_eq!(forced_alignment(&scores, 3, 0, &[1]), Some(vec![2..4]));
+        (scores[1], scores[4], scores[7], scores[11]) = (f32::NAN, f32::NEG_INFINITY, 1.0, 1.0);
+        assert_eq!(forced_alignment(&scores, 3, 0, &[1, 2]), Some(vec![2..3, 3..4]));
         assert_eq!(forced_alignment(&[], 3, 0, &[1]), None);
         assert_eq!(forced_alignment(&scores, 3, 0, &[]), Some(vec![]));
     }
