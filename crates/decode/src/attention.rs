@@ -43,11 +43,11 @@ struct Partial {
 
 /// Searches for the best sequences, best first: `(1 − λ)·ln p_decoder + λ·ln p_CTC + w·ln p_LM + bonus·tokens`.
 ///
-/// `ctc` are log-probabilities `[T, classes]` of the frames (empty: no CTC score); `next` gets the
-/// sequences so far, with the frames at which CTC begins their last tokens (0 for none), and gives log-probabilities
-/// `[classes]` of the next token of each. `blank` ends a
-/// sequence, if with it the sequence is among the best ones at its length. The search ends when no unfinished sequence can overtake the best finished one (its score
-/// only falls, but for the bonus), or at the longest output; equal scores go to the smaller tokens.
+/// `ctc` are log-probabilities `[T, classes]` of the frames (empty: no CTC score). `next` gets the sequences so far, and the
+/// frames at which CTC begins their last tokens (0 for none; with a weight of 0, too), and gives log-probabilities
+/// `[classes]` of the next token of each. `blank` ends a sequence, if with it the sequence is among the best at its length.
+/// The search ends when no unfinished sequence can overtake the best finished one (its score only falls, but for the
+/// bonus), or at the longest output; equal scores go to the smaller tokens.
 ///
 /// # Errors
 /// Those of `next`.
@@ -65,7 +65,7 @@ pub fn beam_search<E>(
     let start = prefixes.as_ref().map(Prefixes::start);
     let mut open = vec![Partial { tokens: Vec::new(), decoder: 0.0, lm: 0.0, ctc: start, score: 0.0 }];
     let mut done: Vec<Hypothesis> = Vec::new();
-    for _ in 0..=config.max_tokens {
+    for length in 0..=config.max_tokens {
         let sequences: Vec<Vec<u32>> = open.iter().map(|partial| partial.tokens.clone()).collect();
         let begun: Vec<usize> =
             open.iter().map(|partial| partial.ctc.as_ref().map_or(0, |ctc| ctc.begun)).collect();
@@ -106,13 +106,17 @@ pub fn beam_search<E>(
         grown.sort_by(|a, b| order(a.score, &a.tokens, b.score, &b.tokens));
         grown.truncate(beam);
         ended.sort_by(|a, b| order(a.score, &a.tokens, b.score, &b.tokens));
-        // Where every token costs a little, the end of nothing would be better than any whole sentence.
+        // Where every token costs a little, the end of nothing would be better than any whole sentence. What is as long
+        // as it may be has to end.
+        let last = length == config.max_tokens;
         let better = |end: &Hypothesis| grown.iter().filter(|partial| partial.score > end.score).count();
-        done.extend(
-            ended.into_iter().enumerate().filter(|(i, end)| i + better(end) < beam).map(|(_, end)| end),
-        );
+        let among_best = |(i, end): (usize, Hypothesis)| (last || i + better(&end) < beam).then_some(end);
+        done.extend(ended.into_iter().enumerate().filter_map(among_best));
         done.sort_by(|a, b| order(a.score, &a.tokens, b.score, &b.tokens));
         done.truncate(beam);
+        if last {
+            break;
+        }
         open = grown;
         let best_open = open.first().map_or(f64::NEG_INFINITY, |partial| partial.score);
         let left = (config.max_tokens.saturating_sub(open.first().map_or(0, |p| p.tokens.len()))) as f64;
@@ -346,7 +350,14 @@ mod tests {
         };
         let config = BeamConfig { max_tokens: 7, ..BeamConfig::default() };
         let Ok(found) = beam_search(&config, CLASSES, BLANK, &[], None, never);
-        assert!(found[0].tokens.len() <= 8 && !found.is_empty());
+        assert_eq!(found[0].tokens, [0; 7]);
+        // An end that is never among the best counts where nothing else is allowed, with its score.
+        let unlikely = |sequences: &[Vec<u32>], _: &[usize]| -> Result<Vec<Vec<f32>>, Infallible> {
+            Ok(sequences.iter().map(|_| vec![-0.5, -0.25, -9.0]).collect())
+        };
+        let config = BeamConfig { beam: 2, ctc_weight: 0.0, max_tokens: 3, ..config };
+        let Ok(found) = beam_search(&config, CLASSES, BLANK, &[], None, unlikely);
+        assert_eq!((found[0].tokens.as_slice(), found[0].score), (&[1, 1, 1][..], -9.75));
     }
 
     /// Where CTC is certain, tokens begin where it says so; after long silences, too.

@@ -2,11 +2,14 @@
 
 use std::ops::Range;
 
+/// What infinite scores count.
+const LIMIT: f64 = 1e300;
+
 /// The frames of every token on the best path of CTC that reads `target` (Viterbi).
 ///
 /// `scores` are logits or log-probabilities, `[T, classes]` row-major. Between the ranges are blanks. None where no
-/// path of T frames reads the target: a frame for every token, and a blank between equal neighbours. Of equal paths the
-/// one that stays longer in a token.
+/// path of T frames reads the target: a frame for every token, and a blank between equal neighbours. Scores that are
+/// no numbers are as bad as can be.
 ///
 /// # Panics
 /// Where a token or the blank is not a class.
@@ -30,21 +33,21 @@ pub fn forced_alignment(
     let skips = |s: usize| s % 2 == 1 && s > 1 && token(s) != token(s - 2);
     // How many states back the best way into a state comes from, per frame.
     let mut back = vec![0u8; frames * states];
-    let mut best = vec![f32::NEG_INFINITY; states];
+    let mut best = vec![f64::NEG_INFINITY; states];
     let mut now = best.clone();
     for (t, row) in scores.chunks_exact(classes).enumerate() {
         for s in 0..states {
             let (from, step) = match t {
-                0 => (if s < 2 { 0.0 } else { f32::NEG_INFINITY }, 0),
+                0 => (if s < 2 { 0.0 } else { f64::NEG_INFINITY }, 0),
                 _ => (0..=2.min(s))
                     .filter(|&step| step < 2 || skips(s))
                     .map(|step| (best[s - step], step as u8))
                     .reduce(|a, b| if b.0 > a.0 { b } else { a })
-                    .unwrap_or((f32::NEG_INFINITY, 0)),
+                    .unwrap_or((f64::NEG_INFINITY, 0)),
             };
-            // A score that is no number is as bad as one can be.
-            let score = row[token(s) as usize];
-            now[s] = from + if score.is_nan() { f32::MIN } else { score.max(f32::MIN) };
+            // Finite, so that a path through impossible frames is worse than another, and better than none.
+            let score = f64::from(row[token(s) as usize]);
+            now[s] = from + if score.is_nan() { -LIMIT } else { score.clamp(-LIMIT, LIMIT) };
             back[t * states + s] = step;
         }
         std::mem::swap(&mut best, &mut now);
@@ -119,6 +122,11 @@ mod tests {
         let mut scores = vec![0.0; 4 * 3];
         (scores[1], scores[4], scores[7], scores[11]) = (f32::NAN, f32::NEG_INFINITY, 1.0, 1.0);
         assert_eq!(forced_alignment(&scores, 3, 0, &[1, 2]), Some(vec![2..3, 3..4]));
+        // Class 2 can be nowhere, and has to be twice.
+        let scores: Vec<f32> =
+            (0..5).flat_map(|t| [0.0, if t == 2 { f32::INFINITY } else { 0.0 }, f32::NEG_INFINITY]).collect();
+        let found = forced_alignment(&scores, 3, 0, &[2, 1, 2]).unwrap();
+        assert!(found.iter().all(|range| range.start < range.end) && found[1].contains(&2), "{found:?}");
         assert_eq!(forced_alignment(&[], 3, 0, &[1]), None);
         assert_eq!(forced_alignment(&scores, 3, 0, &[]), Some(vec![]));
     }

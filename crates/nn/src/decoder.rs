@@ -2,7 +2,7 @@
 
 use crate::encoder::{MAX_WIDTH, validate_probability};
 use crate::positional::sinusoids;
-use crate::{Context, Initializer, LayerNorm, Linear};
+use crate::{Context, Init, Initializer, LayerNorm, Linear};
 use auricle_tensor::ops::{self, AttentionOptions, Dropout};
 use burn::module::{Module, Param};
 use burn::tensor::{Int, Tensor, TensorData};
@@ -23,7 +23,7 @@ pub struct DecoderConfig {
     pub dropout: f64,
     /// Whether the attention to frames is told where CTC places the last token. For outputs in the order of the speech.
     /// Default: false.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub triggered: bool,
 }
 
@@ -97,10 +97,10 @@ impl Attention {
     ) -> Tensor<3> {
         let y = self.norm.forward(x.clone());
         let (query, key, value) = match memory {
-            Some(Frames { memory, places: Some([ours, theirs]) }) => {
-                (y + ours.clone(), memory.clone() + theirs.clone(), memory.clone())
+            Some(Frames { memory, placed, expected }) => {
+                let query = expected.iter().fold(y, |y, expected| y + expected.clone());
+                (query, placed.clone(), memory.clone())
             }
-            Some(Frames { memory, places: None }) => (y, memory.clone(), memory.clone()),
             None => (y.clone(), y.clone(), y),
         };
         let weights = context.dropout_seed(dropout).map(|seed| Dropout { p: dropout, seed });
@@ -114,17 +114,21 @@ impl Attention {
     }
 }
 
-/// What the attention to frames sees; the sinusoids of where each token's query begins to look and of each frame.
+/// What the attention to frames sees.
 struct Frames {
+    /// Values.
     memory: Tensor<3>,
-    places: Option<[Tensor<3>; 2]>,
+    /// Keys: with the sinusoids of each frame where the decoder is triggered.
+    placed: Tensor<3>,
+    /// The sinusoids of where each token's query begins to look.
+    expected: Option<Tensor<3>>,
 }
 
 /// A Transformer decoder over tokens. Positions are biases of the self-attention (ALiBi).
 ///
-/// Attention to frames has to find the place in the speech, and by content alone it must know it by the tokens before, in
-/// frames that do not know theirs: with few labels that is not learned. A `triggered` decoder is told: queries carry the
-/// sinusoids of the frame at which CTC places the last token, keys those of their own frame, values none.
+/// Attention to frames has to find the place in the speech. By content alone it would have to recognise it by the last
+/// tokens, and frames do not say where they stand: with few labels that is not learned. A `triggered` decoder is told:
+/// queries carry the sinusoids of the frame at which CTC places the last token, keys those of their own frame, values none.
 ///
 /// # Differences from the paper
 /// Triggered attention (Moritz, Hori, Le Roux, ICASSP 2019) hides the frames behind the trigger and a look-ahead. Here
@@ -152,28 +156,25 @@ pub struct AttentionDecoder {
 impl AttentionDecoder {
     /// Initial values.
     pub fn new(width: usize, classes: usize, config: &DecoderConfig, init: &mut Initializer<'_>) -> Self {
-        // What goes through a map keeps its variance: 0.02 (`Init`) is for wide encoders, and a frame that passes two of
-        // such maps would be lost beside a token's embedding.
-        let std = (width as f64).powf(-0.5);
+        // A triggered decoder finds its place by initial values that keep the variance of what goes through a map.
+        let std = |inputs: usize| match config.triggered {
+            true => (inputs as f64).powf(-0.5),
+            false => Init::default().std(width, config.layers),
+        };
         let frames = |init: &mut Initializer<'_>| {
-            let mut frames = Attention::new(width, std, init);
+            let mut frames = Attention::new(width, std(width), init);
             if config.triggered {
-                // What is at the same place is then alike from the start (Deep Voice 3, arXiv 1710.07654 §3.5).
+                // What is at the same place is then alike from the start (as in Deep Voice 3, arXiv 1710.07654).
                 frames.key.weight = Param::from_tensor(frames.query.weight.val().detach());
             }
             frames
         };
         let layer = |init: &mut Initializer<'_>| DecoderLayer {
-            tokens: Attention::new(width, std, init),
+            tokens: Attention::new(width, std(width), init),
             frames: frames(init),
             feed_forward_norm: LayerNorm::new(width, 1.0, init),
-            expand: Linear::normal(width, config.feed_forward, std, init),
-            contract: Linear::normal(
-                config.feed_forward,
-                width,
-                (config.feed_forward as f64).powf(-0.5),
-                init,
-            ),
+            expand: Linear::normal(width, config.feed_forward, std(width), init),
+            contract: Linear::normal(config.feed_forward, width, std(config.feed_forward), init),
             dropout: config.dropout,
         };
         Self {
@@ -193,6 +194,9 @@ impl AttentionDecoder {
     ///
     /// # Shapes
     /// token ids and places per row, encoder output `[B, T', D]` and its valid lengths → `[B, U, V]`
+    ///
+    /// # Panics
+    /// A triggered decoder where there are not places for every row.
     pub fn forward(
         &self,
         tokens: &[Vec<u32>],
@@ -223,19 +227,17 @@ impl AttentionDecoder {
             key_lengths: Some(lengths.to_vec()),
             ..AttentionOptions::default()
         };
-        let frames = Frames {
-            memory: memory.clone(),
-            places: self.triggered.then(|| {
-                let ours =
-                    places.iter().flat_map(|row| (0..longest).map(|u| row.get(u).copied().unwrap_or(0.0)));
-                let theirs = memory.dims()[1];
-                let of = |values, shape| Tensor::<3>::from_data(TensorData::new(values, shape), &device);
-                [
-                    of(sinusoids(width, ours), [tokens.len(), longest, width]),
-                    of(sinusoids(width, (0..theirs).map(|t| t as f64)), [1, theirs, width]),
-                ]
-            }),
-        };
+        let mut frames = Frames { memory: memory.clone(), placed: memory.clone(), expected: None };
+        if self.triggered {
+            assert!(places.len() == tokens.len(), "places of {} rows, not {}", places.len(), tokens.len());
+            let expected =
+                places.iter().flat_map(|row| (0..longest).map(|u| row.get(u).copied().unwrap_or(0.0)));
+            let of = |values, shape| Tensor::<3>::from_data(TensorData::new(values, shape), &device);
+            let count = memory.dims()[1];
+            frames.placed =
+                frames.placed + of(sinusoids(width, (0..count).map(|t| t as f64)), [1, count, width]);
+            frames.expected = Some(of(sinusoids(width, expected), [tokens.len(), longest, width]));
+        }
         for layer in &self.layers {
             x = layer.tokens.forward(x, None, own.clone(), layer.dropout, context);
             x = layer.frames.forward(x, Some(&frames), cross.clone(), layer.dropout, context);
@@ -346,5 +348,40 @@ mod tests {
         assert!(most(&decoder, &turned, 3.0) < 1e-5);
         decoder.triggered = true;
         assert!(most(&decoder, &turned, 0.0) > 1e-3 && most(&decoder, &frames, 3.0) > 1e-3);
+    }
+
+    /// Rows with places of their own, one shorter than the other, are what they are alone.
+    #[test]
+    fn places_belong_to_their_rows() {
+        let mut decoder = decoder();
+        decoder.triggered = true;
+        let both = memory(2, 7, &[7, 4]);
+        let places = [vec![0.0, 1.5, 4.0], vec![0.0, 2.0]];
+        let tokens = [vec![0, 1, 2], vec![0, 4]];
+        let batch = values(decoder.forward(&tokens, &places, &both, &[7, 4], &mut Context::eval()));
+        for (row, frames) in [(0, 7), (1, 4)] {
+            let own = both.clone().slice([row..row + 1, 0..frames, 0..8]);
+            let (tokens, places) = (&tokens[row..=row], &places[row..=row]);
+            let alone = values(decoder.forward(tokens, places, &own, &[frames], &mut Context::eval()));
+            let found = &batch[row * 15..][..alone.len()];
+            assert!(found.iter().zip(&alone).all(|(a, b)| (a - b).abs() < 1e-5), "{found:?} {alone:?}");
+        }
+    }
+
+    /// Queries and keys of a triggered decoder begin alike and are trained apart.
+    #[test]
+    fn queries_and_keys_begin_alike() {
+        let config = DecoderConfig { layers: 1, heads: 2, feed_forward: 16, dropout: 0.0, triggered: true };
+        let mut stream = Key::new(1).stream(Purpose::Test);
+        let device = Device::flex().autodiff();
+        let decoder = AttentionDecoder::new(8, 5, &config, &mut Initializer::new(&mut stream, &device));
+        let frames = &decoder.layers[0].frames;
+        let (query, key) = (frames.query.weight.val(), frames.key.weight.val());
+        assert_eq!(query.to_data(), key.to_data());
+        let memory = Tensor::from_inner(memory(1, 6, &[]));
+        let logits = decoder.forward(&[vec![0, 1]], &[vec![0.0, 2.0]], &memory, &[6], &mut Context::eval());
+        let gradients = (logits.clone() * logits).sum().backward();
+        let (query, key) = (query.grad(&gradients).unwrap(), key.grad(&gradients).unwrap());
+        assert_ne!(query.into_data(), key.into_data());
     }
 }

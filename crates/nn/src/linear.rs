@@ -36,6 +36,7 @@ impl Linear {
     pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
         ops::linear(x, self.weight.val(), Some(self.bias.val()))
     }
+
     /// `GELU(x·W + b)`.
     ///
     /// # Shapes

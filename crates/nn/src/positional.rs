@@ -1,4 +1,4 @@
-//! Convolutional positional embedding.
+//! Positions: a convolutional embedding, and sinusoids.
 
 use crate::Initializer;
 use auricle_tensor::ops::{self, Conv1dOptions};
@@ -82,11 +82,15 @@ fn tap_norm(direction: Tensor<3>) -> Tensor<3> {
 /// Sines and cosines of positions, `[positions, width]`: channels 2i and 2i+1 of position t are `sin(t·ω)` and
 /// `cos(t·ω)` with `ω = 10000^(−2i/width)` (Vaswani et al., arXiv 1706.03762 §3.5).
 pub(crate) fn sinusoids(width: usize, positions: impl IntoIterator<Item = f64>) -> Vec<f32> {
-    let row = |t: f64| {
-        (0..width).map(move |i| {
-            let angle = t * 10_000f64.powf(-((i - i % 2) as f64) / width.max(1) as f64);
+    let rate = |i: usize| 10_000f64.powf(-((i - i % 2) as f64) / width.max(1) as f64);
+    let rates: Vec<f64> = (0..width).map(rate).collect();
+    let mut values = Vec::new();
+    for t in positions {
+        let waves = rates.iter().enumerate().map(|(i, rate)| {
+            let angle = t * rate;
             (if i % 2 == 0 { angle.sin() } else { angle.cos() }) as f32
-        })
-    };
-    positions.into_iter().flat_map(row).collect()
+        });
+        values.extend(waves);
+    }
+    values
 }

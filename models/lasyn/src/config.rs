@@ -172,3 +172,34 @@ impl LasynConfig {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(settings: &str) -> Option<String> {
+        let config: LasynConfig = toml::from_str(&format!("base = \"asr-en-small\"\n{settings}")).unwrap();
+        config.validate().err()
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused_by_name() {
+        let decoder = "decoder = { layers = 1, heads = 1, feed_forward = 8, triggered = true }";
+        assert_eq!(refused(decoder), None);
+        for (settings, name) in [
+            (format!("{decoder}\ntarget = \"meaning\"\ntokenizer = \"t.json\""), "model.decoder.triggered"),
+            ("target = \"meaning\"".into(), "model.tokenizer"),
+            ("pseudo_share = 1.0".into(), "model.pseudo_share"),
+            ("noise = -1.0".into(), "model.noise"),
+            ("ctc_weight = 1.5".into(), "model.ctc_weight"),
+            ("beam = 0".into(), "model.beam"),
+            ("text = [\"a.txt\"]".into(), "model.bank"),
+            ("bank = \"bank.safetensors\"".into(), "model.text"),
+            ("bank = \"b\"\ntext = [\"a\"]\ncached_takes = 0".into(), "model.cached_takes"),
+            ("cached_takes = 2".into(), "model.bank"),
+        ] {
+            let said = refused(&settings).unwrap_or_else(|| panic!("{settings} is not refused"));
+            assert!(said.contains(name), "{settings}: {said}");
+        }
+    }
+}

@@ -5,8 +5,8 @@ use auricle_nn::{AttentionDecoder, Context, ConvTransformerEncoder, CtcHead};
 use burn::module::Module;
 use burn::tensor::Tensor;
 
-/// A recogniser whose upper part learns from latents: encoder, CTC head and, for sequences that do not
-/// follow the speech from left to right, an attention decoder.
+/// A recogniser whose upper part learns from latents: encoder, CTC head and, for what needs the tokens before (and for
+/// meanings, which do not follow the speech from left to right), an attention decoder.
 #[derive(Module, Debug)]
 pub struct LasynModel {
     /// Convolution–Transformer encoder; its lower part makes latents of speech.

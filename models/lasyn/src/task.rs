@@ -134,6 +134,8 @@ impl LasynTask {
         step + self.config.anneal_steps >= self.steps
     }
 
+    /// What a batch costs.
+    ///
     /// Without a decoder the mean of the rows' CTC losses (as fine-tuning of recognisers does); with one
     /// `λ·CTC + (1 − λ)·CE`, both per token. Rows of other tasks begin with the task's token and have no CTC loss.
     fn loss(

@@ -4,6 +4,7 @@ use super::{Dense, Norm, StreamingError, attend, values};
 use crate::decoder::{Attention, AttentionDecoder, DecoderLayer};
 use crate::positional::sinusoids;
 use auricle_tensor::rows;
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// An [`AttentionDecoder`] with its weights in host memory, for searches.
@@ -73,9 +74,9 @@ impl StreamingDecoder {
             out
         };
         let width = self.output.inputs();
-        let mut placed = frames.to_vec();
+        let mut placed = Cow::Borrowed(frames);
         if self.triggered {
-            rows::add(&mut placed, &sinusoids(width, (0..frames.len() / width).map(|t| t as f64)));
+            rows::add(placed.to_mut(), &sinusoids(width, (0..frames.len() / width).map(|t| t as f64)));
         }
         let layers = self.layers.iter().map(|layer| &layer.frames);
         DecoderMemory(layers.map(|layer| (of(&layer.key, &placed), of(&layer.value, frames))).collect())
@@ -88,6 +89,9 @@ impl StreamingDecoder {
 
     /// Reads a token more of each sequence, with the frames at which CTC places them; logits `[N, V]` of the tokens
     /// after them.
+    ///
+    /// # Panics
+    /// A triggered decoder where there is not a place for every token.
     pub fn step(
         &self,
         memory: &DecoderMemory,
@@ -100,6 +104,7 @@ impl StreamingDecoder {
         for &token in tokens {
             x.extend_from_slice(&self.embedding[token as usize * width..][..width]);
         }
+        assert!(!self.triggered || places.len() == tokens.len(), "{} places", places.len());
         let places = self.triggered.then(|| sinusoids(width, places.iter().copied()));
         let mut read: Vec<Vec<f32>> = vec![Vec::with_capacity(self.layers.len() * 2 * width); tokens.len()];
         let (mut normed, mut query, mut key, mut value) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
@@ -203,13 +208,14 @@ mod tests {
         let device = Device::flex();
         let decoder = AttentionDecoder::new(WIDTH, 6, &config, &mut Initializer::new(&mut stream, &device));
         let streaming = StreamingDecoder::new(&decoder).unwrap();
-        let place = |u: usize| 1.3 * u as f64;
+        // Of a token, which differs between branches.
+        let place = |token: u32| 1.3 * f64::from(token);
         for frames in [0, 1, 9] {
             let values: Vec<f32> = (0..frames * WIDTH).map(|_| stream.normal() as f32).collect();
             let tensor = Tensor::from_data(TensorData::new(values.clone(), [1, frames, WIDTH]), &device);
             let memory = streaming.memory(&values);
             let whole = |tokens: &[u32]| -> Vec<f32> {
-                let places = [(0..tokens.len()).map(place).collect()];
+                let places = [tokens.iter().map(|&token| place(token)).collect()];
                 let logits =
                     decoder.forward(&[tokens.to_vec()], &places, &tensor, &[frames], &mut Context::eval());
                 let [_, longest, classes] = logits.dims();
@@ -217,7 +223,7 @@ mod tests {
             };
             let mut prefixes = vec![DecoderPrefix::default()];
             let mut sequences: Vec<Vec<u32>> = vec![vec![5]];
-            let mut logits = streaming.step(&memory, &mut prefixes, &[5], &[place(0)]);
+            let mut logits = streaming.step(&memory, &mut prefixes, &[5], &[place(5)]);
             for step in 0..5u32 {
                 for (sequence, found) in sequences.iter().zip(logits.chunks_exact(6)) {
                     for (a, b) in found.iter().zip(whole(sequence)) {
@@ -232,7 +238,7 @@ mod tests {
                     parents.iter().zip(&tokens).map(|(&p, &t)| [sequences[p].as_slice(), &[t]].concat());
                 sequences = grown.collect();
                 prefixes = parents.iter().map(|&p| prefixes[p].clone()).collect();
-                let places = vec![place(step as usize + 1); tokens.len()];
+                let places: Vec<f64> = tokens.iter().map(|&token| place(token)).collect();
                 logits = streaming.step(&memory, &mut prefixes, &tokens, &places);
             }
         }

@@ -1,9 +1,12 @@
 //! Matrix products with few columns and a reduction over two nested strides, without packing.
 //!
+//! Also for operands that were packed before (`bf16`).
+//!
 //! A general product first copies its operands into packed panels. For the overlapping windows of a
 //! convolution with few channels per group that copy costs as much as the product, so here both
 //! operands are read where they lie: the left one element by element (broadcast), the right one in vectors.
 
+use super::math::fma;
 #[cfg(target_arch = "x86_64")]
 use super::{Level, level};
 
@@ -117,15 +120,27 @@ fn portable(
     left: Left<'_>,
     right: Right<'_>,
 ) {
+    const FMA: bool = cfg!(any(target_arch = "aarch64", target_feature = "fma"));
+    const BAND: usize = 4;
     *out = [[0.0; COLUMNS]; ROWS];
-    for o in 0..outer {
-        for p in 0..inner {
-            let right = &right.data[right.start + o * right.outer + p * right.inner..][..columns];
-            for (i, out) in out.iter_mut().enumerate().take(rows) {
-                let left = left.data[left.start + i * left.row + o * left.outer + p * left.inner];
-                for (out, &right) in out.iter_mut().zip(right) {
-                    *out += left * right;
+    // The sums of a band and a strip fit registers.
+    for first in (0..rows).step_by(BAND) {
+        let band = BAND.min(rows - first);
+        for column in (0..columns).step_by(UNIT) {
+            let mut sums = [[0f32; UNIT]; BAND];
+            for (o, p) in (0..outer).flat_map(|o| (0..inner).map(move |p| (o, p))) {
+                let at = right.start + o * right.outer + p * right.inner + column;
+                let right: &[f32] = &right.data[at..at + UNIT];
+                let at = left.start + first * left.row + o * left.outer + p * left.inner;
+                for (i, sums) in sums.iter_mut().enumerate().take(band) {
+                    let left = left.data[at + i * left.row];
+                    for (sum, &right) in sums.iter_mut().zip(right) {
+                        *sum = fma::<FMA>(left, right, *sum);
+                    }
                 }
+            }
+            for (out, sums) in out[first..].iter_mut().zip(&sums).take(band) {
+                out[column..column + UNIT].copy_from_slice(sums);
             }
         }
     }

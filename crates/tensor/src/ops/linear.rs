@@ -161,6 +161,7 @@ impl<const N: usize> Kernel<N> for Linear {
     }
 
     fn npu_forward(&self, npu: &Session, inputs: &[FlexTensor; N]) -> Option<(FlexTensor, Self::Saved)> {
+        // Chosen between `linear_gelu` and here.
         if self.gelu {
             return None;
         }
