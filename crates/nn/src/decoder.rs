@@ -277,7 +277,11 @@ mod tests {
     use burn::tensor::Device;
 
     fn decoder() -> AttentionDecoder {
-        let config = DecoderConfig { layers: 2, heads: 2, feed_forward: 16, dropout: 0.1, triggered: false };
+        decoder_that_is(false)
+    }
+
+    fn decoder_that_is(triggered: bool) -> AttentionDecoder {
+        let config = DecoderConfig { layers: 2, heads: 2, feed_forward: 16, dropout: 0.1, triggered };
         let mut stream = Key::new(1).stream(Purpose::Test);
         AttentionDecoder::new(8, 5, &config, &mut Initializer::new(&mut stream, &Device::flex()))
     }
@@ -344,17 +348,15 @@ mod tests {
             let (here, there) = (of(&memory(1, 6, &[]), 0.0), of(frames, place));
             here.iter().zip(there).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
         };
-        let mut decoder = decoder();
-        assert!(most(&decoder, &turned, 3.0) < 1e-5);
-        decoder.triggered = true;
+        assert!(most(&decoder(), &turned, 3.0) < 1e-5);
+        let decoder = decoder_that_is(true);
         assert!(most(&decoder, &turned, 0.0) > 1e-3 && most(&decoder, &frames, 3.0) > 1e-3);
     }
 
     /// Rows with places of their own, one shorter than the other, are what they are alone.
     #[test]
     fn places_belong_to_their_rows() {
-        let mut decoder = decoder();
-        decoder.triggered = true;
+        let decoder = decoder_that_is(true);
         let both = memory(2, 7, &[7, 4]);
         let places = [vec![0.0, 1.5, 4.0], vec![0.0, 2.0]];
         let tokens = [vec![0, 1, 2], vec![0, 4]];
