@@ -9,7 +9,7 @@ use burn::backend::{Autodiff, Backend, Dispatch, Flex, backend_extension};
 use burn::tensor::{DType, Device, Shape, Tensor, TensorData};
 use rayon::prelude::*;
 
-use crate::cpu::{self, elementwise};
+use crate::cpu::elementwise;
 use crate::npu::session::{self, Session};
 
 /// An operation on `N` single-precision CPU tensors with its own backward pass.
@@ -264,21 +264,14 @@ pub fn rows_of(x: &FlexTensor) -> (usize, usize) {
     (x.layout().num_elements().checked_div(width).unwrap_or(0), width)
 }
 
-/// Elements of the rows of `width` that one task works on.
-pub fn piece_of_rows(width: usize) -> usize {
-    let width = width.max(1);
-    width * (2 * cpu::PIECE / width).max(1)
-}
-
-/// Runs `f` over pieces of whole rows, with the number of their first element; gives the sums over the pieces, in their
+/// Runs `f` over pieces of whole rows of `width`, with the number of their first element; gives the sums over the pieces, in their
 /// order, of what `f` adds to its last argument.
 pub fn sum_pieces<const N: usize>(
     grad: &mut FlexTensor,
     x: &FlexTensor,
-    width: usize,
+    [width, piece]: [usize; 2],
     f: impl Fn(usize, &mut [f32], &[f32], [&mut [f32]; N]) + Sync,
 ) -> [FlexTensor; N] {
-    let piece = piece_of_rows(width);
     let partials: Vec<[Vec<f32>; N]> = grad
         .storage_mut::<f32>()
         .par_chunks_mut(piece)

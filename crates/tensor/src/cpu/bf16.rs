@@ -17,7 +17,7 @@ use std::sync::OnceLock;
 use rayon::prelude::*;
 
 use super::gemm::{Threads, View, ViewMut};
-use super::tile::{COLUMNS, Left, ROWS, Right, Tile, tile};
+use super::tile::{COLUMNS, Left, ROWS, Right, Tile, UNIT, tile};
 use super::{elementwise, simd};
 
 /// Terms of a block of the sums. A longer block reads and writes the result less often; its 48 KiB of words of a panel of
@@ -109,11 +109,11 @@ fn is_intel() -> bool {
     [name.ebx, name.edx, name.ecx].map(u32::to_le_bytes).concat() == b"GenuineIntel"
 }
 
-/// Both operands of a tile, term by term.
-fn tile_of_terms(out: &mut Tile, a: &[f32], b: &[f32]) {
+/// A tile of terms, of which the first `columns` are wanted.
+fn tile_of_terms(out: &mut Tile, columns: usize, a: &[f32], b: &[f32]) {
     let left = Left { data: a, start: 0, row: 1, outer: 2 * ROWS, inner: ROWS };
     let right = Right { data: b, start: 0, outer: 2 * COLUMNS, inner: COLUMNS };
-    tile(out, ROWS, COLUMNS, [a.len() / (2 * ROWS), 2], left, right);
+    tile(out, ROWS, columns.next_multiple_of(UNIT), [a.len() / (2 * ROWS), 2], left, right);
 }
 
 /// A tile of words, on a machine that multiplies them.
@@ -285,7 +285,8 @@ fn product(
                 for row in (0..rows).step_by(ROWS) {
                     match kernel {
                         Kernel::Terms => {
-                            tile_of_terms(&mut result, &left[row / ROWS * panel..][..panel], &right);
+                            let left = &left[row / ROWS * panel..][..panel];
+                            tile_of_terms(&mut result, width, left, &right);
                         }
                         #[cfg(target_arch = "x86_64")]
                         Kernel::Words => {

@@ -93,14 +93,20 @@ simd! {
     }
 }
 
+/// Elements of the rows of `width` whose columns one task sums: many rows, so that adding the partial sums is cheap beside
+/// making them.
+pub fn column_piece(width: usize) -> usize {
+    let width = width.max(1);
+    width * (4 * super::PIECE / width).max(16)
+}
+
 /// Sums of the columns of a row-major matrix.
 pub fn column_sums(x: &[f32], width: usize, sums: &mut [f32]) {
     sums.fill(0.0);
     if width == 0 {
         return;
     }
-    // A piece has many rows, so that adding the partial sums is cheap beside making them.
-    let piece = width * (4 * super::PIECE / width).max(16);
+    let piece = column_piece(width);
     let partial = |x: &[f32]| {
         let mut sums = vec![0.0; width];
         x.chunks_exact(width).for_each(|row| elementwise::add(&mut sums, row));

@@ -4,7 +4,7 @@ use burn::backend::flex::FlexTensor;
 use burn::tensor::{Shape, Tensor};
 
 use crate::cpu::gemm::{Threads, View, ViewMut, gemm, product};
-use crate::cpu::reduce::column_sums;
+use crate::cpu::reduce::{column_piece, column_sums};
 use crate::cpu::{self, elementwise};
 use crate::fused::{self, Kernel, dense, elements, owned, rows_of, sum_pieces};
 use crate::npu::{self, session, session::Session};
@@ -131,10 +131,11 @@ impl<const N: usize> Kernel<N> for Linear {
         let grad = match &before {
             Some(before) => {
                 let mut grad = owned(grad);
-                let [sum] = sum_pieces(&mut grad, before, outputs, |_, g, h, [sum]| {
-                    elementwise::gelu_backward(g, h);
-                    g.chunks_exact(outputs).for_each(|row| elementwise::add(sum, row));
-                });
+                let [sum] =
+                    sum_pieces(&mut grad, before, [outputs, column_piece(outputs)], |_, g, h, [sum]| {
+                        elementwise::gelu_backward(g, h);
+                        g.chunks_exact(outputs).for_each(|row| elementwise::add(sum, row));
+                    });
                 sums = Some(sum);
                 grad
             }

@@ -6,7 +6,7 @@ use burn::backend::flex::FlexTensor;
 use burn::tensor::Tensor;
 
 use crate::cpu::{self, elementwise, norm as kernel};
-use crate::fused::{self, Kernel, dense, elements, owned, piece_of_rows as piece, sum_pieces};
+use crate::fused::{self, Kernel, dense, elements, owned, sum_pieces};
 use crate::npu::{self, session, session::Session};
 use crate::ops::{Dropout, dropout};
 use crate::reference;
@@ -82,6 +82,11 @@ fn assert_width<const D: usize>(x: &Tensor<D>, scale: &Tensor<1>) {
     );
 }
 
+/// Elements of the rows of `width` that one task normalises.
+fn piece(width: usize) -> usize {
+    width * (2 * cpu::PIECE / width).max(1)
+}
+
 #[derive(Debug, Clone)]
 struct LayerNorm {
     epsilon: f32,
@@ -109,7 +114,7 @@ impl Kernel<3> for LayerNorm {
         let mut grad = owned(grad);
         let scale = elements(&gamma);
         let width = scale.len();
-        let [dg, db] = sum_pieces(&mut grad, &x, width, |_, g, x, [dg, db]| {
+        let [dg, db] = sum_pieces(&mut grad, &x, [width, piece(width)], |_, g, x, [dg, db]| {
             kernel::layer_norm_backward(g, x, scale, dg, db, self.epsilon);
         });
         [Some(grad), Some(dg), Some(db)]
@@ -181,12 +186,13 @@ impl Kernel<4> for AddLayerNorm {
         let grad = dense(grad);
         let mut own = owned(grad.clone());
         let scale = elements(&gamma);
-        let [dg, db] = sum_pieces(&mut own, &branch, scale.len(), |first, g, x, [dg, db]| {
-            if let Some(mask) = self.mask {
-                mask.apply_at(first, g);
-            }
-            kernel::layer_norm_backward(g, x, scale, dg, db, self.epsilon);
-        });
+        let [dg, db] =
+            sum_pieces(&mut own, &branch, [scale.len(), piece(scale.len())], |first, g, x, [dg, db]| {
+                if let Some(mask) = self.mask {
+                    mask.apply_at(first, g);
+                }
+                kernel::layer_norm_backward(g, x, scale, dg, db, self.epsilon);
+            });
         [Some(grad), Some(own), Some(dg), Some(db)]
     }
 }
@@ -210,7 +216,7 @@ impl Kernel<2> for RmsNorm {
     fn backward(&self, (x, gamma): Self::Saved, grad: FlexTensor, _: [bool; 2]) -> [Option<FlexTensor>; 2] {
         let mut grad = owned(grad);
         let scale = elements(&gamma);
-        let [dg] = sum_pieces(&mut grad, &x, scale.len(), |_, g, x, [dg]| {
+        let [dg] = sum_pieces(&mut grad, &x, [scale.len(), piece(scale.len())], |_, g, x, [dg]| {
             kernel::rms_norm_backward(g, x, scale, dg, self.epsilon);
         });
         [Some(grad), Some(dg)]

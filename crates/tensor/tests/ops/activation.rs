@@ -49,3 +49,18 @@ fn gelu_overwrites_its_input_only_where_nobody_else_holds_it() {
     assert_eq!(crate::common::values(x.clone()), before);
     assert_eq!(crate::common::values(ops::gelu(x)), held);
 }
+
+/// Products of matrices are twenty times slower with subnormal numbers; gradients of units that are far off are none.
+#[test]
+fn gradients_far_to_the_left_are_zero_and_not_subnormal() {
+    if !crate::common::tests_cpu() {
+        eprintln!("skipped: the CPU's kernel");
+        return;
+    }
+    let x: Vec<f64> = (0..4000).map(|i| f64::from(-0.01f32 * i as f32)).collect();
+    let leaf = crate::common::leaf(&x, burn::tensor::DType::F32);
+    let y = ops::gelu(leaf.clone());
+    let gradients = crate::common::values(leaf.grad(&(y.clone() * y).sum().backward()).unwrap());
+    assert!(gradients.iter().all(|g| *g == 0.0 || g.abs() > f64::from(f32::MIN_POSITIVE)));
+    assert!(gradients[..800].iter().skip(1).all(|g| *g != 0.0));
+}
