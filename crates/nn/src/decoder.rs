@@ -125,6 +125,7 @@ struct Frames {
 }
 
 /// A Transformer decoder over tokens. Positions are biases of the self-attention (ALiBi).
+/// The blank of the CTC vocabulary, which a decoder has no use for, begins and ends a sequence.
 ///
 /// Attention to frames has to find the place in the speech. By content alone it would have to recognise it by the last
 /// tokens, and frames do not say where they stand: with few labels that is not learned. A `triggered` decoder is told:
@@ -133,8 +134,6 @@ struct Frames {
 /// # Differences from the paper
 /// Triggered attention (Moritz, Hori, Le Roux, ICASSP 2019) hides the frames behind the trigger and a look-ahead. Here
 /// nothing is hidden: the trigger says where to look, not how far.
-///
-/// The blank of the CTC vocabulary, which a decoder has no use for, begins and ends a sequence.
 #[derive(Module, Debug)]
 pub struct AttentionDecoder {
     /// Token embedding, `[V, D]`.
