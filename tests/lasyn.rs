@@ -125,6 +125,19 @@ fn a_recogniser_is_adapted_by_text() {
     }
     assert!(compared["auc_frames"].as_f64().unwrap() <= 1.0 && compared["sentences"].as_u64() >= Some(4));
 
+    // Another upper part reads the same latents: what is below the cut stays to the bit, also where weights are averaged.
+    let upper = workspace().join("recipes/mini_librispeech/upper_speech.toml");
+    let averaged = ["--set", "model.base=base", "--set", "train.ema=0.9"];
+    let train = ["train", upper.to_str().unwrap(), "--quiet", "--run", "upper"];
+    auricle(folder, &[&train[..], &sets, &short, &averaged].concat()).succeeded();
+    let compare = ["lasyn", "compare", "--model", "base", "train.jsonl", "--projection", "statistics"];
+    let judged = auricle(folder, &[&compare[..], &["--judge", "upper", "--json"]].concat()).succeeded();
+    let judged = &judged.json_lines()[0];
+    for i in 0..2 {
+        assert!(judged["character_error_rate_judge"][i].is_number(), "{judged}");
+    }
+    assert_ne!(judged["variance_ratio"], compared["variance_ratio"], "exemplars are no statistics");
+
     // A network that makes latents, and lengths of phones from their neighbours.
     let flow = workspace().join("recipes/lasyn/synthesizer_flow.toml");
     let own = [
@@ -176,6 +189,11 @@ fn a_recogniser_is_adapted_by_text() {
     let wrong =
         ["adapt", "--model", "other", "--bank", "base/bank.safetensors", "--text", "text.txt", "--out", "x"];
     auricle(folder, &wrong).failed_with(&["another model", "auricle lasyn fit"]);
+    auricle(folder, &[&compare[..], &["--judge", "other"]].concat()).failed_with(&["other latents"]);
+    // A trained synthesizer adapts, too.
+    let steps = ["--steps", "1", "--quiet", "--out", "by_flow"];
+    let by_flow = ["adapt", "--model", "base", "--text", "text.txt", "--audio", "train.jsonl"];
+    auricle(folder, &[&by_flow[..], &flow, &steps].concat()).succeeded();
 }
 
 /// An attention decoder through the program: trained on few labels and other texts, decoded with a language
@@ -240,6 +258,13 @@ fn an_attention_decoder_is_trained_and_fused_with_a_language_model() {
     assert_eq!(alone, texts(&["--lm", "tokens.arpa", "--lm-weight", "0"]));
     assert_ne!(alone, texts(&["--lm", "tokens.arpa", "--lm-weight", "3"]), "the language model decides");
     auricle(folder, &[&decode[..], &["--lm", "words.arpa"]].concat()).failed_with(&["lm train --tokenizer"]);
+
+    // With a look-ahead it is searched frame by frame.
+    let ahead = ["--set", "model.decoder.look_ahead=4"];
+    auricle(folder, &[&["train", &attention], &own[..], &ahead, &short[..], &["ahead"]].concat()).succeeded();
+    let decode = ["decode", "--model", "ahead", "dev.jsonl", "--json", "--beam", "2", "--quiet"];
+    assert_eq!(auricle(folder, &decode).succeeded().json_lines().len(), alone.len());
+    auricle(folder, &[&decode[..], &["--lm", "tokens.arpa"]].concat()).failed_with(&["look-ahead"]);
 }
 
 /// Recordings with meanings become a model of intents and slots, through the program: tokens, training on speech and

@@ -1,14 +1,12 @@
 //! `auricle adapt`.
 
 use crate::eval::{AsrScores, score};
-use crate::lasyn::{BANK, check_bank, read_bank, sentences};
+use crate::lasyn::{Source, check_bank, sentences};
 use crate::lexicon::{LexiconArgs, pronouncer};
-use crate::tasks::{find_model, load_model, manifests};
+use crate::tasks::{load_model, manifests};
 use anyhow::{Context as _, Result, bail};
 use auricle_asr::{Recogniser, TranscribeConfig, transcribe};
-use auricle_lasyn::{
-    FixedProjection, Projection, Sentence, SplitRecogniser, Synthesizer, Target, read_sentences,
-};
+use auricle_lasyn::{Sentence, SplitRecogniser, Synthesizer, Target, read_sentences};
 use auricle_rng::{Key, Purpose};
 use auricle_text::{Scored, normalise};
 use auricle_train::log::read_series;
@@ -24,6 +22,7 @@ const RECIPE: &str = include_str!("../../../recipes/lasyn/adapt.toml");
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   auricle adapt --model asr-en-small --text corpus.txt --out runs/coffee
+  auricle adapt --model runs/ctc --text corpus.txt --synthesizer runs/flow --out runs/coffee
   auricle adapt --model runs/ctc --text corpus.txt --audio data/train.jsonl --eval data/coffee/dev.jsonl --out runs/coffee
 
 The text becomes latents as the recogniser's lower part would make them of speech; its upper part is
@@ -31,9 +30,8 @@ trained on them, and on --audio beside them, which keeps what it knew. One sente
 read before and after; --eval does the same with real recordings. Ctrl-C keeps a checkpoint; the same
 command goes on from it.")]
 pub struct Args {
-    /// Recogniser of kind `ctc` with a bank beside it (`auricle lasyn fit`).
-    #[arg(long, default_value = "asr-en-small")]
-    model: PathBuf,
+    #[command(flatten)]
+    source: Source,
     /// Text of the new domain: a sentence per line, or a text manifest. May be repeated.
     #[arg(long, required = true)]
     text: Vec<PathBuf>,
@@ -43,9 +41,6 @@ pub struct Args {
     /// Transcribed speech of the new domain to measure with; it is not trained on.
     #[arg(long)]
     eval: Option<PathBuf>,
-    /// Bank of latents. Default: `bank.safetensors` beside the model.
-    #[arg(long)]
-    bank: Option<PathBuf>,
     #[command(flatten)]
     lexicon: LexiconArgs,
     /// Folder for the adapted recogniser and its report.
@@ -72,26 +67,15 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let started = Instant::now();
     let stop = crate::interrupt::flag()?;
     let device = auricle_tensor::device("cpu")?.without_autodiff();
-    let bank_path = match &args.bank {
-        Some(path) => path.clone(),
-        None => find_model(&args.model)?.with_file_name(BANK),
-    };
-    if !bank_path.is_file() {
-        bail!(
-            "{} is not there: `auricle lasyn fit --model {} <transcribed speech>` makes it",
-            bank_path.display(),
-            args.model.display()
-        );
-    }
-    let bank = read_bank(&bank_path)?;
-    let base = split(&args.model, bank.info.split, &device)?;
+    let (bank, bank_path) = args.source.bank()?;
+    let base = split(&args.source.model, bank.info.split, &device)?;
     check_bank(&bank, &base, &bank_path)?;
     let all = sentences(&args.text, Target::Text, &pronouncer(&args.lexicon)?, &base.tokenizer)?;
     let (train, held) = hold_out(all);
     if train.is_empty() {
         bail!("there is no sentence to learn from in the texts");
     }
-    let synthesizer = FixedProjection::new(bank, Projection::Exemplars);
+    let synthesizer = args.source.synthesizer(bank)?;
 
     std::fs::create_dir_all(&args.out).with_context(|| args.out.display().to_string())?;
     let text = args.out.join("text.txt");
@@ -99,10 +83,10 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     auricle_train::files::atomic_write(&text, lines.as_bytes())
         .with_context(|| text.display().to_string())?;
 
-    let before = readings(args, &args.model, &base, &synthesizer, &held, &device)?;
+    let before = readings(args, &args.source.model, &base, &*synthesizer, &held, &device)?;
     let recipe = recipe_of(&Plan {
-        model: &args.model,
-        text: Some((&bank_path, &text)),
+        model: &args.source.model,
+        text: Some(Text { bank: &bank_path, file: &text, source: Some(&args.source) }),
         audio: args.audio.clone(),
         eval: args.eval.iter().cloned().collect(),
         lexicon: &args.lexicon,
@@ -115,7 +99,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         return Ok(ExitCode::from(crate::interrupt::INTERRUPTED));
     }
     let after = split(&args.out, base.split, &device)?;
-    let after = readings(args, &args.out, &after, &synthesizer, &held, &device)?;
+    let after = readings(args, &args.out, &after, &*synthesizer, &held, &device)?;
     table(&before, &after);
     let page = args.out.join("adaptation.html");
     report(&args.out, &before, &after)?.write(&page).with_context(|| page.display().to_string())?;
@@ -153,8 +137,8 @@ fn hold_out(all: Vec<Sentence>) -> (Vec<Sentence>, Vec<Sentence>) {
 pub struct Plan<'a> {
     /// Recogniser to start from.
     pub model: &'a Path,
-    /// Its bank, and texts; without them speech alone: the control.
-    pub text: Option<(&'a Path, &'a Path)>,
+    /// Texts; without them speech alone: the control.
+    pub text: Option<Text<'a>>,
     /// Transcribed speech to train on.
     pub audio: Vec<PathBuf>,
     /// Transcribed speech to validate on.
@@ -165,6 +149,16 @@ pub struct Plan<'a> {
     pub steps: u64,
     /// Overrides.
     pub set: &'a [String],
+}
+
+/// What text becomes latents, and how.
+pub struct Text<'a> {
+    /// Bank of the recogniser's latents.
+    pub bank: &'a Path,
+    /// A sentence per line.
+    pub file: &'a Path,
+    /// Another synthesizer than the recipe's.
+    pub source: Option<&'a Source>,
 }
 
 /// The recipe of an adaptation.
@@ -182,10 +176,20 @@ pub fn recipe_of(plan: &Plan<'_>) -> Result<auricle_train::Recipe> {
     let list = |paths: &[PathBuf]| toml::Value::Array(paths.iter().map(|p| path(p)).collect());
     let model = &mut recipe.model;
     model.insert("base".into(), path(plan.model));
-    match plan.text {
-        Some((bank, text)) => {
+    match &plan.text {
+        Some(Text { bank, file, source }) => {
             model.insert("bank".into(), path(bank));
-            model.insert("text".into(), list(&[text.to_path_buf()]));
+            model.insert("text".into(), list(&[file.to_path_buf()]));
+            if let Some(source) = source {
+                if let Some(projection) = source.projection() {
+                    model.insert("projection".into(), toml::Value::try_from(projection)?);
+                }
+                // Networks are slower than training: what they make is used more than once.
+                if let Some(name) = &source.synthesizer {
+                    model.insert("synthesizer".into(), path(name));
+                    model.insert("cached_takes".into(), toml::Value::from(2));
+                }
+            }
         }
         None => {
             model.remove("bank");

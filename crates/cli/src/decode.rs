@@ -1,11 +1,12 @@
 //! `auricle decode`.
 
+use crate::slu::SearchArgs;
 use crate::tasks::load_model;
 use anyhow::{Context as _, Result, bail};
 use auricle_asr::{Recogniser, TranscribeConfig, transcribe};
 use auricle_data::{Utterance, read_any};
 use auricle_decode::write::{Format, write};
-use auricle_decode::{BeamConfig, TokenLm, WordLm, WordLmConfig};
+use auricle_decode::{TokenLm, WordLm, WordLmConfig};
 use auricle_lasyn::SequenceRecogniser;
 use auricle_text::lm::NgramLm;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -58,12 +59,8 @@ pub struct Args {
     /// Prefixes that the search with a language model or an attention decoder keeps. Default: 32, with a decoder 8.
     #[arg(long)]
     beam: Option<usize>,
-    /// Added per token of an attention decoder, which likes short outputs.
-    #[arg(long, default_value_t = BeamConfig::default().length_bonus, allow_hyphen_values = true)]
-    length_bonus: f64,
-    /// Weight of CTC beside an attention decoder, 0 to 1.
-    #[arg(long, default_value_t = BeamConfig::default().ctc_weight)]
-    ctc_weight: f64,
+    #[command(flatten)]
+    search: SearchArgs,
     /// Seconds of audio in a batch.
     #[arg(long, default_value_t = TranscribeConfig::default().batch_secs)]
     batch_secs: f64,
@@ -97,13 +94,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let (tensors, metadata) = load_model(&args.model)?;
     if metadata.contains_key("decoder") {
         let model = SequenceRecogniser::from_weights(tensors, &metadata, &device)?;
-        let search = BeamConfig::default();
-        let model = model.with_search(BeamConfig {
-            beam: args.beam.map_or(search.beam, |beam| beam.clamp(1, 256)),
-            ctc_weight: args.ctc_weight.clamp(0.0, 1.0),
-            length_bonus: args.length_bonus,
-            ..search
-        });
+        let model = args.search.with(model, args.beam);
         let model = match &args.lm {
             Some(path) => model.with_lm(NgramLm::load(path)?, args.lm_weight.unwrap_or(TokenLm::WEIGHT))?,
             None => model,

@@ -8,7 +8,7 @@ use auricle_data::{Manifest, Utterance};
 use auricle_rng::{Key, Purpose, Stream};
 use auricle_train::files::atomic_write;
 use auricle_train::log::read_series;
-use auricle_train::{Labelled, Outcome, Recipe, SelfTrainingConfig, select};
+use auricle_train::{Export, Labelled, Outcome, Recipe, SelfTrainingConfig, select};
 use indicatif::ProgressBar;
 use serde_json::json;
 use std::path::Path;
@@ -65,7 +65,7 @@ pub fn train(
                 return Ok(Outcome::Interrupted);
             }
         }
-        let score = validation(&folder)?;
+        let score = validation(&folder, recipe.train.export)?;
         history.push(json!({ "round": round, "labels": kept, "of": unlabelled.len(), "validation": score }));
         println!("round {round}: {kept} labels of {}, validation {score:.4}", unlabelled.len());
         let worse = best.is_some_and(|(best, _)| score > best);
@@ -88,14 +88,19 @@ pub fn train(
     Ok(Outcome::Finished)
 }
 
-/// The best first score of a run's validations: what it selects its weights by.
-fn validation(run: &Path) -> Result<f64> {
+/// The first score, of those that runs select by, of the weights that a run gave: that of its last validation, or of
+/// its best one (which also stands for an average of the best, that the run itself does not measure).
+fn validation(run: &Path, export: Export) -> Result<f64> {
     let log = run.join("log.jsonl");
     let series = read_series(&log).with_context(|| log.display().to_string())?;
     let names = ["meaning_error", "unexplained", "wer", "loss"];
     let found = names.iter().find_map(|name| series.get(&format!("validation/{name}")));
-    let scores = found.with_context(|| format!("{} has no validation", log.display()))?;
-    Ok(scores.iter().map(|(_, score)| *score).fold(f64::INFINITY, f64::min))
+    let scores = found.into_iter().flatten().map(|(_, score)| *score);
+    let given = match export {
+        Export::Last => scores.last(),
+        Export::Best | Export::Average => scores.reduce(f64::min),
+    };
+    given.with_context(|| format!("{} has no validation", log.display()))
 }
 
 /// Labels of a round; `None` where it was asked to stop.
@@ -126,7 +131,7 @@ fn label(
                 (String::new(), f64::NAN)
             }
         };
-        let disagreement = if label.is_empty() { f64::NAN } else { disagreement };
+        let disagreement = if teacher.is_usable(&label) { disagreement } else { f64::NAN };
         labels.push(Labelled { index, speaker, disagreement });
         given.push(label);
     }

@@ -31,8 +31,10 @@ pub struct Args {
     #[arg(required = true)]
     inputs: Vec<PathBuf>,
     /// Hypotheses of the search.
-    #[arg(long, default_value_t = 8)]
+    #[arg(long, default_value_t = BeamConfig::default().beam)]
     beam: usize,
+    #[command(flatten)]
+    search: SearchArgs,
     /// Write here instead of to the standard output.
     #[arg(long)]
     out: Option<PathBuf>,
@@ -44,6 +46,30 @@ pub struct Args {
     quiet: bool,
 }
 
+/// How attention decoders are searched.
+#[derive(clap::Args)]
+pub struct SearchArgs {
+    /// Added per token of an attention decoder, which likes short outputs.
+    #[arg(long, default_value_t = BeamConfig::default().length_bonus, allow_hyphen_values = true)]
+    length_bonus: f64,
+    /// Weight of CTC beside an attention decoder, 0 to 1. Default: the one that the model was trained with, or 0.3.
+    #[arg(long)]
+    ctc_weight: Option<f64>,
+}
+
+impl SearchArgs {
+    /// A model with that search.
+    pub fn with(&self, model: SequenceRecogniser, beam: Option<usize>) -> SequenceRecogniser {
+        let own = model.search().clone();
+        model.with_search(BeamConfig {
+            beam: beam.unwrap_or(own.beam).clamp(1, 256),
+            ctc_weight: self.ctc_weight.unwrap_or(own.ctc_weight).clamp(0.0, 1.0),
+            length_bonus: self.length_bonus,
+            ..own
+        })
+    }
+}
+
 pub fn run(args: &Args) -> Result<ExitCode> {
     let device = auricle_tensor::device(&args.device)?;
     let (tensors, metadata) = load_model(&args.model)?;
@@ -52,7 +78,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     if model.target() != Target::Meaning {
         bail!("{} writes transcripts, not meanings: use `auricle decode`", args.model.display());
     }
-    let model = model.with_search(BeamConfig { beam: args.beam.clamp(1, 256), ..BeamConfig::default() });
+    let model = args.search.with(model, Some(args.beam));
     let mut lines: Vec<u8> = Vec::new();
     let failures = read_all(&model, &args.inputs, args.quiet, |utterance, meaning| {
         let mut line = said(&meaning);

@@ -114,7 +114,8 @@ fn lasyn(recipe: &mut Recipe, folder: &Path, quiet: bool) -> Result<()> {
             model.insert("tokenizer".into(), name(&path));
         }
     }
-    for absent in ["synthesizer", "lexicon", "g2p", "split"] {
+    // Two steps are fewer than those on real speech only.
+    for absent in ["synthesizer", "lexicon", "g2p", "split", "exclude", "anneal_steps"] {
         model.remove(absent);
     }
     Ok(())

@@ -56,7 +56,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     for (i, text) in texts.iter().enumerate() {
         let words = units::words(&pronouncer, text).with_context(|| format!("`{text}`"))?;
         let mut stream = Key::new(args.seed).step(i as u64).stream(Purpose::Synthesis);
-        let latents = synthesizer.synthesize(&words, &mut stream);
+        let latents = synthesizer.synthesize(&words, &mut stream).with_context(|| format!("`{text}`"))?;
         let frames = latents.len() / synthesizer.width();
         secs += frames as f64 * synthesizer.frame_secs();
         tensors.insert(i.to_string(), TensorData::new(latents, [frames, synthesizer.width()]));

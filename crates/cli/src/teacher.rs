@@ -8,6 +8,7 @@ use auricle_data::Utterance;
 use auricle_decode::{WordLm, WordLmConfig};
 use auricle_lasyn::{SequenceRecogniser, Target};
 use auricle_text::lm::NgramLm;
+use auricle_text::slu::{Frame, Kind, Tree};
 use auricle_text::{cer, normalise, wer};
 use std::path::Path;
 use std::sync::Arc;
@@ -83,6 +84,17 @@ impl Teacher {
                 heard.collect::<Vec<_>>().join(" ")
             }
         })
+    }
+
+    /// Whether a label can be trained on: something, and where it is a meaning, one without faults.
+    pub fn is_usable(&self, label: &str) -> bool {
+        match self {
+            Self::Sequence(model) if model.target() == Target::Meaning => match Kind::of(label) {
+                Kind::Stop => Tree::parse(label).is_ok(),
+                _ => Frame::parse(label).is_ok(),
+            },
+            _ => !label.is_empty(),
+        }
     }
 
     /// What an utterance says a label should be: of phones those that the CTC decoder is trained on.

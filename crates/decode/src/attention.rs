@@ -1,6 +1,7 @@
 //! Beam search for attention decoders, with the CTC scores of the same frames.
 
 use crate::TokenLm;
+use crate::ctc::log_add;
 use std::cmp::Ordering;
 
 /// How to search.
@@ -132,7 +133,7 @@ pub fn beam_search<E>(
 }
 
 /// `λ·x`, and 0 for λ = 0 even where x is −∞.
-fn weighted(lambda: f64, x: f64) -> f64 {
+pub(crate) fn weighted(lambda: f64, x: f64) -> f64 {
     if lambda == 0.0 { 0.0 } else { lambda * x }
 }
 
@@ -241,57 +242,18 @@ impl<'a> Prefixes<'a> {
     }
 }
 
-fn log_add(a: f64, b: f64) -> f64 {
-    let (high, low) = if a > b { (a, b) } else { (b, a) };
-    if high == f64::NEG_INFINITY { high } else { high + (low - high).exp().ln_1p() }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ctc::tests::{CLASSES, outputs, random_frames as frames};
     use std::convert::Infallible;
 
-    const CLASSES: usize = 3;
     const BLANK: u32 = 2;
-
-    fn frames(seed: u64, count: usize) -> Vec<f32> {
-        let mut state = seed;
-        let mut rows = Vec::new();
-        for _ in 0..count {
-            let mut row: Vec<f64> = (0..CLASSES)
-                .map(|_| {
-                    state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
-                    (state >> 40) as f64 / (1u64 << 24) as f64 + 0.05
-                })
-                .collect();
-            let sum: f64 = row.iter().sum();
-            row.iter_mut().for_each(|x| *x = (*x / sum).ln());
-            rows.extend(row.iter().map(|&x| x as f32));
-        }
-        rows
-    }
-
-    /// Probabilities of all outputs, by running through all paths.
-    fn outputs(ctc: &[f32]) -> std::collections::BTreeMap<Vec<u32>, f64> {
-        let count = ctc.len() / CLASSES;
-        let mut all = std::collections::BTreeMap::new();
-        for path in 0..CLASSES.pow(count as u32) {
-            let classes: Vec<u32> =
-                (0..count).map(|t| (path / CLASSES.pow(t as u32) % CLASSES) as u32).collect();
-            let score: f64 =
-                classes.iter().enumerate().map(|(t, &c)| f64::from(ctc[t * CLASSES + c as usize])).sum();
-            let mut output = classes.clone();
-            output.dedup();
-            output.retain(|&c| c != BLANK);
-            *all.entry(output).or_insert(0.0) += score.exp();
-        }
-        all
-    }
 
     #[test]
     fn prefix_scores_are_sums_over_all_paths() {
         let ctc = frames(7, 6);
-        let all = outputs(&ctc);
+        let all = outputs(&ctc, BLANK);
         let prefixes = Prefixes::new(&ctc, CLASSES, BLANK);
         for output in [vec![0], vec![1, 1], vec![0, 1, 0], vec![1, 1, 0]] {
             let (mut prefix, mut tokens) = (prefixes.start(), Vec::new());
@@ -311,7 +273,7 @@ mod tests {
     fn a_wide_beam_finds_the_best_output() {
         for seed in 0..20 {
             let ctc = frames(seed, 5);
-            let best = outputs(&ctc).into_iter().max_by(|a, b| a.1.total_cmp(&b.1)).unwrap();
+            let best = outputs(&ctc, BLANK).into_iter().max_by(|a, b| a.1.total_cmp(&b.1)).unwrap();
             let config = BeamConfig { beam: 50, ctc_weight: 1.0, length_bonus: 0.0, max_tokens: 5 };
             let even = |sequences: &[Vec<u32>], _: &[usize]| -> Result<Vec<Vec<f32>>, Infallible> {
                 Ok(sequences.iter().map(|_| vec![0.0; CLASSES]).collect())

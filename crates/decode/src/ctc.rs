@@ -64,10 +64,54 @@ pub fn log_softmax(row: &[f32]) -> Vec<f32> {
     row.iter().map(|x| x - sum).collect()
 }
 
+/// `ln(eᵃ + eᵇ)`.
+pub(crate) fn log_add(a: f64, b: f64) -> f64 {
+    let (high, low) = if a > b { (a, b) } else { (b, a) };
+    if high == f64::NEG_INFINITY { high } else { high + (low - high).exp().ln_1p() }
+}
+
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    /// Of the searches' tests.
+    pub(crate) const CLASSES: usize = 3;
+
+    /// Log-probabilities of random frames.
+    pub(crate) fn random_frames(seed: u64, count: usize) -> Vec<f32> {
+        let mut state = seed;
+        let mut rows = Vec::new();
+        for _ in 0..count {
+            let mut row: Vec<f64> = (0..CLASSES)
+                .map(|_| {
+                    state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+                    (state >> 40) as f64 / (1u64 << 24) as f64 + 0.05
+                })
+                .collect();
+            let sum: f64 = row.iter().sum();
+            row.iter_mut().for_each(|x| *x = (*x / sum).ln());
+            rows.extend(row.iter().map(|&x| x as f32));
+        }
+        rows
+    }
+
+    /// Probabilities of all outputs, by running through all paths.
+    pub(crate) fn outputs(ctc: &[f32], blank: u32) -> std::collections::BTreeMap<Vec<u32>, f64> {
+        let count = ctc.len() / CLASSES;
+        let mut all = std::collections::BTreeMap::new();
+        for path in 0..CLASSES.pow(count as u32) {
+            let classes: Vec<u32> =
+                (0..count).map(|t| (path / CLASSES.pow(t as u32) % CLASSES) as u32).collect();
+            let score: f64 =
+                classes.iter().enumerate().map(|(t, &c)| f64::from(ctc[t * CLASSES + c as usize])).sum();
+            let mut output = classes.clone();
+            output.dedup();
+            output.retain(|&c| c != blank);
+            *all.entry(output).or_insert(0.0) += score.exp();
+        }
+        all
+    }
 
     /// Rows that are certain of the given classes.
     fn certain(path: &[usize], classes: usize) -> Vec<f32> {

@@ -5,6 +5,7 @@
 //! | [`greedy`] | the best path of CTC, with frames and confidences |
 //! | [`forced_alignment`] | the frames of the tokens of a known transcript |
 //! | [`beam_search`] | the best sequences of an attention decoder, with CTC prefix scores |
+//! | [`FrameSearch`] | the same frame by frame, for decoders that write while somebody speaks |
 //! | [`TokenLm`] | shallow fusion of a language model of tokens in that search |
 //! | [`WordLm`] | CTC with a word language model |
 //! | [`words()`] | tokens to words with times |
@@ -14,6 +15,7 @@
 mod attention;
 mod ctc;
 mod forced;
+mod frame_search;
 mod long_form;
 mod token_lm;
 mod word_lm;
@@ -23,6 +25,7 @@ pub mod write;
 pub use attention::{BeamConfig, Hypothesis, beam_search};
 pub use ctc::{TimedToken, greedy, log_softmax};
 pub use forced::forced_alignment;
+pub use frame_search::{Begun, FrameSearch, NextToken};
 pub use long_form::{Chunk, Chunker};
 pub use token_lm::TokenLm;
 pub use word_lm::{WordLm, WordLmConfig};

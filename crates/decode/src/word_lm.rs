@@ -1,5 +1,6 @@
 //! CTC decoding with a word language model and its vocabulary.
 
+use crate::ctc::log_add;
 use crate::{TimedToken, log_softmax};
 use auricle_text::Tokenizer;
 use auricle_text::lm::{NgramLm, State};
@@ -201,11 +202,6 @@ fn timed(tokens: &[u32], starts: &[usize], posteriors: &[f32], classes: usize) -
             TimedToken { id, start_frame: start, end_frame: end, confidence }
         })
         .collect()
-}
-
-fn log_add(a: f64, b: f64) -> f64 {
-    let (high, low) = if a > b { (a, b) } else { (b, a) };
-    if high == f64::NEG_INFINITY { high } else { high + (low - high).exp().ln_1p() }
 }
 
 #[cfg(test)]

@@ -25,6 +25,10 @@ pub struct DecoderConfig {
     /// Default: false.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub triggered: bool,
+    /// How many encoder frames behind the one at which CTC begins a token may be looked at to tell that token: with it a
+    /// `triggered` decoder can write while somebody speaks. Default: all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub look_ahead: Option<usize>,
 }
 
 fn tenth() -> f64 {
@@ -42,6 +46,11 @@ impl DecoderConfig {
         }
         if self.heads == 0 || !width.is_multiple_of(self.heads) {
             return Err(format!("decoder: the width {width} is not divisible by {} heads", self.heads));
+        }
+        if self.look_ahead.is_some() && !self.triggered {
+            return Err(
+                "decoder.look_ahead is counted from where CTC places tokens: set triggered = true".into()
+            );
         }
         validate_probability("decoder.dropout", self.dropout)
     }
@@ -131,9 +140,11 @@ struct Frames {
 /// tokens, and frames do not say where they stand: with few labels that is not learned. A `triggered` decoder is told:
 /// queries carry the sinusoids of the frame at which CTC places the last token, keys those of their own frame, values none.
 ///
+/// With a `look_ahead` ε what stands more than ε frames behind the frame at which CTC begins a token is hidden when that
+/// token is told (triggered attention: Moritz, Hori, Le Roux, ICASSP 2019); the end of a sequence is told from all frames.
+///
 /// # Differences from the paper
-/// Triggered attention (Moritz, Hori, Le Roux, ICASSP 2019) hides the frames behind the trigger and a look-ahead. Here
-/// nothing is hidden: the trigger says where to look, not how far.
+/// There the trigger says how far to look. Here it says where to look, too, and without a `look_ahead` nothing is hidden.
 #[derive(Module, Debug)]
 pub struct AttentionDecoder {
     /// Token embedding, `[V, D]`.
@@ -150,6 +161,8 @@ pub struct AttentionDecoder {
     pub dropout: f64,
     /// Whether the attention to frames knows places.
     pub triggered: bool,
+    /// Frames behind a token's first that may be looked at to tell it.
+    pub look_ahead: Option<usize>,
 }
 
 impl AttentionDecoder {
@@ -184,6 +197,7 @@ impl AttentionDecoder {
             heads: config.heads,
             dropout: config.dropout,
             triggered: config.triggered,
+            look_ahead: config.look_ahead,
         }
     }
 
@@ -224,6 +238,7 @@ impl AttentionDecoder {
         let cross = AttentionOptions {
             heads: self.heads,
             key_lengths: Some(lengths.to_vec()),
+            query_limits: self.look_ahead.map(|ahead| limits(places, longest, ahead)),
             ..AttentionOptions::default()
         };
         let mut frames = Frames { memory: memory.clone(), placed: memory.clone(), expected: None };
@@ -246,6 +261,17 @@ impl AttentionDecoder {
         }
         self.output.forward(self.norm.forward(x))
     }
+}
+
+/// Frames that may be seen to tell a token that begins at frame `place`.
+pub(crate) fn limit(place: f64, look_ahead: usize) -> usize {
+    place.max(0.0) as usize + 1 + look_ahead
+}
+
+/// Frames that each query may see, `[B·U]`: what follows token `u` is told when it begins, the end from all frames.
+fn limits(places: &[Vec<f64>], longest: usize, look_ahead: usize) -> Vec<usize> {
+    let of = |row: &Vec<f64>, u: usize| row.get(u + 1).map_or(usize::MAX, |&place| limit(place, look_ahead));
+    places.iter().flat_map(|row| (0..longest).map(move |u| of(row, u))).collect()
 }
 
 /// Mean over all tokens of the cross-entropy with smoothed labels: `1 − ε` on the token, `ε/V` on every token.
@@ -280,7 +306,14 @@ mod tests {
     }
 
     fn decoder_that_is(triggered: bool) -> AttentionDecoder {
-        let config = DecoderConfig { layers: 2, heads: 2, feed_forward: 16, dropout: 0.1, triggered };
+        let config = DecoderConfig {
+            layers: 2,
+            heads: 2,
+            feed_forward: 16,
+            dropout: 0.1,
+            triggered,
+            look_ahead: None,
+        };
         let mut stream = Key::new(1).stream(Purpose::Test);
         AttentionDecoder::new(8, 5, &config, &mut Initializer::new(&mut stream, &Device::flex()))
     }
@@ -352,6 +385,28 @@ mod tests {
         assert!(most(&decoder, &turned, 0.0) > 1e-3 && most(&decoder, &frames, 3.0) > 1e-3);
     }
 
+    /// With a look-ahead, what is told of a token does not depend on frames behind it; what is told of the end does.
+    #[test]
+    fn what_is_behind_the_look_ahead_is_hidden() {
+        let decoder = AttentionDecoder { look_ahead: Some(2), ..decoder_that_is(true) };
+        let of = |frames: usize| {
+            // Frame 5 begins the second token: frames 0 to 7 are seen.
+            let places = [vec![0.0, 2.6, 5.9]];
+            let frames_seen = memory(1, 12, &[frames]);
+            values(decoder.forward(&[vec![0, 1, 2]], &places, &frames_seen, &[12], &mut Context::eval()))
+        };
+        let (all, changed) = (of(12), of(8));
+        assert_eq!(all[..10], changed[..10], "the first two tokens");
+        assert_ne!(all[10..], changed[10..], "the end");
+        // The first is told from frames 0 to 4 alone.
+        let (all, changed) = (of(12), of(5));
+        assert_eq!(all[..5], changed[..5]);
+        assert_ne!(all[5..10], changed[5..10]);
+        let config = r#"{"layers": 1, "heads": 1, "feed_forward": 8, "look_ahead": 3}"#;
+        let config: DecoderConfig = serde_json::from_str(config).unwrap();
+        assert!(config.validate(8).unwrap_err().contains("triggered"));
+    }
+
     /// Rows with places of their own, one shorter than the other, are what they are alone.
     #[test]
     fn places_belong_to_their_rows() {
@@ -372,7 +427,14 @@ mod tests {
     /// Queries and keys of a triggered decoder begin alike and are trained apart.
     #[test]
     fn queries_and_keys_begin_alike() {
-        let config = DecoderConfig { layers: 1, heads: 2, feed_forward: 16, dropout: 0.0, triggered: true };
+        let config = DecoderConfig {
+            layers: 1,
+            heads: 2,
+            feed_forward: 16,
+            dropout: 0.0,
+            triggered: true,
+            look_ahead: None,
+        };
         let mut stream = Key::new(1).stream(Purpose::Test);
         let device = Device::flex().autodiff();
         let decoder = AttentionDecoder::new(8, 5, &config, &mut Initializer::new(&mut stream, &device));

@@ -165,6 +165,7 @@ impl TransformerLayer {
             key_lengths: Some(lengths.to_vec()),
             causal: self.causal,
             left_context: self.left_context,
+            query_limits: None,
             alibi: self.alibi,
             dropout: context
                 .dropout_seed(self.attention_dropout)

@@ -123,6 +123,10 @@ fn all() -> Vec<Op> {
             ..base.clone()
         }),
         attention(AttentionOptions { alibi: true, causal: true, ..base.clone() }),
+        attention(AttentionOptions {
+            query_limits: Some((0..3 * 31).map(|i| i * 11 % 34).collect()),
+            ..base.clone()
+        }),
         ("gelu", data(), Box::new(move |x| ops::gelu(rows(&x[0])).reshape([-1]))),
         (
             "linear gelu",

@@ -219,7 +219,13 @@ impl ModuleMapper for Update<'_> {
             if let Some(average) = &mut self.average
                 && let Some(own) = average.next::<D>()
             {
-                average.put(ops::ema(own, param.val(), average.momentum));
+                // What is frozen is its own average to the bit, which a weighted mean of equals is not.
+                let own = if group.frozen {
+                    param.val().inner()
+                } else {
+                    ops::ema(own, param.val(), average.momentum)
+                };
+                average.put(own);
             }
             return param;
         };

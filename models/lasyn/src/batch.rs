@@ -130,13 +130,14 @@ impl Prepare for LasynPrepare {
                 None => (None, sentence.target.clone()),
             };
             let voice = &mut key.stream(Purpose::Synthesis);
-            pseudo.push(match task {
+            let made = match task {
                 Some(TextTask::Reconstruction) => {
                     let words = with_gaps(&sentence.words, self.tasks.gaps, &mut stream);
                     synthesizer.synthesize_once(&words, voice)
                 }
                 _ => synthesizer.synthesize(&sentence.words, voice),
-            });
+            };
+            pseudo.push(made.map_err(|e| TrainError::Task(format!("`{}`: {e}", sentence.said)))?);
             targets.push(self.encode(id, &text)?);
             ids.push(id.clone());
             texts.push(text);

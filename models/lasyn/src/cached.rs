@@ -1,6 +1,6 @@
 //! Latents that are made once and kept.
 
-use crate::Synthesizer;
+use crate::{LasynError, Synthesizer};
 use auricle_rng::{Key, Purpose, Stream};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -35,7 +35,7 @@ impl CachedSynthesizer {
         Self { inner, takes: takes.max(1), seed, room: ROOM, kept: Mutex::default() }
     }
 
-    fn make(&self, take: &Take) -> Vec<f32> {
+    fn make(&self, take: &Take) -> Result<Vec<f32>, LasynError> {
         let (words, number) = take;
         let key = Key::new(self.seed).epoch(*number as u64).utterance(&format!("{words:?}"));
         self.inner.synthesize(words, &mut key.stream(Purpose::Synthesis))
@@ -56,23 +56,23 @@ impl Synthesizer for CachedSynthesizer {
         self.inner.frame_secs()
     }
 
-    fn synthesize(&self, words: &[Vec<u32>], stream: &mut Stream) -> Vec<f32> {
+    fn synthesize(&self, words: &[Vec<u32>], stream: &mut Stream) -> Result<Vec<f32>, LasynError> {
         let take = (words.to_vec(), stream.below(self.takes));
         let found = self.kept().latents.get(&take).cloned();
         if let Some(latents) = found {
-            return latents.to_vec();
+            return Ok(latents.to_vec());
         }
         // Made without the lock: two threads may make the same, and it is the same.
-        let latents = self.make(&take);
+        let latents = self.make(&take)?;
         let bytes = std::mem::size_of_val(latents.as_slice());
         let mut kept = self.kept();
         if kept.bytes + bytes <= self.room && kept.latents.insert(take, latents.as_slice().into()).is_none() {
             kept.bytes += bytes;
         }
-        latents
+        Ok(latents)
     }
 
-    fn synthesize_once(&self, words: &[Vec<u32>], stream: &mut Stream) -> Vec<f32> {
+    fn synthesize_once(&self, words: &[Vec<u32>], stream: &mut Stream) -> Result<Vec<f32>, LasynError> {
         self.inner.synthesize_once(words, stream)
     }
 
@@ -101,7 +101,7 @@ mod tests {
         fn frame_secs(&self) -> f64 {
             self.inner.frame_secs()
         }
-        fn synthesize(&self, words: &[Vec<u32>], stream: &mut Stream) -> Vec<f32> {
+        fn synthesize(&self, words: &[Vec<u32>], stream: &mut Stream) -> Result<Vec<f32>, LasynError> {
             self.made.fetch_add(1, Ordering::Relaxed);
             self.inner.synthesize(words, stream)
         }
@@ -121,7 +121,7 @@ mod tests {
         let words = [vec![1, 2, 3], vec![2, 1]];
         let key = |place: usize| Key::new(7).epoch(place as u64);
         places
-            .map(|place| synthesizer.synthesize(&words, &mut key(place).stream(Purpose::Synthesis)))
+            .map(|place| synthesizer.synthesize(&words, &mut key(place).stream(Purpose::Synthesis)).unwrap())
             .collect()
     }
 

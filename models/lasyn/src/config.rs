@@ -45,7 +45,11 @@ pub struct LasynConfig {
     /// Texts: files with a sentence per line, or text manifests.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub text: Vec<PathBuf>,
-    /// Share of pseudo-acoustic speech in an epoch, in expected seconds, of 0 to 1. Default: 0.5.
+    /// Texts and manifests whose sentences are left out of `text`, beside those of `data.validation`: what is to be
+    /// measured on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exclude: Vec<PathBuf>,
+    /// Share of pseudo-acoustic speech in an epoch, in expected seconds, above 0 and below 1. Default: 0.5.
     #[serde(default = "half")]
     pub pseudo_share: f64,
     /// The last steps are on real speech only. Default: 0.
@@ -126,8 +130,11 @@ impl LasynConfig {
     /// # Errors
     /// The reason.
     pub fn validate(&self) -> Result<(), String> {
-        if !(0.0..=0.99).contains(&self.pseudo_share) {
-            return Err(format!("model.pseudo_share: {} is not between 0 and 0.99", self.pseudo_share));
+        if !(0.001..=0.99).contains(&self.pseudo_share) {
+            return Err(format!(
+                "model.pseudo_share: {} is not between 0.001 and 0.99; without text leave model.bank out",
+                self.pseudo_share
+            ));
         }
         if !(0.0..=10.0).contains(&self.noise) {
             return Err(format!("model.noise: {} is not between 0 and 10", self.noise));

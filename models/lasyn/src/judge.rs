@@ -20,7 +20,8 @@ pub fn read_sentences(
 ) -> Result<Vec<String>, TrainError> {
     let read = |(i, sentence): (usize, &Sentence)| {
         let mut stream = Key::new(seed).step(i as u64).stream(Purpose::Synthesis);
-        read_latents(base, synthesizer.synthesize(&sentence.words, &mut stream), device)
+        let latents = synthesizer.synthesize(&sentence.words, &mut stream);
+        read_latents(base, latents.map_err(|e| TrainError::Task(e.to_string()))?, device)
     };
     sentences.iter().enumerate().map(read).collect()
 }

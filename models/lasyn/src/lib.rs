@@ -34,6 +34,7 @@ mod synthesizer;
 mod task;
 mod text_tasks;
 mod trained;
+mod triggered;
 pub mod units;
 
 pub use bank::{Bank, BankInfo, Exemplar};
@@ -54,3 +55,4 @@ pub use synthesizer::{Durations, FixedProjection, Projection, Synthesizer};
 pub use task::LasynTask;
 pub use text_tasks::{TasksConfig, TextTask};
 pub use trained::{Scale, TrainedSynthesizer};
+pub use triggered::TriggeredSearch;

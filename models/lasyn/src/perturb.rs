@@ -31,14 +31,29 @@ pub(crate) fn perturb(
     let channels = Tensor::<3>::from_data(TensorData::new(channels, [batch, 1, width]), &device);
     let mut latents = latents;
     if noise > 0.0 {
-        let spread = latents.clone().detach().reshape([batch * frames, width]).var(0).sqrt();
+        let spread = spread(&latents.clone().detach(), lengths);
         let mut stream = key.stream(Purpose::Noise);
         let values: Vec<f32> =
             (0..batch * frames * width).map(|_| (noise * stream.normal()) as f32).collect();
         let values = Tensor::from_data(TensorData::new(values, [batch, frames, width]), &device);
-        latents = latents + values * spread.reshape([1, 1, width]);
+        latents = latents + values * spread;
     }
     latents * keep * channels
+}
+
+/// Standard deviation of every channel over the valid frames, `[1, 1, D]`: padding has none.
+fn spread(latents: &Tensor<3>, lengths: &[usize]) -> Tensor<3> {
+    let [batch, frames, width] = latents.dims();
+    let valid: Vec<f32> = lengths
+        .iter()
+        .flat_map(|&length| (0..frames).map(move |t| f32::from(u8::from(t < length))))
+        .collect();
+    let count = valid.iter().sum::<f32>().max(1.0);
+    let valid = Tensor::<3>::from_data(TensorData::new(valid, [batch, frames, 1]), &latents.device());
+    let mean = |x: Tensor<3>| (x * valid.clone()).sum_dim(0).sum_dim(1) / count;
+    let about = latents.clone() - mean(latents.clone());
+    let variance: Tensor<3> = mean(about.powf_scalar(2.0));
+    variance.sqrt().reshape([1, 1, width])
 }
 
 #[cfg(test)]
@@ -89,6 +104,17 @@ mod tests {
         assert!((0..200).all(|t| (0..8).any(|c| !hidden(2, t, c))));
         assert_eq!(after, perturbed(&masks(0.3, 0.3), 0.0, 5));
         assert_ne!(after, perturbed(&masks(0.3, 0.3), 0.0, 6));
+    }
+
+    #[test]
+    fn padding_does_not_change_the_noise() {
+        let narrow = Tensor::<3>::from_data(TensorData::new(latents(), SHAPE), &Device::flex());
+        let padding = Tensor::full([3, 300, 8], 50.0, &Device::flex());
+        let wide = Tensor::cat(vec![narrow.clone(), padding], 1);
+        let of = |z: &Tensor<3>| spread(z, &[200, 120, 10]).into_data().try_into_vec::<f32>().unwrap();
+        for (narrow, wide) in of(&narrow).iter().zip(of(&wide)) {
+            assert!((narrow - wide).abs() < 1e-4 * narrow, "{narrow} {wide}");
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! A trained sequence model: samples in, a transcript or a meaning out.
 
 use crate::places::frame_rate;
-use crate::{LasynError, LasynModel, Target, Upper};
+use crate::{LasynError, LasynModel, Target, TriggeredSearch, Upper};
 use auricle_asr::{CtcConfig, Recogniser, Stored};
 use auricle_audio::{Features, MelFrontEnd};
 use auricle_decode::{BeamConfig, TokenLm, beam_search, greedy, log_softmax};
@@ -73,7 +73,10 @@ impl SequenceRecogniser {
         let front_end = MelFrontEnd::new(config.front_end.clone()).map_err(|e| fail(e.to_string()))?;
         let decoder = model.decoder.as_ref().map(StreamingDecoder::new).transpose();
         let decoder = decoder.map_err(|e| fail(e.to_string()))?;
-        let search = BeamConfig::default();
+        let trained = metadata.get("ctc_weight").and_then(|text| text.parse().ok());
+        let trained = trained.filter(|weight| (0.0..=1.0).contains(weight));
+        let standard = BeamConfig::default();
+        let search = BeamConfig { ctc_weight: trained.unwrap_or(standard.ctc_weight), ..standard };
         Ok(Self {
             config,
             model,
@@ -87,6 +90,11 @@ impl SequenceRecogniser {
         })
     }
 
+    /// How it searches: with the weight of CTC that it was trained with, where that is known.
+    pub fn search(&self) -> &BeamConfig {
+        &self.search
+    }
+
     /// The same with another search.
     #[must_use]
     pub fn with_search(self, search: BeamConfig) -> Self {
@@ -98,8 +106,9 @@ impl SequenceRecogniser {
     /// # Errors
     /// A model of other units, or no decoder.
     pub fn with_lm(self, lm: NgramLm, weight: f64) -> Result<Self, LasynError> {
-        if self.model.decoder.is_none() {
-            return Err(LasynError::Model("shallow fusion needs an attention decoder".into()));
+        if self.decoder.as_ref().is_none_or(StreamingDecoder::is_causal) {
+            let reason = "shallow fusion needs an attention decoder without look-ahead";
+            return Err(LasynError::Model(reason.into()));
         }
         let lm = TokenLm::new(lm, &self.tokenizer, weight).map_err(LasynError::Model)?;
         Ok(Self { lm: Some(lm), ..self })
@@ -137,7 +146,8 @@ impl SequenceRecogniser {
     }
 }
 
-/// The best tokens of every row: joint search where there is a decoder, else the best path of CTC.
+/// The best tokens of every row: joint search where there is a decoder (frame by frame where it has a look-ahead), else
+/// the best path of CTC.
 ///
 /// # Errors
 /// A device that fails.
@@ -169,10 +179,17 @@ pub(crate) fn search(
             continue;
         };
         let length = upper.memory_lengths[row].min(padded);
+        if decoder.is_causal() {
+            let classes = [classes as u32, blank];
+            let mut search = TriggeredSearch::new(decoder, config.clone(), classes, frame_rate(upper, row));
+            search.push(&memory[row * padded * width..][..length * width], ctc);
+            found.push(search.finish().into_iter().next().map(|best| best.tokens).unwrap_or_default());
+            continue;
+        }
+        // A sequence has no more tokens than CTC could read from the frames, where it is asked.
+        let longest = if config.ctc_weight > 0.0 { upper.lengths[row].max(1) } else { config.max_tokens };
+        let config = BeamConfig { max_tokens: config.max_tokens.min(longest), ..config.clone() };
         let memory = decoder.memory(&memory[row * padded * width..][..length * width]);
-        // A sequence has no more tokens than CTC could read from the frames.
-        let config =
-            BeamConfig { max_tokens: config.max_tokens.min(upper.lengths[row].max(1)), ..config.clone() };
         // What the sequences of the step before have read; every sequence is one of them with a token more.
         let mut read: HashMap<Vec<u32>, DecoderPrefix> = HashMap::new();
         // Triggered decoders need CTC's frames even where its scores have no weight.
@@ -187,7 +204,7 @@ pub(crate) fn search(
                 })
                 .unzip();
             let places: Vec<f64> = begun.iter().map(|&frame| frame as f64 * rate).collect();
-            let logits = decoder.step(&memory, &mut prefixes, &tokens, &places);
+            let logits = decoder.step(&memory, &mut prefixes, &tokens, &places, &[]);
             read = sequences.iter().cloned().zip(prefixes).collect();
             Ok::<_, TrainError>(logits.chunks_exact(classes).map(log_softmax).collect())
         })?;

@@ -1,7 +1,7 @@
 //! Text to latents, without training: the fixed projections.
 
-use crate::Bank;
 use crate::units::{SILENCE, UNITS};
+use crate::{Bank, LasynError};
 use auricle_rng::Stream;
 use serde::{Deserialize, Serialize};
 
@@ -14,10 +14,16 @@ pub trait Synthesizer: Send + Sync {
     fn frame_secs(&self) -> f64;
 
     /// Latents `[T, D]` of a sentence; other draws are other voices and tempi.
-    fn synthesize(&self, words: &[Vec<u32>], stream: &mut Stream) -> Vec<f32>;
+    ///
+    /// # Errors
+    /// A device that fails.
+    fn synthesize(&self, words: &[Vec<u32>], stream: &mut Stream) -> Result<Vec<f32>, LasynError>;
 
     /// Latents of words that will not come again, such as a sentence with random gaps.
-    fn synthesize_once(&self, words: &[Vec<u32>], stream: &mut Stream) -> Vec<f32> {
+    ///
+    /// # Errors
+    /// A device that fails.
+    fn synthesize_once(&self, words: &[Vec<u32>], stream: &mut Stream) -> Result<Vec<f32>, LasynError> {
         self.synthesize(words, stream)
     }
 
@@ -174,12 +180,12 @@ impl Synthesizer for FixedProjection {
         self.bank.info.frame_secs
     }
 
-    fn synthesize(&self, words: &[Vec<u32>], stream: &mut Stream) -> Vec<f32> {
+    fn synthesize(&self, words: &[Vec<u32>], stream: &mut Stream) -> Result<Vec<f32>, LasynError> {
         let units = self.units(words, stream);
-        match self.projection {
+        Ok(match self.projection {
             Projection::Statistics { noise, durations } => self.statistics(&units, noise, durations, stream),
             Projection::Exemplars => self.exemplars(&units, stream),
-        }
+        })
     }
 
     fn expected_secs(&self, words: &[Vec<u32>]) -> f64 {
@@ -234,15 +240,15 @@ mod tests {
             Projection::Statistics { noise: 0.3, durations: Durations::Fixed { frames: 3 } },
         ] {
             let synthesizer = FixedProjection::new(bank(), projection);
-            let latents = synthesizer.synthesize(&words, &mut stream(1));
+            let latents = synthesizer.synthesize(&words, &mut stream(1)).unwrap();
             let path = crate::align::align(&synthesizer.bank().gaussians, &latents, &words).unwrap();
             for segment in path.iter().filter(|s| s.unit != SILENCE) {
                 let rows = &latents[segment.start * 4..segment.end * 4];
                 let mean = rows.iter().sum::<f32>() / rows.len() as f32;
                 assert!((mean - segment.unit as f32).abs() < 1.2, "{segment:?} {mean} {projection:?}");
             }
-            assert_eq!(latents, synthesizer.synthesize(&words, &mut stream(1)));
-            assert_ne!(latents, synthesizer.synthesize(&words, &mut stream(2)));
+            assert_eq!(latents, synthesizer.synthesize(&words, &mut stream(1)).unwrap());
+            assert_ne!(latents, synthesizer.synthesize(&words, &mut stream(2)).unwrap());
         }
     }
 
@@ -254,7 +260,7 @@ mod tests {
         let said: Vec<u32> =
             bank.exemplars.iter().take_while(|e| !e.first || e.start == 0).map(|e| e.unit).collect();
         let phones: Vec<u32> = said.into_iter().filter(|&unit| unit != SILENCE).collect();
-        let latents = synthesizer.synthesize(&[phones], &mut stream(3));
+        let latents = synthesizer.synthesize(&[phones], &mut stream(3)).unwrap();
         let joined = |rows: &[f32]| bank.latents.windows(rows.len()).step_by(4).any(|window| window == rows);
         let pairs = latents.chunks_exact(4).collect::<Vec<_>>();
         let together = pairs.windows(2).filter(|pair| joined(&pair.concat())).count();
@@ -269,7 +275,7 @@ mod tests {
         );
         let words = vec![vec![1, 2, 3], vec![4, 5], vec![6, 7, 8, 9]];
         let mean = (0..200)
-            .map(|seed| synthesizer.synthesize(&words, &mut stream(seed)).len() as f64 / 4.0 * 0.04)
+            .map(|seed| synthesizer.synthesize(&words, &mut stream(seed)).unwrap().len() as f64 / 4.0 * 0.04)
             .sum::<f64>()
             / 200.0;
         let expected = synthesizer.expected_secs(&words);

@@ -63,6 +63,12 @@ impl LasynTask {
         libraries: Libraries,
         device: &Device,
     ) -> Result<Self, TrainError> {
+        if synthesizer.is_some() && config.anneal_steps >= recipe.train.steps {
+            return Err(TrainError::Recipe(format!(
+                "model.anneal_steps: no text is used in the last {} of {} steps, so it would not be used at all",
+                config.anneal_steps, recipe.train.steps
+            )));
+        }
         let (synthesizer, pool) = synthesizer.unzip();
         let synthesizer = match (synthesizer, config.cached_takes) {
             (Some(made), Some(takes)) => {
@@ -368,6 +374,7 @@ impl Task for LasynTask {
         ]);
         if let Some(decoder) = &self.config.decoder {
             metadata.insert("decoder".into(), json(serde_json::to_string(decoder))?);
+            metadata.insert("ctc_weight".into(), self.config.ctc_weight.to_string());
         }
         if self.config.target == Target::Meaning {
             metadata.insert("target".into(), "meaning".into());

@@ -192,16 +192,13 @@ impl Synthesizer for TrainedSynthesizer {
         self.units.frame_secs()
     }
 
-    /// A network that fails gives no frames: the sentence is then left out of the batch's loss.
-    fn synthesize(&self, words: &[Vec<u32>], stream: &mut Stream) -> Vec<f32> {
+    fn synthesize(&self, words: &[Vec<u32>], stream: &mut Stream) -> Result<Vec<f32>, LasynError> {
         let units = self.units.units(words, stream);
         let lengths = match &self.network.durations {
-            Some(durations) => durations.draw(&units, stream),
-            None => Ok(self.units.lengths(&units, stream)),
+            Some(durations) => durations.draw(&units, stream)?,
+            None => self.units.lengths(&units, stream),
         };
-        let made =
-            lengths.and_then(|lengths| self.latents(&frames(units.iter().copied().zip(lengths)), stream));
-        made.unwrap_or_default()
+        self.latents(&frames(units.iter().copied().zip(lengths)), stream)
     }
 
     fn expected_secs(&self, words: &[Vec<u32>]) -> f64 {

@@ -3,13 +3,14 @@
 use super::{Source, check_bank, paired};
 use crate::lexicon::{LexiconArgs, pronouncer};
 use crate::tasks::{load_model, manifests};
-use anyhow::Result;
+use anyhow::{Result, bail};
 use auricle_lasyn::{Comparison, SplitRecogniser, compare, read_latents};
 use auricle_rng::{Key, Purpose};
 use auricle_text::{ErrorCounts, cer, normalise};
+use burn::tensor::Device;
 use serde_json::json;
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 #[derive(clap::Args)]
@@ -21,6 +22,10 @@ pub struct Compare {
     source: Source,
     #[command(flatten)]
     lexicon: LexiconArgs,
+    /// Another recogniser with the same lower part, for example a run of `upper_speech.toml`: a synthesizer that learnt
+    /// from its guide may please the guide alone.
+    #[arg(long)]
+    judge: Option<PathBuf>,
     /// Another seed, other voices and another classifier.
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -36,54 +41,73 @@ pub fn run(args: &Compare) -> Result<ExitCode> {
     let base = SplitRecogniser::from_weights(tensors, &metadata, Some(bank.info.split), &device)?;
     check_bank(&bank, &base, &path)?;
     let synthesizer = args.source.synthesizer(bank)?;
+    let judge = args.judge.as_deref().map(|name| judge(name, &base, &device)).transpose()?;
     let utterances = manifests(&args.inputs)?;
     let texts: HashMap<&str, String> = utterances
         .iter()
         .map(|u| (u.id.as_str(), normalise(u.text.as_deref().unwrap_or_default())))
         .collect();
     let (mut real, mut made) = (Vec::new(), Vec::new());
-    let mut errors = [ErrorCounts::default(), ErrorCounts::default()];
+    let readers: Vec<&SplitRecogniser> = [&base].into_iter().chain(&judge).collect();
+    let mut errors = vec![[ErrorCounts::default(); 2]; readers.len()];
     for utterance in paired(&base, &utterances, &pronouncer(&args.lexicon)?, &device)? {
         let mut stream = Key::new(args.seed).utterance(&utterance.id).stream(Purpose::Synthesis);
-        let latents = synthesizer.synthesize(&utterance.words, &mut stream);
+        let latents = synthesizer.synthesize(&utterance.words, &mut stream)?;
         let text = texts.get(utterance.id.as_str()).map_or("", String::as_str);
-        for (errors, latents) in errors.iter_mut().zip([&utterance.latents, &latents]) {
-            *errors += cer(text, &read_latents(&base, latents.clone(), &device)?);
+        for (reader, errors) in readers.iter().zip(&mut errors) {
+            for (errors, latents) in errors.iter_mut().zip([&utterance.latents, &latents]) {
+                *errors += cer(text, &read_latents(reader, latents.clone(), &device)?);
+            }
         }
         real.push(utterance.latents);
         made.push(latents);
     }
     let comparison = compare(&real, &made, base.width(), Key::new(args.seed), &device)?;
-    let read = errors.map(|errors| errors.rate());
+    let read: Vec<[f64; 2]> = errors.iter().map(|errors| errors.map(|errors| errors.rate())).collect();
     if args.json {
         let mut out = serde_json::to_value(&comparison)?;
-        out["character_error_rate"] = json!(read);
+        out["character_error_rate"] = json!(read[0]);
+        if let Some(judged) = read.get(1) {
+            out["character_error_rate_judge"] = json!(judged);
+        }
         println!("{out}");
     } else {
-        print!("{}", table(&comparison, read, base.frame_secs()));
+        print!("{}", table(&comparison, &read, base.frame_secs()));
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn table(comparison: &Comparison, read: [f64; 2], frame_secs: f64) -> String {
+/// A recogniser that reads the latents of another.
+fn judge(name: &Path, base: &SplitRecogniser, device: &Device) -> Result<SplitRecogniser> {
+    let (tensors, metadata) = load_model(name)?;
+    let judge = SplitRecogniser::from_weights(tensors, &metadata, Some(base.split), device)?;
+    if judge.lower_hash() != base.lower_hash() {
+        bail!("{}: its lower part is another one than the model's: it reads other latents", name.display());
+    }
+    Ok(judge)
+}
+
+fn table(comparison: &Comparison, read: &[[f64; 2]], frame_secs: f64) -> String {
     let secs = |frames: [f64; 2]| frames.map(|frames| frames * frame_secs);
     let ([real, made], [real_std, made_std]) = (secs(comparison.frames), secs(comparison.frames_std));
     let correlation = comparison
         .frames_correlation
         .map_or_else(|| "none".into(), |correlation| format!("{correlation:.3}"));
+    let misread = |(name, rates): (&str, &[f64; 2])| {
+        format!("{name:26} {:9.1} % {:8.1} %\n", 100.0 * rates[0], 100.0 * rates[1])
+    };
+    let read: String = ["characters misread", "by the judge"].into_iter().zip(read).map(misread).collect();
     format!(
         "{} sentences                     speech   synthesized\n\
          length, mean                {real:8.2} s {made:8.2} s\n\
          length, standard deviation  {real_std:8.2} s {made_std:8.2} s   correlation {correlation}\n\
-         characters misread          {:8.1} % {:8.1} %\n\
+         {read}\
          shift of the means          {:8.3}     in variances, mean over channels\n\
          ratio of the variances      {:8.3}\n\
          ratio of the motion         {:8.3}     variance between neighbouring frames\n\
          told apart, five frames     {:8.3}     area under the ROC curve; 0.5: not at all\n\
          told apart, sentences       {:8.3}\n",
         comparison.sentences,
-        100.0 * read[0],
-        100.0 * read[1],
         comparison.mean_shift,
         comparison.variance_ratio,
         comparison.motion_ratio,

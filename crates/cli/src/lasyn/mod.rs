@@ -10,8 +10,8 @@ use auricle_audio::MelFrontEnd;
 use auricle_data::Utterance;
 use auricle_lasyn::align::{Paired, train};
 use auricle_lasyn::{
-    Bank, BankInfo, FixedProjection, LasynConfig, Projection, Sentence, SplitRecogniser, SynthesisConfig,
-    Synthesizer, Target, TextPool, TrainedSynthesizer, units,
+    Bank, BankInfo, Durations, FixedProjection, LasynConfig, Projection, Sentence, SplitRecogniser,
+    SynthesisConfig, Synthesizer, Target, TextPool, TrainedSynthesizer, units,
 };
 use auricle_nn::Context;
 use auricle_nn::weights::Metadata;
@@ -81,9 +81,21 @@ pub struct Source {
     /// Bank of latents. Default: `bank.safetensors` beside the model.
     #[arg(long)]
     bank: Option<PathBuf>,
-    /// Trained synthesizer. Default: real examples from the bank.
+    /// Trained synthesizer, instead of a projection.
     #[arg(long)]
-    synthesizer: Option<PathBuf>,
+    pub synthesizer: Option<PathBuf>,
+    /// What stands for a phone without a trained synthesizer. Default: exemplars.
+    #[arg(long, value_enum)]
+    projection: Option<Fixed>,
+}
+
+/// The fixed projections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Fixed {
+    /// Real examples from the bank.
+    Exemplars,
+    /// Means and variances of the bank, lengths as often as in real speech.
+    Statistics,
 }
 
 impl Source {
@@ -93,13 +105,29 @@ impl Source {
             Some(path) => path.clone(),
             None => find_model(&self.model)?.with_file_name(BANK),
         };
+        if !path.is_file() {
+            bail!(
+                "{} is not there: `auricle lasyn fit --model {} <transcribed speech>` makes it",
+                path.display(),
+                self.model.display()
+            );
+        }
         Ok((read_bank(&path)?, path))
+    }
+
+    /// The fixed projection that is asked for.
+    pub fn projection(&self) -> Option<Projection> {
+        Some(match self.projection? {
+            Fixed::Exemplars => Projection::Exemplars,
+            Fixed::Statistics => Projection::Statistics { noise: 1.0, durations: Durations::Empirical },
+        })
     }
 
     /// What makes latents of text, with that bank.
     pub fn synthesizer(&self, bank: Bank) -> Result<Box<dyn Synthesizer>> {
         let Some(name) = &self.synthesizer else {
-            return Ok(Box::new(FixedProjection::new(bank, Projection::Exemplars)));
+            let projection = self.projection().unwrap_or(Projection::Exemplars);
+            return Ok(Box::new(FixedProjection::new(bank, projection)));
         };
         let (tensors, metadata) = load_model(name)?;
         let device = auricle_tensor::device("cpu")?.without_autodiff();
@@ -234,7 +262,7 @@ pub struct Latents {
 
 /// Reads what a recipe names.
 ///
-/// Sentences that `validation` says are left out of the texts: what is measured must not be learnt.
+/// Sentences of `validation` and of `model.exclude` are left out of the texts: what is measured must not be learnt.
 pub fn prepare(
     config: &LasynConfig,
     mut train: Vec<Utterance>,
@@ -254,17 +282,18 @@ pub fn prepare(
     let args = LexiconArgs { lexicon: config.lexicon.clone(), g2p: config.g2p.clone() };
     let writes = tokenizer.as_ref().unwrap_or(&base.tokenizer);
     let pronouncer = pronouncer(&args)?;
-    let measured: HashSet<String> = validation
-        .iter()
-        .filter_map(|utterance| units::spoken(&pronouncer, utterance.text.as_deref()?).ok())
-        .map(|(said, _)| said)
-        .collect();
+    let mut measured: Vec<String> = validation.iter().filter_map(|u| u.text.clone()).collect();
+    for path in &config.exclude {
+        measured.extend(auricle_data::Sentence::read(path)?.into_iter().map(|line| line.text));
+    }
+    let spoken = |text: &String| units::spoken(&pronouncer, text).ok().map(|(said, _)| said);
+    let measured: HashSet<String> = measured.iter().filter_map(spoken).collect();
     let mut sentences = sentences(&config.text, config.target, &pronouncer, writes)?;
     let all = sentences.len();
     sentences.retain(|sentence| !measured.contains(&sentence.said));
     if sentences.len() < all {
         eprintln!(
-            "{} sentences of model.text are said in data.validation; they are left out",
+            "{} sentences of model.text are said in data.validation or model.exclude; they are left out",
             all - sentences.len()
         );
     }

@@ -1,7 +1,7 @@
 //! The quickstart's row of latent synthesis: words that a recogniser has never heard, learnt from text.
 
 use super::{Args, decode, run_anew};
-use crate::adapt::{Plan, recipe_of};
+use crate::adapt::{Plan, Text, recipe_of};
 use crate::eval::{AsrScores, score};
 use crate::lasyn::{BANK, BankOptions, make_bank};
 use crate::lexicon::{LexiconArgs, pronouncer};
@@ -74,7 +74,7 @@ impl NewWords {
         let mut rows = vec![row("before", &base, &test)?];
         for (name, label, text) in [
             ("control", "after the same steps on speech only", None),
-            ("adapted", "after text of the new words", Some((bank.as_path(), text.as_path()))),
+            ("adapted", "after text of the new words", Some(Text { bank: &bank, file: &text, source: None })),
         ] {
             let recipe = recipe_of(&Plan {
                 model: &base,

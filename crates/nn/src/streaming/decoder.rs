@@ -1,7 +1,7 @@
 //! An attention decoder token by token: what sequences have in common is computed once.
 
 use super::{Dense, Norm, StreamingError, attend, values};
-use crate::decoder::{Attention, AttentionDecoder, DecoderLayer};
+use crate::decoder::{Attention, AttentionDecoder, DecoderLayer, limit};
 use crate::positional::sinusoids;
 use auricle_tensor::rows;
 use std::borrow::Cow;
@@ -19,6 +19,7 @@ pub struct StreamingDecoder {
     output: Dense,
     heads: usize,
     triggered: bool,
+    look_ahead: Option<usize>,
 }
 
 #[derive(Debug, Clone)]
@@ -41,7 +42,17 @@ struct Layer {
 
 /// Keys and values of an utterance's frames, per layer `[T', D]`.
 #[derive(Debug, Clone)]
-pub struct DecoderMemory(Vec<(Vec<f32>, Vec<f32>)>);
+pub struct DecoderMemory {
+    layers: Vec<(Vec<f32>, Vec<f32>)>,
+    frames: usize,
+}
+
+impl DecoderMemory {
+    /// Frames that were read.
+    pub fn frames(&self) -> usize {
+        self.frames
+    }
+}
 
 /// A sequence of tokens that the decoder has read; its clones share what was computed.
 #[derive(Debug, Clone, Default)]
@@ -63,23 +74,40 @@ impl StreamingDecoder {
             output: Dense::new(&decoder.output)?,
             heads: decoder.heads,
             triggered: decoder.triggered,
+            look_ahead: decoder.look_ahead,
         })
     }
 
     /// Reads the encoder's output for one utterance, `[T', D]`.
     pub fn memory(&self, frames: &[f32]) -> DecoderMemory {
-        let of = |dense: &Dense, frames: &[f32]| {
-            let mut out = Vec::new();
-            dense.forward(frames, &mut out);
-            out
-        };
+        let layers = vec![(Vec::new(), Vec::new()); self.layers.len()];
+        let mut memory = DecoderMemory { layers, frames: 0 };
+        self.extend(&mut memory, frames);
+        memory
+    }
+
+    /// Reads more frames of an utterance, `[T', D]`.
+    pub fn extend(&self, memory: &mut DecoderMemory, frames: &[f32]) {
         let width = self.output.inputs();
+        let count = frames.len() / width;
         let mut placed = Cow::Borrowed(frames);
         if self.triggered {
-            rows::add(placed.to_mut(), &sinusoids(width, (0..frames.len() / width).map(|t| t as f64)));
+            let places = (memory.frames..memory.frames + count).map(|t| t as f64);
+            rows::add(placed.to_mut(), &sinusoids(width, places));
         }
-        let layers = self.layers.iter().map(|layer| &layer.frames);
-        DecoderMemory(layers.map(|layer| (of(&layer.key, &placed), of(&layer.value, frames))).collect())
+        let mut out = Vec::new();
+        for (layer, (keys, values)) in self.layers.iter().zip(&mut memory.layers) {
+            layer.frames.key.forward(&placed, &mut out);
+            keys.extend_from_slice(&out);
+            layer.frames.value.forward(frames, &mut out);
+            values.extend_from_slice(&out);
+        }
+        memory.frames += count;
+    }
+
+    /// Frames that may be seen to tell a token that begins at frame `place`; `None`: all.
+    pub fn limit(&self, place: f64) -> Option<usize> {
+        self.look_ahead.map(|ahead| limit(place, ahead))
     }
 
     /// Whether places matter.
@@ -87,8 +115,13 @@ impl StreamingDecoder {
         self.triggered
     }
 
+    /// Whether tokens can be told before all frames are there.
+    pub fn is_causal(&self) -> bool {
+        self.look_ahead.is_some()
+    }
+
     /// Reads a token more of each sequence, with the frames at which CTC places them; logits `[N, V]` of the tokens
-    /// after them.
+    /// after them, told from the first `limits` frames, or where there are none from all.
     ///
     /// # Panics
     /// A triggered decoder where there is not a place for every token.
@@ -98,6 +131,7 @@ impl StreamingDecoder {
         prefixes: &mut [DecoderPrefix],
         tokens: &[u32],
         places: &[f64],
+        limits: &[usize],
     ) -> Vec<f32> {
         let width = self.output.inputs();
         let mut x: Vec<f32> = Vec::with_capacity(tokens.len() * width);
@@ -109,7 +143,7 @@ impl StreamingDecoder {
         let mut read: Vec<Vec<f32>> = vec![Vec::with_capacity(self.layers.len() * 2 * width); tokens.len()];
         let (mut normed, mut query, mut key, mut value) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         let (mut output, mut expanded, mut weights) = (Vec::new(), Vec::new(), Vec::new());
-        for (l, (layer, (frame_keys, frame_values))) in self.layers.iter().zip(&memory.0).enumerate() {
+        for (l, (layer, (frame_keys, frame_values))) in self.layers.iter().zip(&memory.layers).enumerate() {
             layer.tokens.norm.forward(&x, &mut normed);
             layer.tokens.query.forward(&normed, &mut query);
             layer.tokens.key.forward(&normed, &mut key);
@@ -144,8 +178,10 @@ impl StreamingDecoder {
             }
             layer.frames.query.forward(&normed, &mut query);
             mixed.fill(0.0);
-            for (query, mixed) in query.chunks_exact(width).zip(mixed.chunks_exact_mut(width)) {
-                attend(query, mixed, &mut weights, [self.heads, frame_keys.len() / width], false, |i| {
+            let queries = query.chunks_exact(width).zip(mixed.chunks_exact_mut(width));
+            for (row, (query, mixed)) in queries.enumerate() {
+                let seen = limits.get(row).map_or(memory.frames, |&limit| limit.min(memory.frames));
+                attend(query, mixed, &mut weights, [self.heads, seen], false, |i| {
                     (&frame_keys[i * width..][..width], &frame_values[i * width..][..width])
                 });
             }
@@ -203,7 +239,14 @@ mod tests {
     #[test]
     fn token_by_token_is_the_whole() {
         const WIDTH: usize = 12;
-        let config = DecoderConfig { layers: 3, heads: 3, feed_forward: 20, dropout: 0.1, triggered: true };
+        let config = DecoderConfig {
+            layers: 3,
+            heads: 3,
+            feed_forward: 20,
+            dropout: 0.1,
+            triggered: true,
+            look_ahead: None,
+        };
         let mut stream = Key::new(1).stream(Purpose::Test);
         let device = Device::flex();
         let decoder = AttentionDecoder::new(WIDTH, 6, &config, &mut Initializer::new(&mut stream, &device));
@@ -223,7 +266,7 @@ mod tests {
             };
             let mut prefixes = vec![DecoderPrefix::default()];
             let mut sequences: Vec<Vec<u32>> = vec![vec![5]];
-            let mut logits = streaming.step(&memory, &mut prefixes, &[5], &[place(5)]);
+            let mut logits = streaming.step(&memory, &mut prefixes, &[5], &[place(5)], &[]);
             for step in 0..5u32 {
                 for (sequence, found) in sequences.iter().zip(logits.chunks_exact(6)) {
                     for (a, b) in found.iter().zip(whole(sequence)) {
@@ -239,7 +282,7 @@ mod tests {
                 sequences = grown.collect();
                 prefixes = parents.iter().map(|&p| prefixes[p].clone()).collect();
                 let places: Vec<f64> = tokens.iter().map(|&token| place(token)).collect();
-                logits = streaming.step(&memory, &mut prefixes, &tokens, &places);
+                logits = streaming.step(&memory, &mut prefixes, &tokens, &places, &[]);
             }
         }
     }

@@ -180,8 +180,7 @@ pub fn forward(
     let out = Shared::new(out);
     let sums = sums.map(Shared::new);
     // In a block, hidden keys have weight 0; where their values are not finite, 0 is not enough.
-    let windowed = options.causal || options.left_context.is_some();
-    let alone = windowed && !v.iter().all(|x| x.is_finite());
+    let alone = options.hides_by_query() && !v.iter().all(|x| x.is_finite());
     for_each_head(sizes, options, |Buffers { weights: scores, rates, .. }, head| {
         for block in head.blocks(alone) {
             head.scores(scores, q, k, &block);

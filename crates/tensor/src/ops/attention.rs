@@ -22,6 +22,8 @@ pub struct AttentionOptions {
     pub causal: bool,
     /// Hides keys more than this many positions before the query's own.
     pub left_context: Option<usize>,
+    /// Keys that each query may look at, counted from the first, `[B·T_q]`: the others are hidden from it.
+    pub query_limits: Option<Vec<usize>>,
     /// Linear position bias: `−2^(−8(h+1)/H)·|i − j|` on the scaled score of query position `i`, key `j` and head `h`
     /// ("ALiBi", arXiv 2108.12409).
     pub alibi: bool,
@@ -40,9 +42,15 @@ impl AttentionOptions {
         let valid = self.key_lengths.as_ref().map_or(keys, |lengths| lengths[b].min(keys));
         // The query's own position plus one, shifted by `queries` to stay unsigned.
         let next = i + 1 + keys;
+        let valid = self.query_limits.as_ref().map_or(valid, |limits| limits[b * queries + i].min(valid));
         let end = if self.causal { next.saturating_sub(queries).min(valid) } else { valid };
         let start = self.left_context.map_or(0, |left| next.saturating_sub(queries + 1 + left));
         start.min(end)..end
+    }
+
+    /// Whether queries of one row may look at different keys.
+    pub(crate) fn hides_by_query(&self) -> bool {
+        self.causal || self.left_context.is_some() || self.query_limits.is_some()
     }
 }
 
@@ -59,7 +67,7 @@ pub fn alibi_slope(head: usize, heads: usize) -> f32 {
 /// `q [B, T_q, H·Dh]`, `k`, `v` `[B, T_k, H·Dh]` → `[B, T_q, H·Dh]`
 ///
 /// # Panics
-/// Where the shapes disagree, `heads` does not divide the width, or `key_lengths` has not `B` entries.
+/// Where the shapes disagree, `heads` does not divide the width, `key_lengths` has not `B` entries or `query_limits` not `B·T_q`.
 pub fn attention(q: Tensor<3>, k: Tensor<3>, v: Tensor<3>, options: AttentionOptions) -> Tensor<3> {
     let ([batch, queries, width], k_dims) = (q.dims(), k.dims());
     assert!(
@@ -68,7 +76,8 @@ pub fn attention(q: Tensor<3>, k: Tensor<3>, v: Tensor<3>, options: AttentionOpt
             && k_dims == v.dims()
             && k_dims[0] == batch
             && k_dims[2] == width
-            && options.key_lengths.as_ref().is_none_or(|lengths| lengths.len() == batch),
+            && options.key_lengths.as_ref().is_none_or(|lengths| lengths.len() == batch)
+            && options.query_limits.as_ref().is_none_or(|limits| limits.len() == batch * queries),
         "attention: q {:?}, k {k_dims:?}, v {:?}, {options:?}",
         q.dims(),
         v.dims()

@@ -14,6 +14,7 @@ fn naive(q: &[f64], k: &[f64], v: &[f64], [b, tq, tk, width]: [usize; 4], o: &At
                 let position = i as isize + tk as isize - tq as isize;
                 let sees = |j: usize| {
                     o.key_lengths.as_ref().is_none_or(|l| j < l[row])
+                        && o.query_limits.as_ref().is_none_or(|l| j < l[row * tq + i])
                         && (!o.causal || j as isize <= position)
                         && o.left_context.is_none_or(|left| j as isize >= position - left as isize)
                 };
@@ -84,6 +85,7 @@ fn gradients_of_the_composition() {
         AttentionOptions { causal: true, left_context: Some(1), ..base.clone() },
         AttentionOptions { alibi: true, ..base.clone() },
         AttentionOptions { dropout, ..base.clone() },
+        AttentionOptions { query_limits: Some(vec![1, 5, 0, 3, 2, 4, 4, 1, 5, 9]), ..base.clone() },
         AttentionOptions { left_context: Some(2), alibi: true, dropout, ..base },
     ] {
         let op = |x: &[Tensor<1>]| {
@@ -117,7 +119,7 @@ fn masks() {
         AttentionOptions {
             causal: true,
             left_context: Some(7),
-            key_lengths: lengths,
+            key_lengths: lengths.clone(),
             dropout,
             ..base.clone()
         },
@@ -125,6 +127,13 @@ fn masks() {
         check_attention([3, 31, 31, 16], &options);
         check_attention([3, 4, 31, 16], &options);
         check_attention([3, 31, 4, 16], &options);
+    }
+    // Every query has its own end, in no order, some at nothing, some behind the last key.
+    for (tq, tk) in [(31, 31), (4, 31), (31, 4), (300, 200)] {
+        let limits: Vec<usize> = (0..3 * tq).map(|i| (i * 37 + 5) % (tk + 3)).collect();
+        let own = AttentionOptions { query_limits: Some(limits), ..base.clone() };
+        check_attention([3, tq, tk, 16], &own);
+        check_attention([3, tq, tk, 16], &AttentionOptions { key_lengths: lengths.clone(), dropout, ..own });
     }
     let long = AttentionOptions { causal: true, left_context: Some(40), dropout, ..base };
     check_attention([1, 600, 600, 8], &long);

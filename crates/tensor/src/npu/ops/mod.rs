@@ -157,7 +157,7 @@ impl Masked {
     fn new(s: &Session, sizes: &AttentionSizes, options: &AttentionOptions) -> Self {
         let AttentionSizes { batch, queries, keys, width, .. } = *sizes;
         let heads = options.heads;
-        let hides = options.causal || options.left_context.is_some() || options.key_lengths.is_some();
+        let hides = options.hides_by_query() || options.key_lengths.is_some();
         let mask = hides.then(|| {
             let mut mask = vec![0.0; batch * queries * keys];
             for (row, mask) in mask.chunks_exact_mut(keys).enumerate() {
@@ -210,7 +210,7 @@ pub fn attention(
     let masked = Masked::new(s, sizes, options);
     let (k, v) = (hidden_zeroed(k, sizes, options), hidden_zeroed(v, sizes, options));
     // Where a window hides single keys, only the CPU keeps what is not finite out.
-    if (options.causal || options.left_context.is_some()) && !v.iter().all(|x| x.is_finite()) {
+    if options.hides_by_query() && !v.iter().all(|x| x.is_finite()) {
         return None;
     }
     let mut inputs: Vec<&[f32]> = vec![q, &k, &v];
