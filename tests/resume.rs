@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used)] // helpers of tests may fail like tests
 
-use auricle_tests::program::{ENCODER, auricle, command, small_corpus, wait_for_step};
+use auricle_tests::program::{ENCODER, auricle, command, ctc_recipe, small_corpus, wait_for_step};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -12,9 +12,10 @@ const STEPS: u64 = 24;
 /// Validation drops best checkpoints between two last ones, an epoch is not a whole number of
 /// steps, and every kind of draw is used.
 fn recipe(task: &str) -> String {
-    let (accumulate, own) = match task {
-        "spiral" => (1, SPIRAL),
-        _ => (2, CTC),
+    let (accumulate, own, encoder) = match task {
+        "spiral" => (1, SPIRAL, ENCODER),
+        "lasyn" => (2, LASYN, ""),
+        _ => (2, CTC, ENCODER),
     };
     format!(
         r#"
@@ -35,7 +36,7 @@ keep_best = 2
 export = "average"
 ema = 0.9
 {own}
-{ENCODER}"#
+{encoder}"#
     )
 }
 
@@ -60,10 +61,31 @@ kind = "character"
 width = 16
 "#;
 
+/// Text as cached latents, whose takes are drawn anew after a stop, and the last steps without it.
+const LASYN: &str = r#"curriculum = { bins = 2, replay = 0.3, improvement = 0.5, patience = 1 }
+[augment]
+speed = [0.9, 1.0, 1.1]
+noise = { prob = 0.5, min_noise_secs = 0.5 }
+[model]
+base = "base"
+bank = "base/bank.safetensors"
+text = ["text.txt"]
+cached_takes = 2
+anneal_steps = 5
+decoder = { layers = 1, heads = 2, feed_forward = 16, triggered = true, look_ahead = 3 }
+"#;
+
 /// A folder with the corpus and the recipe of a task.
 fn project(task: &str) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     small_corpus(folder.path());
+    if task == "lasyn" {
+        std::fs::write(folder.path().join("ctc.toml"), ctc_recipe(2)).unwrap();
+        auricle(folder.path(), &["train", "ctc.toml", "--run", "base", "--quiet"]).succeeded();
+        let fit = ["lasyn", "fit", "--model", "base", "train.jsonl", "--rounds", "2"];
+        auricle(folder.path(), &fit).succeeded();
+        std::fs::write(folder.path().join("text.txt"), "two teas\na large latte\nthree more\n").unwrap();
+    }
     std::fs::write(folder.path().join("recipe.toml"), recipe(task)).unwrap();
     folder
 }
@@ -152,6 +174,11 @@ fn killed_pretraining_goes_on_exactly() {
 #[test]
 fn killed_fine_tuning_goes_on_exactly() {
     killed_runs_go_on_exactly("ctc");
+}
+
+#[test]
+fn killed_training_on_text_goes_on_exactly() {
+    killed_runs_go_on_exactly("lasyn");
 }
 
 /// Ctrl-C ends the step, keeps it, and says how to go on.

@@ -90,6 +90,44 @@ fn labels_are_refined() {
     assert!(first.len() <= consensus.len() && first != consensus, "{first:?}");
 }
 
+/// Models with an attention decoder label, too; what guards the rounds is the score of the weights that are kept.
+#[test]
+fn an_attention_model_trains_itself() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    small_corpus(folder);
+    std::fs::write(folder.join("ctc.toml"), ctc_recipe(2)).unwrap();
+    auricle(folder, &["train", "ctc.toml", "--run", "base", "--quiet"]).succeeded();
+    let recipe = workspace().join("recipes/mini_librispeech/attention_speech.toml");
+    let sets = [
+        "data.train=['train.jsonl']",
+        "data.validation=['dev.jsonl']",
+        "model.base='base'",
+        "model.decoder={layers=1,heads=2,feed_forward=16,triggered=true}",
+        "batch.batch_secs=8",
+        "train.steps=2",
+        "train.validate_every=1",
+        "train.self_training.rounds=1",
+        "train.self_training.copies=1",
+    ];
+    let sets: Vec<&str> = sets.iter().flat_map(|set| ["--set", set]).chain(OWN).collect();
+    let train = ["train", recipe.to_str().unwrap(), "--run", "run", "--quiet"];
+    auricle(folder, &[&train[..], &sets[..]].concat()).succeeded();
+    let lines = std::fs::read_to_string(folder.join("run/self_training.jsonl")).unwrap();
+    let history: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(history.len(), 2, "{lines}");
+    for (round, told) in history.iter().enumerate() {
+        let log = std::fs::read_to_string(folder.join(format!("run/round-{round}/log.jsonl"))).unwrap();
+        let scores: Vec<f64> = log
+            .lines()
+            .map(|line| serde_json::from_str::<Value>(line).unwrap())
+            .filter_map(|line| line["validation/wer"].as_f64())
+            .collect();
+        assert!(scores.len() >= 2, "{log}");
+        assert_eq!(told["validation"].as_f64(), scores.last().copied(), "the last weights are kept");
+    }
+}
+
 #[test]
 fn what_cannot_be_trained_by_itself_is_said() {
     let folder = tempfile::tempdir().unwrap();

@@ -7,10 +7,18 @@
 //! the [task](LasynTask) trains the upper part on both.
 //!
 //! # What is the paper's
-//! Of the paper only the abstract's claims were known to us: that latents of a pre-trained model are
-//! synthesised from text by a fixed projection or a diffusion model, and are added to real speech when an
-//! end-to-end model is trained. How this is done here (alignment, bank, durations, mixing, masks) is our own
-//! proposal, and no number of ours is the paper's.
+//! Of the paper the abstract was known to us, and a review's beginning; the rest was remembered, more or less surely, or is
+//! our own. No number of ours is the paper's.
+//!
+//! | Part | Where from |
+//! |---|---|
+//! | latents of a pre-trained speech model are synthesised from text and added to real speech; by a fixed projection or a diffusion model; SLU gains by other textual tasks | abstract, review |
+//! | lower part frozen ([`SplitRecogniser`]); the upper part as a frozen guiding net; training in three stages: recogniser, synthesizer, both kinds of latents; `guide` loss | remembered, fairly surely |
+//! | encoder and attention decoder above the cut; text brought to the rate of speech; which tasks ([`TextTask`]) | remembered, not surely |
+//! | where it is cut; [alignment](align) from a flat start; [`Bank`]; phone statistics, exemplars by unit selection (whole phones, not warped in time), prototypes; lengths ([`Durations`], [`DurationPredictor`]); sizes and samplers of [`NetworkConfig`]; flow matching; `matching` and `moments` losses; mixing by seconds, masks and noise on latents; late steps on speech alone; triggered decoders and their search; [`compare`] | our own |
+//!
+//! Masks and noise on latents are the same for both kinds; what a recipe does to waveforms and features (`[augment]`) can
+//! only be done to real speech.
 
 pub mod align;
 mod bank;

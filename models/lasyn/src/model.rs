@@ -50,7 +50,7 @@ impl LasynModel {
         self.encoder.forward_until(mel, lengths, split, context)
     }
 
-    /// The upper part, the paper's guiding net where it is not trained: latents to logits.
+    /// The upper part, the guiding net where it is not trained (remembered of the paper, see the crate): latents to logits.
     ///
     /// # Shapes
     /// latents `[B, T, D]` and valid lengths

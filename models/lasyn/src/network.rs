@@ -296,6 +296,35 @@ pub fn sample(method: Method, mut x: Vec<f32>, velocity: &mut dyn Velocity) -> R
     }
 }
 
+/// What a network is trained on at a time: coefficients of clean latents z, noise ε, and of what they make.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Mixture {
+    /// `x = a·z + b·ε`: what it sees.
+    pub seen: [f32; 2],
+    /// `v = a·z + b·ε`: what it is to answer.
+    pub wanted: [f32; 2],
+    /// `ẑ = a·x + b·v`: the clean latents that an answer stands for.
+    pub estimate: [f32; 2],
+    /// The share of the way from noise that is still to go: t of diffusion, 1 − t of flow.
+    pub level: f64,
+}
+
+impl Mixture {
+    /// Diffusion: `x = αz + σε`, `v = αε − σz`; flow: `x = (1 − t)ε + tz`, `v = z − ε`.
+    pub fn at(method: Method, t: f64) -> Self {
+        match method {
+            Method::Flow { .. } => {
+                let (clean, noise) = (t as f32, 1.0 - t as f32);
+                Self { seen: [clean, noise], wanted: [1.0, -1.0], estimate: [1.0, noise], level: 1.0 - t }
+            }
+            _ => {
+                let (alpha, sigma) = schedule(t);
+                Self { seen: [alpha, sigma], wanted: [-sigma, alpha], estimate: [alpha, -sigma], level: t }
+            }
+        }
+    }
+}
+
 /// α and σ of the diffusion at a time.
 pub fn schedule(t: f64) -> (f32, f32) {
     let angle = t * std::f64::consts::FRAC_PI_2;
@@ -305,6 +334,50 @@ pub fn schedule(t: f64) -> (f32, f32) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const BOTH: [Method; 2] =
+        [Method::Flow { steps: 7, guidance: 0.0 }, Method::Diffusion { steps: 7, guidance: 0.0 }];
+
+    /// A right answer stands for the clean latents, whatever the time.
+    #[test]
+    fn what_is_trained_is_what_is_estimated() {
+        for method in BOTH {
+            for t in [0.0, 0.1, 0.5, 0.93, 1.0] {
+                let Mixture { seen, wanted, estimate, .. } = Mixture::at(method, t);
+                for (z, e) in [(1.3f32, -0.4f32), (-2.0, 0.7), (0.0, 1.0)] {
+                    let (x, v) = (seen[0] * z + seen[1] * e, wanted[0] * z + wanted[1] * e);
+                    assert!((estimate[0] * x + estimate[1] * v - z).abs() < 1e-5, "{method:?} {t}");
+                }
+            }
+        }
+    }
+
+    /// The answers of a network that has learnt, as training has them, one sentence by heart.
+    struct Learnt {
+        method: Method,
+        z: Vec<f32>,
+    }
+
+    impl Velocity for Learnt {
+        fn at(&mut self, x: &[f32], t: f64) -> Result<Vec<f32>, LasynError> {
+            let Mixture { seen, wanted, .. } = Mixture::at(self.method, t);
+            let answer = |(x, z): (&f32, &f32)| wanted[0] * z + wanted[1] * (x - seen[0] * z) / seen[1];
+            Ok(x.iter().zip(&self.z).map(answer).collect())
+        }
+    }
+
+    /// From any noise the sampler comes to the latents that training aims at.
+    #[test]
+    fn the_sampler_follows_what_was_trained() {
+        for method in BOTH {
+            let mut learnt = Learnt { method, z: vec![0.5, -1.5, 3.0] };
+            for noise in [[0.1, 0.2, -0.3], [-2.0, 1.0, 0.0]] {
+                let made = sample(method, noise.to_vec(), &mut learnt).unwrap();
+                let off = made.iter().zip(&learnt.z).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+                assert!(off < 1e-4, "{method:?}: {made:?}");
+            }
+        }
+    }
 
     /// The exact velocity where all latents are `N(mean, std²)`: the sampler must make that distribution of noise.
     struct Gaussian {

@@ -1,7 +1,7 @@
 //! Training of a synthesizer network on transcribed speech.
 
 use crate::align::align;
-use crate::network::{Frame, Method, NetworkConfig, SynthesizerNetwork, frames, schedule};
+use crate::network::{Frame, Method, Mixture, NetworkConfig, SynthesizerNetwork, frames};
 use crate::prototypes::kmeans;
 use crate::trained::{Scale, mix};
 use crate::{Bank, SplitRecogniser, Upper};
@@ -268,38 +268,24 @@ impl SynthesisTask {
             }
             method => {
                 let times: Vec<f64> = (0..rows).map(|_| stream.uniform()).collect();
-                let (mut of_clean, mut of_noise) = (Vec::new(), Vec::new());
-                for &t in &times {
-                    let (clean, noise) = match method {
-                        Method::Flow { .. } => (t as f32, 1.0 - t as f32),
-                        _ => schedule(t),
-                    };
-                    of_clean.push(clean);
-                    of_noise.push(noise);
-                }
-                let column = |values: &Vec<f32>| {
-                    Tensor::<3>::from_data(TensorData::new(values.clone(), [rows, 1, 1]), device)
+                let mixtures: Vec<Mixture> = times.iter().map(|&t| Mixture::at(method, t)).collect();
+                let column = |of: &dyn Fn(&Mixture) -> f32| {
+                    let values: Vec<f32> = mixtures.iter().map(of).collect();
+                    Tensor::<3>::from_data(TensorData::new(values, [rows, 1, 1]), device)
                 };
-                let (clean, noise) = (column(&of_clean), column(&of_noise));
                 let values: Vec<f32> = (0..rows * padded * width).map(|_| stream.normal() as f32).collect();
                 let epsilon = Tensor::<3>::from_data(TensorData::new(values, [rows, padded, width]), device);
-                let x = real.clone() * clean.clone() + epsilon.clone() * noise.clone();
+                let x = real.clone() * column(&|m| m.seen[0]) + epsilon.clone() * column(&|m| m.seen[1]);
                 let shown: Vec<Option<&[Frame]>> = some
                     .iter()
                     .map(|row| if stream.chance(self.config.condition_dropout) { None } else { *row })
                     .collect();
                 let v = network.forward(&shown, &lengths, Some((x.clone(), &times)), context);
-                let (target, estimate, level): (Tensor<3>, Tensor<3>, fn(f64) -> f64) = match method {
-                    // ẑ = x + (1 − t)v
-                    Method::Flow { .. } => (real - epsilon, x + v.clone() * noise, |t| 1.0 - t),
-                    // ẑ = αx − σv
-                    _ => {
-                        (epsilon * clean.clone() - real * noise.clone(), x * clean - v.clone() * noise, |t| t)
-                    }
-                };
+                let target = real * column(&|m| m.wanted[0]) + epsilon * column(&|m| m.wanted[1]);
+                let estimate = x * column(&|m| m.estimate[0]) + v.clone() * column(&|m| m.estimate[1]);
                 let error = (v - target).powf_scalar(2.0) * valid.clone();
                 let guided =
-                    times.iter().zip(&shown).map(|(&t, row)| level(t) < CLEAN && row.is_some()).collect();
+                    mixtures.iter().zip(&shown).map(|(m, row)| m.level < CLEAN && row.is_some()).collect();
                 (self.scale.restore(estimate), error.sum() / count, guided)
             }
         };

@@ -95,16 +95,20 @@ impl FixedProjection {
         &self.bank
     }
 
-    /// Phones with the silences that a reader would make.
+    /// Phones with the silences that a reader would make; a word without phones is a silence.
     pub(crate) fn units(&self, words: &[Vec<u32>], stream: &mut Stream) -> Vec<u32> {
         let mut units = vec![SILENCE];
-        for word in words.iter().filter(|word| !word.is_empty()) {
-            if units.len() > 1 && stream.chance(self.bank.info.pause) {
+        for word in words {
+            let pauses =
+                units.last() != Some(&SILENCE) && (word.is_empty() || stream.chance(self.bank.info.pause));
+            if pauses {
                 units.push(SILENCE);
             }
             units.extend_from_slice(word);
         }
-        units.push(SILENCE);
+        if units.len() == 1 || units.last() != Some(&SILENCE) {
+            units.push(SILENCE);
+        }
         units
     }
 
@@ -250,6 +254,23 @@ mod tests {
             assert_eq!(latents, synthesizer.synthesize(&words, &mut stream(1)).unwrap());
             assert_ne!(latents, synthesizer.synthesize(&words, &mut stream(2)).unwrap());
         }
+    }
+
+    /// Silence at both ends, between words as often as in the bank, and for a word that has no phones.
+    #[test]
+    fn silences_are_where_a_reader_makes_them() {
+        let mut bank = bank();
+        bank.info.pause = 0.3;
+        let synthesizer = FixedProjection::new(bank, Projection::Exemplars);
+        let mut stream = stream(5);
+        let words: Vec<Vec<u32>> = (0..2000).map(|i| vec![i % 9, 9]).collect();
+        let units = synthesizer.units(&words, &mut stream);
+        assert_eq!((units[0], units[units.len() - 1]), (SILENCE, SILENCE));
+        let share = (units.iter().filter(|&&unit| unit == SILENCE).count() - 2) as f64 / 1999.0;
+        assert!((share - 0.3).abs() < 0.04, "{share}");
+        let gap = synthesizer.units(&[vec![1], vec![], vec![], vec![2], vec![]], &mut stream);
+        assert_eq!(gap, [SILENCE, 1, SILENCE, 2, SILENCE]);
+        assert_eq!(synthesizer.units(&[], &mut stream), [SILENCE, SILENCE]);
     }
 
     /// What was said in the bank is taken as a whole where it can be.

@@ -123,10 +123,16 @@ pub fn slots_of(meaning: &str) -> Option<String> {
     (!slots.is_empty()).then(|| slots.join(" "))
 }
 
-/// Words without some of them; one at least stays.
+/// Words of which some cannot be heard: they have no phones, which synthesizers read as silence. One at least stays.
 pub fn with_gaps(words: &[Vec<u32>], gaps: f64, stream: &mut Stream) -> Vec<Vec<u32>> {
-    let kept: Vec<Vec<u32>> = words.iter().filter(|_| !stream.chance(gaps)).cloned().collect();
-    if kept.is_empty() { words.iter().take(1).cloned().collect() } else { kept }
+    let heard = |word: &Vec<u32>| if stream.chance(gaps) { Vec::new() } else { word.clone() };
+    let mut heard: Vec<Vec<u32>> = words.iter().map(heard).collect();
+    if heard.iter().all(Vec::is_empty)
+        && let (Some(first), Some(word)) = (heard.first_mut(), words.first())
+    {
+        first.clone_from(word);
+    }
+    heard
 }
 
 /// What a task writes of a sentence: `said`, or the slots of `meaning`; `None` where there is nothing to write.
@@ -168,9 +174,11 @@ mod tests {
         assert_eq!(slots_of("<int:stop>"), None);
         let words: Vec<Vec<u32>> = (0..10).map(|i| vec![i]).collect();
         let mut stream = Key::new(2).stream(Purpose::TextTask);
-        let kept = with_gaps(&words, 0.5, &mut stream);
-        assert!(kept.len() < 10 && kept.iter().all(|word| words.contains(word)));
-        assert_eq!(with_gaps(&words, 1.0, &mut stream), [vec![0]]);
+        let heard = with_gaps(&words, 0.5, &mut stream);
+        assert!(heard.iter().zip(&words).all(|(heard, word)| heard.is_empty() || heard == word));
+        assert!((1..10).contains(&heard.iter().filter(|word| word.is_empty()).count()));
+        let least = with_gaps(&words, 1.0, &mut stream);
+        assert!(least.len() == 10 && least[0] == [0] && least[1..].iter().all(Vec::is_empty));
     }
 
     #[test]
