@@ -182,6 +182,19 @@ fn a_recogniser_is_adapted_by_text() {
         assert!(moved > 4);
         auricle(folder, &["decode", "--model", out, "dev.jsonl", "--quiet"]).succeeded();
     }
+    // What it learns of the text it reads better and better.
+    let longer = ["--out", "learnt", "--set", "train.log_every=1", "--set", "optimizer.lr=2e-3"];
+    let learn = ["adapt", "--model", "base", "--text", "text.txt", "--steps", "30", "--quiet"];
+    auricle(folder, &[&learn[..], &longer].concat()).succeeded();
+    let log = std::fs::read_to_string(folder.join("learnt/log.jsonl")).unwrap();
+    let losses: Vec<f64> = log
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
+        .filter_map(|line| line["train/pseudo"].as_f64())
+        .collect();
+    let mean = |losses: &[f64]| losses.iter().sum::<f64>() / losses.len() as f64;
+    assert!(losses.len() == 30 && mean(&losses[25..]) < 0.8 * mean(&losses[..5]), "{losses:?}");
+
     // Latents of one model mean nothing to another.
     let seed = ["--set", "seed=2", "--set", "train.steps=1"];
     auricle(folder, &[&["train", recipe, "--quiet", "--run", "other"], &sets[..], &seed[..]].concat())
@@ -299,6 +312,7 @@ fn a_model_of_meanings_is_trained_read_and_scored() {
         "model.base=base",
         "model.bank=base/bank.safetensors",
         "model.text=['text.jsonl']",
+        "model.exclude=[]",
         "model.tokenizer=meanings.json",
         "model.head={kind=\"subword\",width=16}",
         "model.decoder={layers=1,heads=4,feed_forward=32}",

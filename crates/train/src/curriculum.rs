@@ -11,6 +11,11 @@ use std::path::{Path, PathBuf};
 ///
 /// After the progressive learning of YODA (arXiv 2401.15670), carried over to speech: bins of growing
 /// difficulty take turns, with replay of the bins before, and a teacher may say what is difficult.
+///
+/// # Differences from the paper
+/// There a teacher asks, answers and rephrases; here are recordings, so nothing is rephrased: the middle bins stand for its
+/// generalised questions (other speakers and conditions come from `[augment]`, in all bins alike). The teacher's feedback
+/// is one number an utterance.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct CurriculumConfig {

@@ -13,6 +13,11 @@ use std::path::PathBuf;
 /// Round 0 is the recipe on its labels. Round r starts from the weights of round r − 1, with its labels beside
 /// the true ones. The validation set is never labelled; a round that is worse there ends the training, and
 /// the best round's weights are the run's.
+///
+/// # Differences from the paper
+/// There a model is taught to judge and to refine its answers. Here neither is learned: agreement with perturbed copies is
+/// the judge (no confidence head, no language model's score in it), and `refine` takes the answer that most others are
+/// near, or words of a language model. True and own labels are mixed as they are, not one to one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SelfTrainingConfig {
