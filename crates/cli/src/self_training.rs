@@ -95,9 +95,9 @@ fn validation(run: &Path, export: Export) -> Result<f64> {
     let series = read_series(&log).with_context(|| log.display().to_string())?;
     let names = ["meaning_error", "unexplained", "wer", "loss"];
     let found = names.iter().find_map(|name| series.get(&format!("validation/{name}")));
-    let scores = found.into_iter().flatten().map(|(_, score)| *score);
+    let mut scores = found.into_iter().flatten().map(|(_, score)| *score);
     let given = match export {
-        Export::Last => scores.last(),
+        Export::Last => scores.next_back(),
         Export::Best | Export::Average => scores.reduce(f64::min),
     };
     given.with_context(|| format!("{} has no validation", log.display()))

@@ -15,7 +15,7 @@
 //! | latents of a pre-trained speech model are synthesised from text and added to real speech; by a fixed projection or a diffusion model; SLU gains by other textual tasks | abstract, review |
 //! | lower part frozen ([`SplitRecogniser`]); the upper part as a frozen guiding net; training in three stages: recogniser, synthesizer, both kinds of latents; `guide` loss | remembered, fairly surely |
 //! | encoder and attention decoder above the cut; text brought to the rate of speech; which tasks ([`TextTask`]) | remembered, not surely |
-//! | where it is cut; [alignment](align) from a flat start; [`Bank`]; phone statistics, exemplars by unit selection (whole phones, not warped in time), prototypes; lengths ([`Durations`], [`DurationPredictor`]); sizes and samplers of [`NetworkConfig`]; flow matching; `matching` and `moments` losses; mixing by seconds, masks and noise on latents; late steps on speech alone; triggered decoders and their search; [`compare`] | our own |
+//! | where it is cut; [alignment](align) from a flat start; [`Bank`]; phone statistics, exemplars by unit selection (whole phones, not warped in time), prototypes; lengths ([`Durations`], [`DurationPredictor`]); sizes and samplers of [`NetworkConfig`]; flow matching; `matching` and `moments` losses; mixing by seconds, masks and noise on latents; late steps on speech alone; triggered decoders and their search; [`compare()`] | our own |
 //!
 //! Masks and noise on latents are the same for both kinds; what a recipe does to waveforms and features (`[augment]`) can
 //! only be done to real speech.
