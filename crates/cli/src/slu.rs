@@ -52,6 +52,9 @@ pub struct SearchArgs {
     /// Added per token of an attention decoder, which likes short outputs.
     #[arg(long, default_value_t = BeamConfig::default().length_bonus, allow_hyphen_values = true)]
     length_bonus: f64,
+    /// Search frame by frame, as it is done while somebody speaks: for triggered decoders.
+    #[arg(long)]
+    frame_by_frame: bool,
     /// Weight of CTC beside an attention decoder, 0 to 1. Default: the one that the model was trained with, or 0.3.
     #[arg(long)]
     ctc_weight: Option<f64>,
@@ -59,14 +62,15 @@ pub struct SearchArgs {
 
 impl SearchArgs {
     /// A model with that search.
-    pub fn with(&self, model: SequenceRecogniser, beam: Option<usize>) -> SequenceRecogniser {
+    pub fn with(&self, model: SequenceRecogniser, beam: Option<usize>) -> Result<SequenceRecogniser> {
         let own = model.search().clone();
-        model.with_search(BeamConfig {
+        let model = if self.frame_by_frame { model.frame_by_frame()? } else { model };
+        Ok(model.with_search(BeamConfig {
             beam: beam.unwrap_or(own.beam).clamp(1, 256),
             ctc_weight: self.ctc_weight.unwrap_or(own.ctc_weight).clamp(0.0, 1.0),
             length_bonus: self.length_bonus,
             ..own
-        })
+        }))
     }
 }
 
@@ -78,7 +82,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     if model.target() != Target::Meaning {
         bail!("{} writes transcripts, not meanings: use `auricle decode`", args.model.display());
     }
-    let model = args.search.with(model, Some(args.beam));
+    let model = args.search.with(model, Some(args.beam))?;
     let mut lines: Vec<u8> = Vec::new();
     let failures = read_all(&model, &args.inputs, args.quiet, |utterance, meaning| {
         let mut line = said(&meaning);

@@ -29,6 +29,7 @@ pub struct SequenceRecogniser {
     front_end: MelFrontEnd,
     decoder: Option<StreamingDecoder>,
     search: BeamConfig,
+    frame_by_frame: bool,
     lm: Option<TokenLm>,
     device: Device,
 }
@@ -77,6 +78,7 @@ impl SequenceRecogniser {
         let trained = trained.filter(|weight| (0.0..=1.0).contains(weight));
         let standard = BeamConfig::default();
         let search = BeamConfig { ctc_weight: trained.unwrap_or(standard.ctc_weight), ..standard };
+        let frame_by_frame = decoder.as_ref().is_some_and(StreamingDecoder::is_causal);
         Ok(Self {
             config,
             model,
@@ -85,6 +87,7 @@ impl SequenceRecogniser {
             target,
             front_end,
             search,
+            frame_by_frame,
             lm: None,
             device: device.clone(),
         })
@@ -101,13 +104,24 @@ impl SequenceRecogniser {
         Self { search, ..self }
     }
 
+    /// The same with a search that goes frame by frame, as decoders with a look-ahead are always searched.
+    ///
+    /// # Errors
+    /// No triggered decoder.
+    pub fn frame_by_frame(self) -> Result<Self, LasynError> {
+        if !self.decoder.as_ref().is_some_and(StreamingDecoder::is_triggered) {
+            return Err(LasynError::Model("a search frame by frame needs a triggered decoder".into()));
+        }
+        Ok(Self { frame_by_frame: true, ..self })
+    }
+
     /// The same with a language model of its tokens in the search, which needs the attention decoder.
     ///
     /// # Errors
     /// A model of other units, or no decoder.
     pub fn with_lm(self, lm: NgramLm, weight: f64) -> Result<Self, LasynError> {
-        if self.decoder.as_ref().is_none_or(StreamingDecoder::is_causal) {
-            let reason = "shallow fusion needs an attention decoder without look-ahead";
+        if self.decoder.is_none() || self.frame_by_frame {
+            let reason = "shallow fusion needs an attention decoder that is not searched frame by frame";
             return Err(LasynError::Model(reason.into()));
         }
         let lm = TokenLm::new(lm, &self.tokenizer, weight).map_err(LasynError::Model)?;
@@ -141,13 +155,21 @@ impl SequenceRecogniser {
         let (z, lengths) = self.model.lower(0, mel, &[num_frames], &mut context);
         let upper = self.model.upper(0, z, &lengths, &mut context);
         let blank = self.tokenizer.blank_id();
-        let tokens = search(self.decoder.as_ref(), &upper, blank, &self.search, self.lm.as_ref())?;
+        let how = Search { config: &self.search, frame_by_frame: self.frame_by_frame, lm: self.lm.as_ref() };
+        let tokens = search(self.decoder.as_ref(), &upper, blank, &how)?;
         Ok(self.tokenizer.decode(&tokens[0]))
     }
 }
 
-/// The best tokens of every row: joint search where there is a decoder (frame by frame where it has a look-ahead), else
-/// the best path of CTC.
+/// How the best tokens are searched.
+pub(crate) struct Search<'a> {
+    pub config: &'a BeamConfig,
+    /// For triggered decoders.
+    pub frame_by_frame: bool,
+    pub lm: Option<&'a TokenLm>,
+}
+
+/// The best tokens of every row: joint search where there is a decoder, else the best path of CTC.
 ///
 /// # Errors
 /// A device that fails.
@@ -155,8 +177,7 @@ pub(crate) fn search(
     decoder: Option<&StreamingDecoder>,
     upper: &Upper,
     blank: u32,
-    config: &BeamConfig,
-    lm: Option<&TokenLm>,
+    &Search { config, frame_by_frame, lm }: &Search<'_>,
 ) -> Result<Vec<Vec<u32>>, TrainError> {
     let [batch, frames, classes] = upper.logits.dims();
     let scores = match decoder {
@@ -179,7 +200,7 @@ pub(crate) fn search(
             continue;
         };
         let length = upper.memory_lengths[row].min(padded);
-        if decoder.is_causal() {
+        if frame_by_frame {
             let classes = [classes as u32, blank];
             let mut search = TriggeredSearch::new(decoder, config.clone(), classes, frame_rate(upper, row));
             search.push(&memory[row * padded * width..][..length * width], ctc);

@@ -2,7 +2,7 @@
 
 use crate::perturb::perturb;
 use crate::places::places;
-use crate::recogniser::{KIND, search};
+use crate::recogniser::{KIND, Search, search};
 use crate::{
     CachedSynthesizer, LasynBatch, LasynConfig, LasynModel, LasynPrepare, SplitRecogniser, Synthesizer,
     Target, TextPool, TextTask, Upper,
@@ -319,7 +319,9 @@ impl Task for LasynTask {
         };
         let decoder = model.decoder.as_ref().map(StreamingDecoder::new).transpose();
         let decoder = decoder.map_err(|e| TrainError::Task(e.to_string()))?;
-        let found = search(decoder.as_ref(), &upper, self.tokenizer.blank_id(), &beam, None)?;
+        let frame_by_frame = decoder.as_ref().is_some_and(StreamingDecoder::is_causal);
+        let how = Search { config: &beam, frame_by_frame, lm: None };
+        let found = search(decoder.as_ref(), &upper, self.tokenizer.blank_id(), &how)?;
         for ((tokens, text), id) in found.into_iter().zip(&batch.texts).zip(&batch.ids) {
             let written = self.tokenizer.decode(&tokens);
             self.tally.words += wer(text, &written);
