@@ -268,8 +268,12 @@ fn an_attention_decoder_is_trained_and_fused_with_a_language_model() {
     };
     let alone = texts(&[]);
     assert_eq!(alone.len(), Manifest::read(&folder.join("dev.jsonl")).unwrap().len());
-    assert_eq!(alone, texts(&["--lm", "tokens.arpa", "--lm-weight", "0"]));
-    assert_ne!(alone, texts(&["--lm", "tokens.arpa", "--lm-weight", "3"]), "the language model decides");
+    let by_label = texts(&["--search", "labels"]);
+    assert_eq!(by_label, texts(&["--lm", "tokens.arpa", "--lm-weight", "0"]));
+    assert_ne!(by_label, texts(&["--lm", "tokens.arpa", "--lm-weight", "3"]), "the language model decides");
+    assert_eq!(alone, texts(&["--search", "frames", "--length-bonus", "0.5"]), "the defaults");
+    let both = ["--lm", "tokens.arpa", "--search", "frames"];
+    auricle(folder, &[&decode[..], &both].concat()).failed_with(&["label-synchronous"]);
     auricle(folder, &[&decode[..], &["--lm", "words.arpa"]].concat()).failed_with(&["lm train --tokenizer"]);
 
     // With a look-ahead it is searched frame by frame.
@@ -277,9 +281,7 @@ fn an_attention_decoder_is_trained_and_fused_with_a_language_model() {
     auricle(folder, &[&["train", &attention], &own[..], &ahead, &short[..], &["ahead"]].concat()).succeeded();
     let decode = ["decode", "--model", "ahead", "dev.jsonl", "--json", "--beam", "2", "--quiet"];
     assert_eq!(auricle(folder, &decode).succeeded().json_lines().len(), alone.len());
-    auricle(folder, &[&decode[..], &["--lm", "tokens.arpa"]].concat()).failed_with(&["frame by frame"]);
-    // Other triggered decoders can be; a model of meanings has none.
-    assert_eq!(texts(&["--frame-by-frame"]).len(), alone.len());
+    auricle(folder, &[&decode[..], &["--lm", "tokens.arpa"]].concat()).failed_with(&["look-ahead"]);
 }
 
 /// Recordings with meanings become a model of intents and slots, through the program: tokens, training on speech and

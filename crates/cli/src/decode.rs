@@ -94,11 +94,11 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let (tensors, metadata) = load_model(&args.model)?;
     if metadata.contains_key("decoder") {
         let model = SequenceRecogniser::from_weights(tensors, &metadata, &device)?;
-        let model = args.search.with(model, args.beam)?;
         let model = match &args.lm {
             Some(path) => model.with_lm(NgramLm::load(path)?, args.lm_weight.unwrap_or(TokenLm::WEIGHT))?,
             None => model,
         };
+        let model = args.search.with(model, args.beam)?;
         return sequences(args, format, model);
     }
     let recogniser = Recogniser::from_weights(tensors, &metadata, &device)

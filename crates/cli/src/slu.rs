@@ -5,7 +5,7 @@ use crate::tasks::load_model;
 use anyhow::{Context as _, Result, bail};
 use auricle_data::{Utterance, read_any};
 use auricle_decode::BeamConfig;
-use auricle_lasyn::{SequenceRecogniser, Target};
+use auricle_lasyn::{SequenceRecogniser, Target, length_bonus};
 use auricle_text::slu::{Frame, Kind, Tree};
 use serde_json::{Value, json};
 use std::io::Write;
@@ -46,15 +46,24 @@ pub struct Args {
     quiet: bool,
 }
 
+/// What a search goes along.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Order {
+    /// Frame-synchronous.
+    Frames,
+    /// Label-synchronous.
+    Labels,
+}
+
 /// How attention decoders are searched.
 #[derive(clap::Args)]
 pub struct SearchArgs {
-    /// Added per token of an attention decoder, which likes short outputs.
-    #[arg(long, default_value_t = BeamConfig::default().length_bonus, allow_hyphen_values = true)]
-    length_bonus: f64,
-    /// Search frame by frame, as it is done while somebody speaks: for triggered decoders.
-    #[arg(long)]
-    frame_by_frame: bool,
+    /// Added per token of an attention decoder, which likes short outputs. Default: 0, frame-synchronous 0.5.
+    #[arg(long, allow_hyphen_values = true)]
+    length_bonus: Option<f64>,
+    /// Order of the search for an attention decoder. Default: by frames for triggered decoders without --lm, else by labels.
+    #[arg(long, value_enum)]
+    search: Option<Order>,
     /// Weight of CTC beside an attention decoder, 0 to 1. Default: the one that the model was trained with, or 0.3.
     #[arg(long)]
     ctc_weight: Option<f64>,
@@ -64,11 +73,15 @@ impl SearchArgs {
     /// A model with that search.
     pub fn with(&self, model: SequenceRecogniser, beam: Option<usize>) -> Result<SequenceRecogniser> {
         let own = model.search().clone();
-        let model = if self.frame_by_frame { model.frame_by_frame()? } else { model };
+        let model = match self.search {
+            Some(order) => model.with_frame_synchronous(order == Order::Frames)?,
+            None => model,
+        };
+        let standard = length_bonus(model.is_frame_synchronous());
         Ok(model.with_search(BeamConfig {
             beam: beam.unwrap_or(own.beam).clamp(1, 256),
             ctc_weight: self.ctc_weight.unwrap_or(own.ctc_weight).clamp(0.0, 1.0),
-            length_bonus: self.length_bonus,
+            length_bonus: self.length_bonus.unwrap_or(standard),
             ..own
         }))
     }

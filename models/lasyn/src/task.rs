@@ -2,7 +2,7 @@
 
 use crate::perturb::perturb;
 use crate::places::places;
-use crate::recogniser::{KIND, Search, search};
+use crate::recogniser::{KIND, Search, length_bonus, search};
 use crate::{
     CachedSynthesizer, LasynBatch, LasynConfig, LasynModel, LasynPrepare, SplitRecogniser, Synthesizer,
     Target, TextPool, TextTask, Upper,
@@ -312,15 +312,16 @@ impl Task for LasynTask {
         let losses = self.loss(&model, &upper, &batch.targets, &batch.tasks, context)?;
         self.tally.loss += scalar(&losses.total) * batch.ids.len() as f64;
         self.tally.utterances += batch.ids.len() as f64;
+        let decoder = model.decoder.as_ref().map(StreamingDecoder::new).transpose();
+        let decoder = decoder.map_err(|e| TrainError::Task(e.to_string()))?;
+        let frame_synchronous = decoder.as_ref().is_some_and(StreamingDecoder::is_triggered);
         let beam = BeamConfig {
             beam: self.config.beam,
             ctc_weight: self.config.ctc_weight,
+            length_bonus: length_bonus(frame_synchronous),
             ..BeamConfig::default()
         };
-        let decoder = model.decoder.as_ref().map(StreamingDecoder::new).transpose();
-        let decoder = decoder.map_err(|e| TrainError::Task(e.to_string()))?;
-        let frame_by_frame = decoder.as_ref().is_some_and(StreamingDecoder::is_causal);
-        let how = Search { config: &beam, frame_by_frame, lm: None };
+        let how = Search { config: &beam, frame_synchronous, lm: None };
         let found = search(decoder.as_ref(), &upper, self.tokenizer.blank_id(), &how)?;
         for ((tokens, text), id) in found.into_iter().zip(&batch.texts).zip(&batch.ids) {
             let written = self.tokenizer.decode(&tokens);
