@@ -66,7 +66,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     metadata.insert("frame_secs".into(), synthesizer.frame_secs().to_string());
     auricle_train::files::write_weights(&args.out, &tensors, &metadata, Precision::F32)?;
     println!(
-        "{}: {} sentences, {secs:.1} s of latents in {took:.2} s ({:.1} hours per second)",
+        "{}: {} sentences, {secs:.1} s of latents in {took:.2} s ({:.3} hours per second)",
         args.out.display(),
         texts.len(),
         secs / 3600.0 / took.max(1e-9)
