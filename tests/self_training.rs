@@ -20,7 +20,11 @@ const OWN: [&str; 6] = [
 fn train(folder: &Path, more: &[&str]) -> Vec<Value> {
     let all = [&["train", "ctc.toml", "--run", "run", "--quiet"], &OWN[..], more].concat();
     auricle(folder, &all).succeeded();
-    let lines = std::fs::read_to_string(folder.join("run/self_training.jsonl")).unwrap();
+    records(&folder.join("run/self_training.jsonl"))
+}
+
+fn records(path: &Path) -> Vec<Value> {
+    let lines = std::fs::read_to_string(path).unwrap();
     lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
@@ -113,17 +117,12 @@ fn an_attention_model_trains_itself() {
     let sets: Vec<&str> = sets.iter().flat_map(|set| ["--set", set]).chain(OWN).collect();
     let train = ["train", recipe.to_str().unwrap(), "--run", "run", "--quiet"];
     auricle(folder, &[&train[..], &sets[..]].concat()).succeeded();
-    let lines = std::fs::read_to_string(folder.join("run/self_training.jsonl")).unwrap();
-    let history: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert_eq!(history.len(), 2, "{lines}");
+    let history = records(&folder.join("run/self_training.jsonl"));
+    assert_eq!(history.len(), 2, "{history:?}");
     for (round, told) in history.iter().enumerate() {
-        let log = std::fs::read_to_string(folder.join(format!("run/round-{round}/log.jsonl"))).unwrap();
-        let scores: Vec<f64> = log
-            .lines()
-            .map(|line| serde_json::from_str::<Value>(line).unwrap())
-            .filter_map(|line| line["validation/wer"].as_f64())
-            .collect();
-        assert!(scores.len() >= 2, "{log}");
+        let log = records(&folder.join(format!("run/round-{round}/log.jsonl")));
+        let scores: Vec<f64> = log.iter().filter_map(|line| line["validation/wer"].as_f64()).collect();
+        assert!(scores.len() >= 2, "{log:?}");
         assert_eq!(told["validation"].as_f64(), scores.last().copied(), "the last weights are kept");
     }
 }

@@ -187,7 +187,7 @@ pub fn recipe_of(plan: &Plan<'_>) -> Result<auricle_train::Recipe> {
                 // Networks are slower than training: what they make is used more than once.
                 if let Some(name) = &source.synthesizer {
                     model.insert("synthesizer".into(), path(name));
-                    model.insert("cached_takes".into(), toml::Value::from(2));
+                    model.entry("cached_takes").or_insert(toml::Value::from(2));
                 }
             }
         }

@@ -5,7 +5,7 @@ use crate::tasks::load_model;
 use anyhow::{Context as _, Result, bail};
 use auricle_data::{Utterance, read_any};
 use auricle_decode::BeamConfig;
-use auricle_lasyn::{SequenceRecogniser, Target, length_bonus};
+use auricle_lasyn::{SequenceRecogniser, Target};
 use auricle_text::slu::{Frame, Kind, Tree};
 use serde_json::{Value, json};
 use std::io::Write;
@@ -72,16 +72,15 @@ pub struct SearchArgs {
 impl SearchArgs {
     /// A model with that search.
     pub fn with(&self, model: SequenceRecogniser, beam: Option<usize>) -> Result<SequenceRecogniser> {
-        let own = model.search().clone();
         let model = match self.search {
             Some(order) => model.with_frame_synchronous(order == Order::Frames)?,
             None => model,
         };
-        let standard = length_bonus(model.is_frame_synchronous());
+        let own = model.search().clone();
         Ok(model.with_search(BeamConfig {
             beam: beam.unwrap_or(own.beam).clamp(1, 256),
             ctc_weight: self.ctc_weight.unwrap_or(own.ctc_weight).clamp(0.0, 1.0),
-            length_bonus: self.length_bonus.unwrap_or(standard),
+            length_bonus: self.length_bonus.unwrap_or(own.length_bonus),
             ..own
         }))
     }

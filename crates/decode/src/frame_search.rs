@@ -10,7 +10,7 @@ use std::sync::Arc;
 const LEAST_TOKEN: f32 = -8.0;
 
 /// A sequence of tokens, with the frames at which they were begun.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Begun {
     /// Tokens.
     pub tokens: Vec<u32>,
@@ -37,7 +37,7 @@ pub trait NextToken {
         frame: Option<usize>,
     ) -> Result<Vec<(Arc<[f32]>, Self::State)>, Self::Error>;
 
-    /// Frames up to which it can tell tokens that begin at `frame` alike: asked for one, it answers for the other.
+    /// The same number for all frames at which it tells tokens alike: what it said for one holds for the others.
     fn same_as(&self, frame: usize) -> usize;
 }
 

@@ -265,7 +265,7 @@ impl AttentionDecoder {
 
 /// Frames that may be seen to tell a token that begins at frame `place`.
 pub(crate) fn limit(place: f64, look_ahead: usize) -> usize {
-    place.max(0.0) as usize + 1 + look_ahead
+    (place.max(0.0) as usize).saturating_add(1).saturating_add(look_ahead)
 }
 
 /// Frames that each query may see, `[B·U]`: what follows token `u` is told when it begins, the end from all frames.
@@ -402,6 +402,7 @@ mod tests {
         let (all, changed) = (of(12), of(5));
         assert_eq!(all[..5], changed[..5]);
         assert_ne!(all[5..10], changed[5..10]);
+        assert_eq!(limit(5.9, usize::MAX), usize::MAX, "a number from a file");
         let config = r#"{"layers": 1, "heads": 1, "feed_forward": 8, "look_ahead": 3}"#;
         let config: DecoderConfig = serde_json::from_str(config).unwrap();
         assert!(config.validate(8).unwrap_err().contains("triggered"));

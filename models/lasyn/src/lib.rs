@@ -56,7 +56,7 @@ pub use judge::{read_latents, read_sentences};
 pub use model::{LasynModel, Upper};
 pub use network::{Lengths, Method, NetworkConfig, SynthesizerNetwork};
 pub use pool::{Sentence, TextPool};
-pub use recogniser::{SequenceRecogniser, length_bonus};
+pub use recogniser::SequenceRecogniser;
 pub use split::SplitRecogniser;
 pub use synthesis::{SynthesisBatch, SynthesisConfig, SynthesisPrepare, SynthesisTask};
 pub use synthesizer::{Durations, FixedProjection, Projection, Synthesizer};

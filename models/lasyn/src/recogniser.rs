@@ -108,12 +108,7 @@ impl SequenceRecogniser {
         Self { search, ..self }
     }
 
-    /// Whether the search is frame-synchronous, the default for triggered decoders.
-    pub fn is_frame_synchronous(&self) -> bool {
-        self.frame_synchronous
-    }
-
-    /// The same with a frame-synchronous or a label-synchronous search.
+    /// The same with a frame-synchronous or a label-synchronous search, and the length bonus that belongs to it.
     ///
     /// # Errors
     /// A decoder that is not triggered can't be searched by frames, one with a look-ahead not by labels.
@@ -130,7 +125,8 @@ impl SequenceRecogniser {
             let reason = "a decoder with a look-ahead needs a frame-synchronous search";
             return Err(LasynError::Model(reason.into()));
         }
-        Ok(Self { frame_synchronous, ..self })
+        let search = BeamConfig { length_bonus: length_bonus(frame_synchronous), ..self.search };
+        Ok(Self { frame_synchronous, search, ..self })
     }
 
     /// The same with a language model of its tokens in the search, which is label-synchronous then.
@@ -182,7 +178,7 @@ impl SequenceRecogniser {
 
 /// What a token is worth beside its probability, where nothing else is asked for: in a frame-synchronous search 0.5, with
 /// which about as many words are put in as left out (on the two speakers that mini LibriSpeech's results are measured on).
-pub fn length_bonus(frame_synchronous: bool) -> f64 {
+pub(crate) fn length_bonus(frame_synchronous: bool) -> f64 {
     if frame_synchronous { 0.5 } else { BeamConfig::default().length_bonus }
 }
 
