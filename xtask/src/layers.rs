@@ -3,8 +3,9 @@
 use serde::Deserialize;
 
 /// Every crate, lowest first. A crate may depend on those before it, whatever the kind of dependency.
-const ORDER: [&str; 19] = [
+const ORDER: [&str; 20] = [
     "auricle-rng",
+    "auricle-io",
     "auricle-tensor",
     "auricle-audio",
     "auricle-text",
@@ -27,8 +28,9 @@ const ORDER: [&str; 19] = [
 
 /// Crates that speak in slices and small structs, so that they can be used without a tensor library. They
 /// depend on each other only: every other crate of the workspace brings burn.
-const WITHOUT_BURN: [&str; 7] = [
+const WITHOUT_BURN: [&str; 8] = [
     "auricle-rng",
+    "auricle-io",
     "auricle-audio",
     "auricle-text",
     "auricle-augment",
