@@ -1,14 +1,15 @@
 //! `auricle data`.
 
-use crate::teacher::Teacher;
+use crate::shared::terminal::progress;
 use anyhow::{Context as _, Result, bail};
-use auricle_asr::{CtcConfig, TranscribeConfig, transcribe};
+use auricle::Teacher;
+use auricle_asr::{TranscribeConfig, transcribe};
 use auricle_audio::{MelConfig, MelFrontEnd};
 use auricle_data::doctor::{self, CheckConfig, CheckReport, Finding, Set};
 use auricle_data::{Manifest, Utterance, read_any};
 use auricle_decode::write::Transcript;
-use auricle_text::{Tokenizer, cer, normalise};
-use auricle_train::{KnownError, Recipe, recipe};
+use auricle_text::{cer, normalise};
+use auricle_train::{KnownError, Recipe};
 use indicatif::ProgressBar;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -214,7 +215,7 @@ fn check(args: &Check) -> Result<ExitCode> {
     let mut report = doctor::check(&sets, &config, || bar.inc(1));
     bar.finish_and_clear();
     if let Some(path) = &args.recipe {
-        let aligned = Aligner::new(&crate::train::load(path, &[])?)?;
+        let aligned = auricle::aligner(&Recipe::load(path, &[])?)?;
         report.findings.extend(sets.iter().flat_map(|set| aligned.cannot_align(set)));
     }
     if args.json {
@@ -263,46 +264,9 @@ fn print(sets: &[Set], report: &CheckReport) {
     }
 }
 
-/// Says which utterances a CTC recipe cannot spell or align.
-pub struct Aligner {
-    config: CtcConfig,
-    tokenizer: Tokenizer,
-}
-
-impl Aligner {
-    /// The aligner of a CTC recipe.
-    pub fn new(recipe: &Recipe) -> Result<Self> {
-        if recipe.task != "ctc" {
-            bail!("alignment needs a recipe of task `ctc`, not `{}`", recipe.task);
-        }
-        let config: CtcConfig = recipe::parse(&recipe.model, "model")?;
-        let tokenizer = match &config.tokenizer {
-            Some(path) => Tokenizer::load(path).with_context(|| path.display().to_string())?,
-            None => Tokenizer::characters(),
-        };
-        Ok(Self { config, tokenizer })
-    }
-
-    /// Findings of kind `cannot-spell` and `cannot-align`.
-    pub fn cannot_align(&self, set: &Set) -> Vec<Finding> {
-        let frames = |secs| {
-            let mel = self.config.front_end.num_frames_from_secs(secs);
-            mel.div_ceil(self.config.encoder.downsampling()) * self.config.head.upsampling()
-        };
-        let tokens = |text: &str| self.tokenizer.encode(text).map_err(|e| e.to_string());
-        doctor::cannot_align(set, &frames, &tokens)
-    }
-}
-
-/// What cannot align in words, for the pre-flight check.
-pub fn cannot_align(utterances: &[Utterance], recipe: &Recipe) -> Result<Vec<String>> {
-    let set = Set { name: "train".into(), utterances: utterances.to_vec(), ..Set::default() };
-    Ok(Aligner::new(recipe)?.cannot_align(&set).iter().map(|f| format!("{}: {}", f.id, f.detail)).collect())
-}
-
 fn difficulty(args: &Difficulty) -> Result<ExitCode> {
     let utterances = auricle_data::read_all(&args.inputs)?;
-    let bar = crate::decode::progress(utterances.len(), args.quiet);
+    let bar = progress(utterances.len(), args.quiet);
     let mut lines: Vec<u8> = Vec::new();
     let mut failures = 0;
     let mut note = |i: usize, error: Result<f64>| -> Result<()> {

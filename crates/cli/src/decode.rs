@@ -1,17 +1,16 @@
 //! `auricle decode`.
 
-use crate::slu::SearchArgs;
-use crate::tasks::load_model;
+use crate::shared::args::{SearchArgs, recordings};
+use crate::shared::sequences::read_all;
+use crate::shared::terminal::progress;
 use anyhow::{Context as _, Result, bail};
 use auricle_asr::{Recogniser, TranscribeConfig, transcribe};
-use auricle_data::{Utterance, read_any};
 use auricle_decode::write::{Format, write};
 use auricle_decode::{TokenLm, WordLm, WordLmConfig};
 use auricle_lasyn::SequenceRecogniser;
 use auricle_text::lm::NgramLm;
-use indicatif::{ProgressBar, ProgressStyle};
 use std::fs::File;
-use std::io::{BufWriter, IsTerminal as _, Write};
+use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
@@ -79,19 +78,9 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         (_, _, true) => Format::Srt,
         _ => Format::Text,
     };
-    let mut failures = 0;
-    let mut utterances: Vec<Utterance> = Vec::new();
-    for input in &args.inputs {
-        match read_any(input) {
-            Ok(found) => utterances.extend(found),
-            Err(error) => {
-                failures += 1;
-                eprintln!("error: {error}");
-            }
-        }
-    }
+    let (utterances, mut failures) = recordings(&args.inputs);
     let device = auricle_tensor::device(&args.device)?;
-    let (tensors, metadata) = load_model(&args.model)?;
+    let (tensors, metadata) = auricle::models::load(&args.model)?;
     if metadata.contains_key("decoder") {
         let model = SequenceRecogniser::from_weights(tensors, &metadata, &device)?;
         let model = match &args.lm {
@@ -169,7 +158,7 @@ fn sequences(args: &Args, format: Format, model: SequenceRecogniser) -> Result<E
         );
     }
     let mut lines: Vec<u8> = Vec::new();
-    let failures = crate::slu::read_all(&model, &args.inputs, args.quiet, |utterance, text| {
+    let failures = read_all(&model, &args.inputs, args.quiet, |utterance, text| {
         match format {
             Format::Json => writeln!(lines, "{}", serde_json::json!({ "id": utterance.id, "text": text }))?,
             _ => writeln!(lines, "{} {text}", utterance.id)?,
@@ -190,14 +179,4 @@ fn unfinished(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".part");
     name.into()
-}
-
-/// A bar of recordings, where there is somebody to see it.
-pub(crate) fn progress(count: usize, quiet: bool) -> ProgressBar {
-    if quiet || !std::io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let style = ProgressStyle::with_template("{bar:40} {pos}/{len} recordings, {eta} left")
-        .unwrap_or_else(|_| ProgressStyle::default_bar());
-    ProgressBar::new(count as u64).with_style(style)
 }

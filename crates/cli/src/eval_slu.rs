@@ -1,6 +1,6 @@
 //! `auricle eval slu`.
 
-use crate::eval::{first, read_hypotheses};
+use crate::shared::hypotheses::{first, read_hypotheses};
 use anyhow::{Context as _, Result, bail};
 use auricle_data::{Sentence, read_any};
 use auricle_rng::Key;

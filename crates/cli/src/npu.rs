@@ -1,6 +1,6 @@
 //! `auricle npu`.
 
-use crate::tasks::AnyTrainer;
+use crate::shared::terminal::Terminal;
 use anyhow::{Context as _, Result, bail};
 use auricle_tensor::npu::Basis;
 use auricle_tensor::npu::profile::{Line, lines};
@@ -8,7 +8,7 @@ use auricle_tensor::npu::session::{self, Mode, Session};
 use auricle_tensor::npu::spec::{Confidence, DeviceSpec, names};
 use auricle_tensor::npu::tile::trace::Trace;
 use auricle_tensor::npu::tile::{Pipe, time};
-use auricle_train::log::RunLog;
+use auricle_train::Recipe;
 use auricle_train::report::{Report, Span};
 use std::fs::File;
 use std::io::BufWriter;
@@ -81,14 +81,12 @@ pub fn run(command: &Command) -> Result<ExitCode> {
 }
 
 fn profile(args: &Profile) -> Result<()> {
-    let mut recipe = crate::train::load(&args.recipe, &args.set)?;
+    let mut recipe = Recipe::load(&args.recipe, &args.set)?;
     recipe.train.device = "cpu".into();
     let npu = Session::open(&format!("sim:{}", args.device), Mode::Record)?;
-    let scratch = std::env::temp_dir().join(format!("auricle-npu-{}", std::process::id()));
-    std::fs::create_dir_all(&scratch)?;
-    let stepped = step(&recipe, &scratch, &npu);
+    // The step of the longest batch, computed on the CPU and written down.
+    let stepped = auricle::rehearse(&recipe, &Terminal::new(true), || session::choose(Some(npu.clone())));
     session::choose(None);
-    std::fs::remove_dir_all(&scratch).ok();
     stepped.context("one training step")?;
     let lines = lines(&npu, &npu.take_records());
     if lines.is_empty() {
@@ -111,19 +109,6 @@ fn trace(path: &Path, spec: &DeviceSpec, lines: &[Line]) -> Result<()> {
         trace.add(&program, &time(&program, spec, true))?;
     }
     trace.end()?;
-    Ok(())
-}
-
-/// One step of the longest batch, computed on the CPU and written down.
-fn step(
-    recipe: &auricle_train::Recipe,
-    scratch: &std::path::Path,
-    npu: &std::sync::Arc<Session>,
-) -> Result<()> {
-    let log = RunLog::open(scratch, recipe.train.steps, true)?;
-    let mut trainer = AnyTrainer::build(recipe, scratch, log, false)?;
-    session::choose(Some(npu.clone()));
-    trainer.rehearse()?;
     Ok(())
 }
 

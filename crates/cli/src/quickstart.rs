@@ -3,12 +3,13 @@
 mod new_words;
 
 use crate::eval::{AsrScores, score};
-use crate::tasks::{load_model, manifests};
+use crate::shared::interrupt;
+use crate::shared::terminal::Terminal;
 use anyhow::{Context as _, Result, bail};
-use auricle_asr::{Recogniser, TranscribeConfig, transcribe};
-use auricle_cca_mdd::Assessor;
+use auricle::adapt::transcripts;
+use auricle::{Training, models};
 use auricle_data::builtin;
-use auricle_text::{Scored, normalise};
+use auricle_text::Scored;
 use auricle_train::log::read_series;
 use auricle_train::report::{Axis, Report, Series};
 use auricle_train::{Outcome, Recipe, files::atomic_write};
@@ -22,10 +23,10 @@ use new_words::NewWords;
 
 /// The recipes, so that the program needs no file beside it.
 const RECIPES: [(&str, &str); 4] = [
-    ("spiral_pretrain.toml", include_str!("../../../recipes/quickstart/spiral_pretrain.toml")),
-    ("ctc_from_scratch.toml", include_str!("../../../recipes/quickstart/ctc_from_scratch.toml")),
-    ("ctc_from_pretrained.toml", include_str!("../../../recipes/quickstart/ctc_from_pretrained.toml")),
-    ("mdd.toml", include_str!("../../../recipes/quickstart/mdd.toml")),
+    ("spiral_pretrain.toml", auricle_recipes::SPIRAL_PRETRAIN),
+    ("ctc_from_scratch.toml", auricle_recipes::CTC_FROM_SCRATCH),
+    ("ctc_from_pretrained.toml", auricle_recipes::CTC_FROM_PRETRAINED),
+    ("mdd.toml", auricle_recipes::MDD),
 ];
 
 #[derive(clap::Args)]
@@ -54,12 +55,12 @@ struct Row {
 
 pub fn run(args: &Args) -> Result<ExitCode> {
     let started = Instant::now();
-    let stop = crate::interrupt::flag()?;
+    let stop = interrupt::flag()?;
 
     println!("1/7  the built-in corpus");
     let corpus = builtin::extract(&args.out.join("corpus"))?;
     for manifest in [&corpus.train, &corpus.dev, &corpus.test] {
-        let utterances = manifests(std::slice::from_ref(manifest))?;
+        let utterances = auricle::utterances(std::slice::from_ref(manifest))?;
         let minutes = utterances.iter().map(|u| u.duration_secs).sum::<f64>() / 60.0;
         println!("     {}: {} utterances, {minutes:.1} min", manifest.display(), utterances.len());
     }
@@ -109,9 +110,8 @@ struct Mdd {
 
 impl Mdd {
     fn of(run: &Path, manifest: &Path, train_secs: f64) -> Result<Self> {
-        let (tensors, metadata) = load_model(run)?;
-        let assessor = Assessor::from_weights(tensors, &metadata, &auricle_tensor::device("cpu")?)?;
-        let utterances = manifests(&[manifest.to_path_buf()])?;
+        let assessor = models::assessor(run, &auricle_tensor::device("cpu")?)?;
+        let utterances = auricle::utterances(&[manifest.to_path_buf()])?;
         let scores = crate::eval_mdd::evaluate(&Arc::new(assessor), &utterances, 0.5, None, true)?;
         Ok(Self { run: run.to_path_buf(), scores, train_secs })
     }
@@ -137,7 +137,7 @@ impl Mdd {
 /// Trains one recipe anew in `<out>/<name>`; seconds.
 fn train(args: &Args, name: &str, corpus: &builtin::Extracted, stop: &AtomicBool) -> Result<f64> {
     let file = args.out.join("recipes").join(format!("{name}.toml"));
-    let mut recipe = crate::train::load(&file, &[])?;
+    let mut recipe = Recipe::load(&file, &[])?;
     recipe.data.train = vec![corpus.train.clone()];
     recipe.data.validation = vec![corpus.dev.clone()];
     if recipe.model.contains_key("init_from") {
@@ -153,7 +153,8 @@ fn run_anew(recipe: &Recipe, run: &Path, quiet: bool, stop: &AtomicBool) -> Resu
     if run.exists() {
         std::fs::remove_dir_all(run).with_context(|| run.display().to_string())?;
     }
-    match crate::train::train(recipe, run, false, quiet, stop)? {
+    let terminal = Terminal::new(quiet);
+    match auricle::train(recipe, run, Training { resume: false, events: &terminal, stop })? {
         Outcome::Interrupted => bail!("interrupted; run it again, it takes minutes"),
         Outcome::Finished | Outcome::EarlyStopped => Ok(started.elapsed().as_secs_f64()),
     }
@@ -161,21 +162,7 @@ fn run_anew(recipe: &Recipe, run: &Path, quiet: bool, stop: &AtomicBool) -> Resu
 
 /// Transcripts of a test set.
 fn decode(run: &Path, manifest: &Path) -> Result<Vec<Scored>> {
-    let (tensors, metadata) = load_model(run)?;
-    let recogniser = Recogniser::from_weights(tensors, &metadata, &auricle_tensor::device("cpu")?)?;
-    let utterances = manifests(&[manifest.to_path_buf()])?;
-    let mut scored = Vec::with_capacity(utterances.len());
-    transcribe(&recogniser, &utterances, &TranscribeConfig::default(), |index, transcript| -> Result<()> {
-        let utterance = &utterances[index];
-        scored.push(Scored {
-            id: utterance.id.clone(),
-            speaker: utterance.speaker.clone(),
-            reference: normalise(utterance.text.as_deref().unwrap_or_default()),
-            hypothesis: transcript?.text,
-        });
-        Ok(())
-    })?;
-    Ok(scored)
+    Ok(transcripts(run, &[manifest.to_path_buf()], &auricle_tensor::device("cpu")?)?)
 }
 
 fn table(rows: &[Row]) {

@@ -1,8 +1,7 @@
 //! `auricle serve`.
 
-use crate::interrupt;
-use crate::lexicon::{LexiconArgs, pronouncer};
-use crate::mdd::{assessor, threshold};
+use crate::shared::args::{LexiconArgs, assessor, threshold};
+use crate::shared::interrupt;
 use anyhow::{Context as _, Result, bail};
 use auricle_serve::{Config, Limits, Server};
 use std::net::{IpAddr, SocketAddr};
@@ -111,7 +110,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         prompts: args.prompts.as_ref().map(sentences).transpose()?.unwrap_or(default.prompts),
         limits,
     };
-    let server = Server::bind(config, assessor, pronouncer(&args.lexicon)?)?;
+    let server = Server::bind(config, assessor, args.lexicon.pronouncer()?)?;
     let address = server.address();
     if !address.ip().is_loopback() {
         eprintln!(
