@@ -8,6 +8,8 @@
 //!
 //! Long work tells what it does through [`Events`]; [`Silent`] listens to nothing.
 
+#![deny(clippy::print_stdout, clippy::print_stderr)] // whoever calls this decides what is printed
+
 pub mod adapt;
 mod any_trainer;
 mod average;

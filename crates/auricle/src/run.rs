@@ -2,7 +2,8 @@
 
 use crate::error::Doing as _;
 use crate::{AnyTrainer, Error, Result, Training, write_run_report};
-use auricle_train::files::{RunLock, atomic_write, remove_unfinished};
+use auricle_io::{atomic_write, remove_unfinished};
+use auricle_train::files::RunLock;
 use auricle_train::log::RunLog;
 use auricle_train::{Outcome, Recipe};
 use std::path::Path;

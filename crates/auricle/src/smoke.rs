@@ -73,7 +73,7 @@ fn lasyn(recipe: &mut Recipe, folder: &Path, training: Training<'_>) -> Result<(
     let options = BankOptions { exemplar_secs: 60.0, rounds: 2 };
     let bank = make_bank(&split, &speech, &pronouncer, options, &device, &mut |_| ())?;
     let path = base.join(BANK);
-    auricle_train::files::atomic_write(&path, &bank.to_bytes(&Metadata::new())?).map_err(Error::io(&path))?;
+    auricle_io::atomic_write(&path, &bank.to_bytes(&Metadata::new())?).map_err(Error::io(&path))?;
     // What was said is what is meant: enough for a recipe of meanings.
     let meant = |text: &str| format!("<int:say> <slot:words> {text} </slot>");
     let text = folder.join("text.jsonl");

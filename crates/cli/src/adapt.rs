@@ -66,15 +66,15 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let terminal = Terminal::new(args.quiet);
     let training = Training { resume: true, events: &terminal, stop: &stop };
     let Some(Adapted { before, after }) = adapt(&adaptation, &args.out, training)? else {
-        eprintln!("interrupted; the same command goes on");
+        errln!("interrupted; the same command goes on");
         return Ok(ExitCode::from(interrupt::INTERRUPTED));
     };
     table(&before, &after);
     let page = args.out.join("adaptation.html");
     report(&args.out, &before, &after)?.write(&page).with_context(|| page.display().to_string())?;
-    println!("\nrecogniser: {}", args.out.join("model.safetensors").display());
-    println!("report: {}", page.display());
-    println!("took {:.0} s", started.elapsed().as_secs_f64());
+    outln!("\nrecogniser: {}", args.out.join("model.safetensors").display());
+    outln!("report: {}", page.display());
+    outln!("took {:.0} s", started.elapsed().as_secs_f64());
     Ok(ExitCode::SUCCESS)
 }
 
@@ -103,9 +103,9 @@ const HEAD: [&str; 6] = ["", "WER % before", "after", "95 % interval", "reductio
 
 fn table(before: &[Reading], after: &[Reading]) {
     let [name, old, new, interval, gain, cer] = HEAD;
-    println!("{name:28} {old:>12} {new:>8} {interval:>16} {gain:>11} {cer:>14}");
+    outln!("{name:28} {old:>12} {new:>8} {interval:>16} {gain:>11} {cer:>14}");
     for [name, old, new, interval, gain, cer] in rows(before, after) {
-        println!("{name:28} {old:>12} {new:>8} {interval:>16} {gain:>11} {cer:>14}");
+        outln!("{name:28} {old:>12} {new:>8} {interval:>16} {gain:>11} {cer:>14}");
     }
 }
 

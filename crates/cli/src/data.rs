@@ -1,5 +1,6 @@
 //! `auricle data`.
 
+use crate::shared::out::one_line;
 use crate::shared::terminal::progress;
 use anyhow::{Context as _, Result, bail};
 use auricle::Teacher;
@@ -144,10 +145,10 @@ pub fn run(command: &Command) -> Result<ExitCode> {
             let utterances = read_any(&args.input)?;
             Manifest::write(&args.out, &utterances)?;
             let hours = utterances.iter().map(|u| u.duration_secs).sum::<f64>() / 3600.0;
-            println!("{}: {} utterances, {hours:.2} h", args.out.display(), utterances.len());
+            outln!("{}: {} utterances, {hours:.2} h", args.out.display(), utterances.len());
             let unread: Vec<&Utterance> = utterances.iter().filter(|u| u.duration_secs <= 0.0).collect();
             let Some(first) = unread.first() else { return Ok(ExitCode::SUCCESS) };
-            eprintln!(
+            errln!(
                 "error: {} of them cannot be read, the first is {}; `auricle data check {} --fix FOLDER` says why \
                  and drops them",
                 unread.len(),
@@ -169,7 +170,7 @@ fn subset(args: &Subset) -> Result<ExitCode> {
         let Some(path) = path else { continue };
         Manifest::write(path, part)?;
         let minutes = part.iter().map(|u| u.duration_secs).sum::<f64>() / 60.0;
-        println!("{}: {} utterances, {minutes:.1} min", path.display(), part.len());
+        outln!("{}: {} utterances, {minutes:.1} min", path.display(), part.len());
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -201,7 +202,7 @@ fn stats(args: &Stats) -> Result<ExitCode> {
     let mean = sums.iter().map(|(sum, _)| sum / count).collect();
     let std =
         sums.iter().map(|(sum, square)| (square / count - (sum / count).powi(2)).max(0.0).sqrt()).collect();
-    println!("norm = {{ fixed = {{ mean = [{}], std = [{}] }} }}", list(mean), list(std));
+    outln!("norm = {{ fixed = {{ mean = [{}], std = [{}] }} }}", list(mean), list(std));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -219,7 +220,7 @@ fn check(args: &Check) -> Result<ExitCode> {
         report.findings.extend(sets.iter().flat_map(|set| aligned.cannot_align(set)));
     }
     if args.json {
-        println!("{}", serde_json::to_string(&report)?);
+        outln!("{}", serde_json::to_string(&report)?);
     } else {
         print(&sets, &report);
     }
@@ -227,7 +228,7 @@ fn check(args: &Check) -> Result<ExitCode> {
         for set in doctor::fix(&sets, &report) {
             let path = folder.join(format!("{}.jsonl", set.name));
             Manifest::write(&path, &set.utterances)?;
-            eprintln!("{}: {} utterances", path.display(), set.utterances.len());
+            errln!("{}: {} utterances", path.display(), set.utterances.len());
         }
     }
     Ok(if report.has_errors() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
@@ -239,7 +240,7 @@ fn print(sets: &[Set], report: &CheckReport) {
         let mut speakers: Vec<&str> = set.utterances.iter().filter_map(|u| u.speaker.as_deref()).collect();
         speakers.sort_unstable();
         speakers.dedup();
-        println!(
+        outln!(
             "{}: {} utterances, {hours:.2} h, {} speakers",
             set.name,
             set.utterances.len(),
@@ -251,16 +252,16 @@ fn print(sets: &[Set], report: &CheckReport) {
         kinds.entry(finding.kind).or_default().push(finding);
     }
     for (kind, findings) in &kinds {
-        println!("\n{kind}: {} ({:?})\n  {}", findings.len(), findings[0].severity, doctor::advice(kind));
+        outln!("\n{kind}: {} ({:?})\n  {}", findings.len(), findings[0].severity, doctor::advice(kind));
         for finding in findings.iter().take(SHOWN) {
-            println!("  - {} {}: {}", finding.set, finding.id, finding.detail);
+            outln!("  - {} {}: {}", finding.set, one_line(&finding.id), one_line(&finding.detail));
         }
         if findings.len() > SHOWN {
-            println!("  … and {} more (--json shows all)", findings.len() - SHOWN);
+            outln!("  … and {} more (--json shows all)", findings.len() - SHOWN);
         }
     }
     if kinds.is_empty() {
-        println!("nothing wrong");
+        outln!("nothing wrong");
     }
 }
 
@@ -279,7 +280,7 @@ fn difficulty(args: &Difficulty) -> Result<ExitCode> {
             }
             Err(reason) => {
                 failures += 1;
-                bar.suspend(|| eprintln!("error: utterance {}: {reason:#}", utterances[i].id));
+                bar.suspend(|| errln!("error: utterance {}: {reason:#}", utterances[i].id));
             }
         }
         Ok(())
@@ -309,6 +310,6 @@ fn difficulty(args: &Difficulty) -> Result<ExitCode> {
         }
     }
     bar.finish_and_clear();
-    auricle_train::files::atomic_write(&args.out, &lines).with_context(|| args.out.display().to_string())?;
+    auricle_io::atomic_write(&args.out, &lines).with_context(|| args.out.display().to_string())?;
     Ok(if failures == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -1,6 +1,7 @@
 //! `auricle decode`.
 
 use crate::shared::args::{SearchArgs, recordings};
+use crate::shared::out::Sink;
 use crate::shared::sequences::read_all;
 use crate::shared::terminal::progress;
 use anyhow::{Context as _, Result, bail};
@@ -9,9 +10,7 @@ use auricle_decode::write::{Format, write};
 use auricle_decode::{TokenLm, WordLm, WordLmConfig};
 use auricle_lasyn::SequenceRecogniser;
 use auricle_text::lm::NgramLm;
-use std::fs::File;
-use std::io::{BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -107,13 +106,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         }
         None => recogniser,
     };
-    let mut out: Box<dyn Write> = match &args.out {
-        Some(path) => {
-            let part = unfinished(path);
-            Box::new(BufWriter::new(File::create(&part).with_context(|| part.display().to_string())?))
-        }
-        None => Box::new(std::io::stdout().lock()),
-    };
+    let mut sink = Sink::open(args.out.as_deref())?;
     let bar = progress(utterances.len(), args.quiet);
     let config = TranscribeConfig { batch_secs: args.batch_secs, ..TranscribeConfig::default() };
     let started = Instant::now();
@@ -123,25 +116,23 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         match result {
             Ok(transcript) => {
                 secs += transcript.duration_secs;
-                write(&mut out, &transcript, format, &mut cues).context("cannot write the transcript")
+                let mut text = Vec::new();
+                write(&mut text, &transcript, format, &mut cues).context("cannot write the transcript")?;
+                bar.suspend(|| sink.write(&String::from_utf8_lossy(&text)))
             }
             Err(error) => {
                 failures += 1;
-                bar.suspend(|| eprintln!("error: {error}"));
+                bar.suspend(|| errln!("error: {error}"));
                 Ok(())
             }
         }
     })?;
-    out.flush().context("cannot write the transcripts")?;
-    drop(out);
-    if let Some(path) = &args.out {
-        std::fs::rename(unfinished(path), path).with_context(|| path.display().to_string())?;
-    }
+    sink.finish()?;
     bar.finish_and_clear();
     if !args.quiet {
         let took = started.elapsed().as_secs_f64();
         let count = utterances.len();
-        eprintln!(
+        errln!(
             "{count} recordings, {secs:.1} s of audio in {took:.1} s: real-time factor {:.4}",
             took / secs.max(1e-9)
         );
@@ -157,26 +148,11 @@ fn sequences(args: &Args, format: Format, model: SequenceRecogniser) -> Result<E
             args.model.display()
         );
     }
-    let mut lines: Vec<u8> = Vec::new();
-    let failures = read_all(&model, &args.inputs, args.quiet, |utterance, text| {
-        match format {
-            Format::Json => writeln!(lines, "{}", serde_json::json!({ "id": utterance.id, "text": text }))?,
-            _ => writeln!(lines, "{} {text}", utterance.id)?,
-        }
-        Ok(())
+    let mut sink = Sink::open(args.out.as_deref())?;
+    let failures = read_all(&model, &args.inputs, args.quiet, |utterance, text| match format {
+        Format::Json => sink.write(&format!("{}\n", serde_json::json!({ "id": utterance.id, "text": text }))),
+        _ => sink.write(&format!("{} {text}\n", utterance.id)),
     })?;
-    match &args.out {
-        Some(path) => {
-            auricle_train::files::atomic_write(path, &lines).with_context(|| path.display().to_string())?;
-        }
-        None => std::io::stdout().write_all(&lines)?,
-    }
+    sink.finish()?;
     Ok(if failures == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-/// Where output is written until it is whole: an older file is not lost to a run that is stopped.
-fn unfinished(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".part");
-    name.into()
 }

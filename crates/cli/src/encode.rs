@@ -5,10 +5,10 @@ use crate::shared::terminal::progress;
 use anyhow::{Context as _, Result, bail};
 use auricle_audio::Limits;
 use auricle_data::{DataError, Utterance};
+use auricle_io::atomic_write_with;
 use auricle_nn::weights::{MatrixWriter, Metadata};
 use auricle_spiral::{ExtractConfig, Extractor};
 use auricle_train::TrainError;
-use auricle_train::files::atomic_write_with;
 use std::collections::HashSet;
 use std::io;
 use std::path::PathBuf;
@@ -66,7 +66,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
                 Err(Failure::Output(error)) => return Err(error),
                 Err(Failure::Utterance(error)) => {
                     failures += 1;
-                    bar.suspend(|| eprintln!("error: utterance {}: {error}", utterance.id));
+                    bar.suspend(|| errln!("error: utterance {}: {error}", utterance.id));
                     writer.discard()?;
                 }
             }
@@ -78,7 +78,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     });
     bar.finish_and_clear();
     let written = written.with_context(|| args.out.display().to_string())?;
-    println!("{}: {written} utterances", args.out.display());
+    outln!("{}: {written} utterances", args.out.display());
     Ok(if failures == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

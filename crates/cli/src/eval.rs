@@ -118,7 +118,7 @@ fn asr(args: &Asr) -> Result<ExitCode> {
         );
     }
     if !extra.is_empty() {
-        eprintln!(
+        errln!(
             "warning: {} has no utterance for {} of the hypotheses, which are not scored: {}",
             args.reference.display(),
             extra.len(),
@@ -127,7 +127,7 @@ fn asr(args: &Asr) -> Result<ExitCode> {
     }
     let AsrScores { words, characters, interval, unit } = score(&scored);
     if let Some(path) = &args.report {
-        auricle_train::files::atomic_write(path, report(&scored).as_bytes())
+        auricle_io::atomic_write(path, report(&scored).as_bytes())
             .with_context(|| path.display().to_string())?;
     }
     if args.json {
@@ -136,23 +136,23 @@ fn asr(args: &Asr) -> Result<ExitCode> {
             "wer": words.rate(), "wer_interval_95": [interval.0, interval.1], "bootstrap_unit": unit, "words": words,
             "cer": characters.rate(), "characters": characters, "breakdown": breakdown(&scored),
         });
-        println!("{json}");
+        outln!("{json}");
         return Ok(ExitCode::SUCCESS);
     }
-    println!("utterances  {}", scored.len());
+    outln!("utterances  {}", scored.len());
     if !missing.is_empty() {
-        println!("missing     {} without hypothesis, counted as deleted: {}", missing.len(), first(&missing));
+        outln!("missing     {} without hypothesis, counted as deleted: {}", missing.len(), first(&missing));
     }
     let ErrorCounts { substitutions, deletions, insertions, reference } = words;
-    println!(
+    outln!(
         "WER         {:.2} %  (95 % interval {:.2} to {:.2}, bootstrap over {unit})",
         100.0 * words.rate(),
         100.0 * interval.0,
         100.0 * interval.1
     );
-    println!(
+    outln!(
         "            {substitutions} substitutions, {deletions} deletions, {insertions} insertions, {reference} words"
     );
-    println!("CER         {:.2} %  ({} characters)", 100.0 * characters.rate(), characters.reference);
+    outln!("CER         {:.2} %  ({} characters)", 100.0 * characters.rate(), characters.reference);
     Ok(ExitCode::SUCCESS)
 }

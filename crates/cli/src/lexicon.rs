@@ -58,9 +58,9 @@ pub fn run(command: &Command) -> Result<ExitCode> {
         Command::Train(args) => {
             let lexicon = Lexicon::read(&args.lexicon)?;
             let model = G2p::train(&lexicon, &G2pConfig::default())?;
-            auricle_train::files::atomic_write(&args.out, &model.to_bytes())
+            auricle_io::atomic_write(&args.out, &model.to_bytes())
                 .with_context(|| args.out.display().to_string())?;
-            println!("{}: {} words, {} n-grams", args.out.display(), lexicon.len(), model.ngram_count());
+            outln!("{}: {} words, {} n-grams", args.out.display(), lexicon.len(), model.ngram_count());
         }
         Command::Pronounce(args) => {
             let pronouncer = args.lexicon.pronouncer()?;
@@ -69,7 +69,7 @@ pub fn run(command: &Command) -> Result<ExitCode> {
                     let guessed = if word.source == Source::LetterToSound { "  (guessed)" } else { "" };
                     for phones in &word.pronunciations {
                         let names: Vec<&str> = phones.iter().map(|phone| phone.name()).collect();
-                        println!("{:20} {}{guessed}", word.text, names.join(" "));
+                        outln!("{:20} {}{guessed}", word.text, names.join(" "));
                     }
                 }
             }
@@ -89,7 +89,7 @@ fn phones(args: &Phones) -> Result<ExitCode> {
     let (mut words, mut guessed, mut failures) = (0, 0, 0);
     utterances.retain_mut(|utterance| {
         let Some(text) = utterance.text.as_deref() else {
-            eprintln!("error: utterance {} has no transcript", utterance.id);
+            errln!("error: utterance {} has no transcript", utterance.id);
             failures += 1;
             return false;
         };
@@ -105,7 +105,7 @@ fn phones(args: &Phones) -> Result<ExitCode> {
                 true
             }
             Err(error) => {
-                eprintln!("error: utterance {}: {error}", utterance.id);
+                errln!("error: utterance {}: {error}", utterance.id);
                 failures += 1;
                 false
             }
@@ -118,7 +118,7 @@ fn phones(args: &Phones) -> Result<ExitCode> {
         std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
     }
     Manifest::write(&args.out, &utterances)?;
-    println!(
+    outln!(
         "{}: {} utterances, {words} words, {guessed} of them by letter-to-sound rules, {failures} utterances left out",
         args.out.display(),
         utterances.len()

@@ -1,5 +1,6 @@
 //! `auricle model`.
 
+use crate::shared::out::one_line;
 use anyhow::{Context as _, Result};
 use auricle::models;
 use auricle_nn::params::NamedTensors;
@@ -112,7 +113,7 @@ fn write(
     let path = folder.join("model.safetensors");
     auricle_train::files::write_weights(&path, tensors, metadata, precision)?;
     let bytes = std::fs::metadata(&path).with_context(|| path.display().to_string())?.len();
-    println!("{}: {} tensors, {:.1} MB", path.display(), tensors.len(), bytes as f64 / 1e6);
+    outln!("{}: {} tensors, {:.1} MB", path.display(), tensors.len(), bytes as f64 / 1e6);
     Ok(ExitCode::SUCCESS)
 }
 
@@ -129,17 +130,18 @@ fn info(args: &Info) -> Result<ExitCode> {
             "path": path, "parameters": values, "metadata": metadata,
             "tensors": if args.tensors { serde_json::Value::Object(shapes) } else { tensors.len().into() },
         });
-        println!("{object}");
+        outln!("{object}");
         return Ok(ExitCode::SUCCESS);
     }
-    println!("path        {}", path.display());
-    println!("parameters  {values} in {} tensors", tensors.len());
+    outln!("path        {}", path.display());
+    outln!("parameters  {values} in {} tensors", tensors.len());
     for (name, value) in &metadata {
-        println!("{name:11} {value}");
+        // Whoever wrote the file wrote these: a line of theirs must not pass for one of ours.
+        outln!("{:11} {}", one_line(name), one_line(value));
     }
     if args.tensors {
         for (name, data) in &tensors {
-            println!("  {name} {:?}", data.shape().to_vec());
+            outln!("  {} {:?}", one_line(name), data.shape().to_vec());
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -148,7 +150,7 @@ fn info(args: &Info) -> Result<ExitCode> {
 fn import(args: &Import) -> Result<ExitCode> {
     let imported = auricle::import(&args.checkpoint, &args.config, args.teacher)?;
     for name in &imported.left_out {
-        eprintln!("left out: {name}");
+        errln!("left out: {name}");
     }
     write(&args.out, &imported.tensors, &imported.metadata, Precision::F32)
 }

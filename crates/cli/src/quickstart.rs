@@ -9,10 +9,11 @@ use anyhow::{Context as _, Result, bail};
 use auricle::adapt::transcripts;
 use auricle::{Training, models};
 use auricle_data::builtin;
+use auricle_io::atomic_write;
 use auricle_text::Scored;
 use auricle_train::log::read_series;
 use auricle_train::report::{Axis, Report, Series};
-use auricle_train::{Outcome, Recipe, files::atomic_write};
+use auricle_train::{Outcome, Recipe};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -57,12 +58,12 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let started = Instant::now();
     let stop = interrupt::flag()?;
 
-    println!("1/7  the built-in corpus");
+    outln!("1/7  the built-in corpus");
     let corpus = builtin::extract(&args.out.join("corpus"))?;
     for manifest in [&corpus.train, &corpus.dev, &corpus.test] {
         let utterances = auricle::utterances(std::slice::from_ref(manifest))?;
         let minutes = utterances.iter().map(|u| u.duration_secs).sum::<f64>() / 60.0;
-        println!("     {}: {} utterances, {minutes:.1} min", manifest.display(), utterances.len());
+        outln!("     {}: {} utterances, {minutes:.1} min", manifest.display(), utterances.len());
     }
     let recipes = args.out.join("recipes");
     std::fs::create_dir_all(&recipes).with_context(|| recipes.display().to_string())?;
@@ -71,33 +72,33 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         atomic_write(&path, text.as_bytes()).with_context(|| path.display().to_string())?;
     }
 
-    println!("2/7  SPIRAL pre-training, without transcripts");
+    outln!("2/7  SPIRAL pre-training, without transcripts");
     let pretrain_secs = train(args, "spiral_pretrain", &corpus, &stop)?;
     let mut rows = Vec::new();
     for (number, name, label) in
         [(3, "ctc_from_scratch", "CTC from random weights"), (4, "ctc_from_pretrained", "CTC from SPIRAL")]
     {
-        println!("{number}/7  {label}");
+        outln!("{number}/7  {label}");
         let train_secs = train(args, name, &corpus, &stop)?;
         let run = args.out.join(name);
         let examples = decode(&run, &corpus.test)?;
         rows.push(Row { name: label, run, scores: score(&examples), train_secs, examples });
     }
-    println!("5/7  streaming mispronunciation detection");
+    outln!("5/7  streaming mispronunciation detection");
     let mdd_secs = train(args, "mdd", &corpus, &stop)?;
     let mdd = Mdd::of(&args.out.join("mdd"), &corpus.test, mdd_secs)?;
-    println!("6/7  new words from text alone");
+    outln!("6/7  new words from text alone");
     let words = NewWords::of(args, &corpus, &stop)?;
-    println!("7/7  results on the test speakers, who are in no other set\n");
+    outln!("7/7  results on the test speakers, who are in no other set\n");
     table(&rows);
-    println!("\n{}", mdd.sentence());
-    println!("\n{}", words.sentence());
+    outln!("\n{}", mdd.sentence());
+    outln!("\n{}", words.sentence());
     let report = args.out.join("report.html");
     page(&rows, &mdd, &words, &args.out.join("spiral_pretrain"), pretrain_secs)?
         .write(&report)
         .with_context(|| report.display().to_string())?;
-    println!("\nreport: {}", report.display());
-    println!("took {:.0} s", started.elapsed().as_secs_f64());
+    outln!("\nreport: {}", report.display());
+    outln!("took {:.0} s", started.elapsed().as_secs_f64());
     Ok(ExitCode::SUCCESS)
 }
 
@@ -166,11 +167,11 @@ fn decode(run: &Path, manifest: &Path) -> Result<Vec<Scored>> {
 }
 
 fn table(rows: &[Row]) {
-    println!("{:26} {:>8} {:>20} {:>8} {:>9}", "system", "WER %", "95 % interval", "CER %", "train s");
+    outln!("{:26} {:>8} {:>20} {:>8} {:>9}", "system", "WER %", "95 % interval", "CER %", "train s");
     for row in rows {
         let AsrScores { words, characters, interval, .. } = &row.scores;
         let interval = format!("{:.1} to {:.1}", 100.0 * interval.0, 100.0 * interval.1);
-        println!(
+        outln!(
             "{:26} {:8.1} {interval:>20} {:8.1} {:9.0}",
             row.name,
             100.0 * words.rate(),
@@ -179,7 +180,7 @@ fn table(rows: &[Row]) {
         );
     }
     if let Some(gain) = gain(rows) {
-        println!("\n{gain}");
+        outln!("\n{gain}");
     }
 }
 

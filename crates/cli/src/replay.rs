@@ -18,17 +18,17 @@ pub struct Args {
 
 pub fn run(args: &Args) -> Result<ExitCode> {
     let Replayed { capsule, loss, bad } = auricle::replay(&args.capsule, &Terminal::new(true))?;
-    println!("step {} epoch {} batch {}: {}", capsule.step, capsule.epoch, capsule.batch, capsule.what);
+    outln!("step {} epoch {} batch {}: {}", capsule.step, capsule.epoch, capsule.batch, capsule.what);
     for utterance in &capsule.utterances {
-        println!("  {} ({:.2} s)", utterance.id, utterance.duration_secs);
+        outln!("  {} ({:.2} s)", utterance.id, utterance.duration_secs);
     }
-    println!("loss {loss}");
-    println!(
+    outln!("loss {loss}");
+    outln!(
         "parameters with non-finite gradients: {}",
         if bad.is_empty() { "none".into() } else { bad.join(", ") }
     );
     if loss.is_finite() && bad.is_empty() {
-        println!("not reproduced: were the audio files, the program or the device changed since?");
+        outln!("not reproduced: were the audio files, the program or the device changed since?");
         return Ok(ExitCode::FAILURE);
     }
     Ok(ExitCode::SUCCESS)

@@ -113,16 +113,16 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let server = Server::bind(config, assessor, args.lexicon.pronouncer()?)?;
     let address = server.address();
     if !address.ip().is_loopback() {
-        eprintln!(
+        errln!(
             "warning: everybody who can reach {address} can use this server, and what they say travels unencrypted; put a proxy with TLS in front, which browsers also want for the microphone"
         );
     }
     let stopper = server.stopper();
     interrupt::first(move || {
-        eprintln!("ending sessions; once more ends at once");
+        errln!("ending sessions; once more ends at once");
         stopper.stop();
     })?;
-    println!("http://{address}/");
+    outln!("http://{address}/");
     server.run();
     Ok(ExitCode::SUCCESS)
 }

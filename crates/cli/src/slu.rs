@@ -1,13 +1,13 @@
 //! `auricle slu`.
 
 use crate::shared::args::SearchArgs;
+use crate::shared::out::Sink;
 use crate::shared::sequences::read_all;
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 use auricle_decode::BeamConfig;
 use auricle_lasyn::Target;
 use auricle_text::slu::{Frame, Kind, Tree};
 use serde_json::{Value, json};
-use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -49,21 +49,14 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         bail!("{} writes transcripts, not meanings: use `auricle decode`", args.model.display());
     }
     let model = args.search.with(model, Some(args.beam))?;
-    let mut lines: Vec<u8> = Vec::new();
+    let mut sink = Sink::open(args.out.as_deref())?;
     let failures = read_all(&model, &args.inputs, args.quiet, |utterance, meaning| {
         let mut line = said(&meaning);
         line["id"] = utterance.id.clone().into();
         line["meaning"] = meaning.into();
-        if args.out.is_some() {
-            writeln!(lines, "{line}")?;
-        } else {
-            println!("{line}");
-        }
-        Ok(())
+        sink.write(&format!("{line}\n"))
     })?;
-    if let Some(path) = &args.out {
-        auricle_train::files::atomic_write(path, &lines).with_context(|| path.display().to_string())?;
-    }
+    sink.finish()?;
     Ok(if failures == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

@@ -65,7 +65,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let took = started.elapsed().as_secs_f64();
     metadata.insert("frame_secs".into(), synthesizer.frame_secs().to_string());
     auricle_train::files::write_weights(&args.out, &tensors, &metadata, Precision::F32)?;
-    println!(
+    outln!(
         "{}: {} sentences, {secs:.1} s of latents in {took:.2} s ({:.3} hours per second)",
         args.out.display(),
         texts.len(),

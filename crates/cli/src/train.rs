@@ -1,6 +1,6 @@
 //! `auricle train`.
 
-use crate::shared::interrupt;
+use crate::shared::interrupt::{self, command_again};
 use crate::shared::terminal::Terminal;
 use anyhow::Result;
 use auricle::{Training, train};
@@ -54,7 +54,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         let name =
             if recipe.description.is_empty() { recipe.task.clone() } else { recipe.description.clone() };
         auricle::smoke(recipe, &Terminal::new(args.quiet))?;
-        println!("{name}: ok");
+        outln!("{name}: ok");
         return Ok(ExitCode::SUCCESS);
     }
     if args.dry_run {
@@ -65,17 +65,12 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let training = Training { resume: args.resume, events: &terminal, stop: &stop };
     match train(&recipe, &run, training)? {
         Outcome::Interrupted => {
-            let device = args.device.as_ref().map_or_else(String::new, |name| format!(" --device {name}"));
-            eprintln!(
-                "interrupted; go on with: auricle train {}{device} --run {} --resume",
-                args.recipe.display(),
-                run.display()
-            );
+            errln!("interrupted; go on with: {}", command_again(std::env::args_os(), "--resume"));
             Ok(ExitCode::from(interrupt::INTERRUPTED))
         }
         Outcome::EarlyStopped | Outcome::Finished => {
-            println!("model: {}", run.join("model.safetensors").display());
-            println!("report: {}", run.join("report.html").display());
+            outln!("model: {}", run.join("model.safetensors").display());
+            outln!("report: {}", run.join("report.html").display());
             Ok(ExitCode::SUCCESS)
         }
     }
@@ -91,29 +86,29 @@ fn default_run(recipe: &Path) -> PathBuf {
 
 fn dry_run(recipe: &Recipe) -> Result<ExitCode> {
     let probe = auricle::probe(recipe, &Terminal::new(true))?;
-    println!("task                  {}", recipe.task);
-    println!("trained parameters    {}", probe.parameters);
-    println!(
+    outln!("task                  {}", recipe.task);
+    outln!("trained parameters    {}", probe.parameters);
+    outln!(
         "weights and optimiser {:.0} MiB (values, gradients, two moments{})",
         probe.state_bytes as f64 / (1024.0 * 1024.0),
         if probe.has_teacher { ", teacher" } else { "" }
     );
-    println!("training utterances   {} ({:.2} h)", probe.utterances, probe.hours);
-    println!("steps per epoch       {}", probe.batches / recipe.train.accumulate.max(1));
-    println!(
+    outln!("training utterances   {} ({:.2} h)", probe.utterances, probe.hours);
+    outln!("steps per epoch       {}", probe.batches / recipe.train.accumulate.max(1));
+    outln!(
         "epochs                {:.1}",
         (recipe.train.steps * recipe.train.accumulate) as f64 / probe.batches.max(1) as f64
     );
-    println!("padding waste         {:.1} %", 100.0 * probe.padding_waste);
+    outln!("padding waste         {:.1} %", 100.0 * probe.padding_waste);
     if let Some(reasons) = &probe.cannot_align {
-        println!("cannot align (CTC)    {}", reasons.len());
+        outln!("cannot align (CTC)    {}", reasons.len());
         for reason in reasons.iter().take(10) {
-            println!("  {reason}");
+            outln!("  {reason}");
         }
     }
-    println!("longest batch         loss {:.3} in {:.2} s, forward and backward", probe.loss, probe.secs);
+    outln!("longest batch         loss {:.3} in {:.2} s, forward and backward", probe.loss, probe.secs);
     if let Some((before, after)) = probe.memory_mib {
-        println!("peak memory           {after:.0} MiB ({:.0} MiB by the longest batch)", after - before);
+        outln!("peak memory           {after:.0} MiB ({:.0} MiB by the longest batch)", after - before);
     }
     Ok(ExitCode::SUCCESS)
 }

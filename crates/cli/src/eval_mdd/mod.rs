@@ -81,15 +81,15 @@ pub fn run(args: &Mdd) -> Result<ExitCode> {
         let (tensors, mut metadata) = weights::from_bytes(&bytes)?;
         metadata.insert("threshold".into(), best.to_string());
         auricle_train::files::write_weights(&path, &tensors, &metadata, weights::precision(&bytes)?)?;
-        eprintln!("{}: threshold {best:.4} stored", path.display());
+        errln!("{}: threshold {best:.4} stored", path.display());
     }
     if args.json {
-        println!("{scores}");
+        outln!("{scores}");
         return Ok(ExitCode::SUCCESS);
     }
     if let Some(values) = scores.as_object() {
         for (name, value) in values.iter().filter(|(name, _)| !LISTS.contains(&name.as_str())) {
-            println!("{name:28} {value}");
+            outln!("{name:28} {value}");
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -75,9 +75,9 @@ pub fn run(args: &Compare) -> Result<ExitCode> {
         if let Some(judged) = read.get(1) {
             out["character_error_rate_judge"] = json!(judged);
         }
-        println!("{out}");
+        outln!("{out}");
     } else {
-        print!("{}", table(&comparison, &read, base.frame_secs()));
+        out!("{}", table(&comparison, &read, base.frame_secs()));
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -78,9 +78,9 @@ fn fit(args: &Fit) -> Result<ExitCode> {
         Some(out) => out.clone(),
         None => auricle::models::find(&args.model)?.with_file_name(BANK),
     };
-    auricle_train::files::atomic_write(&out, &bank.to_bytes(&Metadata::new())?)
+    auricle_io::atomic_write(&out, &bank.to_bytes(&Metadata::new())?)
         .with_context(|| out.display().to_string())?;
-    println!(
+    outln!(
         "{}: {} utterances, {:.1} min; {} examples of phones, a pause after {:.0} % of the words; {} utterances left out",
         out.display(),
         bank.info.utterances,

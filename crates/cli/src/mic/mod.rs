@@ -106,7 +106,7 @@ fn listen(live: &mut Live, source: &mut dyn Source, hold: bool, stop: &AtomicBoo
         let room = ((MAX_SECS - live.audio_secs()) * f64::from(source.rate())) as usize;
         // A little is kept for the resampler's last block.
         if samples.len() + source.rate() as usize / 10 > room {
-            eprintln!("warning: stopped after {MAX_SECS} s, the longest recording");
+            errln!("warning: stopped after {MAX_SECS} s, the longest recording");
             break;
         }
         live.push(&samples)?.iter().for_each(|event| screen.take(event));

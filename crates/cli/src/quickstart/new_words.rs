@@ -8,11 +8,11 @@ use auricle::adapt::{Plan, Text, recipe_of};
 use auricle::latents::BANK;
 use auricle::{Pronunciations, models, utterances};
 use auricle_data::{Manifest, Utterance, builtin};
+use auricle_io::atomic_write;
 use auricle_lasyn::{BankOptions, make_bank};
 use auricle_nn::weights::Metadata;
 use auricle_text::Scored;
 use auricle_train::Recipe;
-use auricle_train::files::atomic_write;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 

@@ -126,7 +126,7 @@ pub fn recordings(inputs: &[PathBuf]) -> (Vec<Utterance>, usize) {
             Ok(found) => utterances.extend(found),
             Err(error) => {
                 failures += 1;
-                eprintln!("error: {error}");
+                errln!("error: {error}");
             }
         }
     }

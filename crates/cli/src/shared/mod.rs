@@ -1,4 +1,7 @@
-//! What several commands share: the terminal, Ctrl-C, arguments.
+//! What several commands share: the terminal and what is written to it, Ctrl-C, arguments.
+
+#[macro_use]
+pub mod out;
 
 pub mod args;
 pub mod hypotheses;

@@ -25,7 +25,7 @@ pub fn read_all(
             Ok(written) => each(utterance, written)?,
             Err(error) => {
                 failures += 1;
-                bar.suspend(|| eprintln!("error: utterance {}: {error:#}", utterance.id));
+                bar.suspend(|| errln!("error: utterance {}: {error:#}", utterance.id));
             }
         }
     }

@@ -43,15 +43,15 @@ impl Events for Terminal {
     }
 
     fn note(&self, text: &str) {
-        self.bar.borrow().suspend(|| println!("{text}"));
+        self.bar.borrow().suspend(|| outln!("{text}"));
     }
 
     fn warning(&self, text: &str) {
-        self.bar.borrow().suspend(|| eprintln!("warning: {text}"));
+        self.bar.borrow().suspend(|| errln!("warning: {text}"));
     }
 
     fn failure(&self, text: &str) {
-        self.bar.borrow().suspend(|| eprintln!("error: {text}"));
+        self.bar.borrow().suspend(|| errln!("error: {text}"));
     }
 
     fn shows_training(&self) -> bool {
@@ -62,7 +62,7 @@ impl Events for Terminal {
 /// Prints a result, and what should be known before it is believed.
 pub fn show(scored: &Scored, text: &str) {
     if let Some(notice) = scored.notice {
-        eprintln!("warning: {notice}");
+        errln!("warning: {notice}");
     }
-    println!("{}", text.trim_end());
+    outln!("{}", text.trim_end());
 }
