@@ -103,6 +103,7 @@ causes![
     auricle_text::LexiconError,
     auricle_text::TokenizerError,
     auricle_text::lm::LmError,
+    auricle_train::UnknownTask,
     serde_json::Error,
     toml::de::Error,
     toml::ser::Error,

@@ -14,8 +14,7 @@ use std::path::Path;
 pub fn write_run_report(run: &Path, recipe: &Recipe) -> Result<()> {
     let log = run.join("log.jsonl");
     let series = read_series(&log).map_err(Error::io(&log))?;
-    let title = if recipe.description.is_empty() { recipe.task.clone() } else { recipe.description.clone() };
-    let mut page = Report::new(&title);
+    let mut page = Report::new(recipe.title());
     let last: Vec<Vec<String>> = series
         .iter()
         .filter(|(name, _)| name.starts_with("validation/"))

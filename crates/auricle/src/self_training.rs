@@ -7,7 +7,7 @@ use auricle_data::{Manifest, Utterance};
 use auricle_io::atomic_write;
 use auricle_rng::{Key, Purpose, Stream};
 use auricle_train::log::read_series;
-use auricle_train::{Export, Labelled, Outcome, Recipe, SelfTrainingConfig, select};
+use auricle_train::{Export, Labelled, Outcome, Recipe, SelfTrainingConfig, TaskKind, select};
 use serde_json::json;
 use std::path::Path;
 use std::sync::atomic::Ordering;
@@ -31,7 +31,7 @@ pub fn train(
             "train.self_training needs data.validation: without it nobody knows when to stop",
         );
     }
-    Teacher::check(&recipe.task, config.lm.as_deref()).doing("train.self_training")?;
+    Teacher::check(recipe.task, config.lm.as_deref()).doing("train.self_training")?;
     let unlabelled = utterances(&config.unlabelled)?;
     std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
     let mut history = Vec::new();
@@ -59,7 +59,7 @@ pub fn train(
             own.data.train.push(manifest);
             let from = toml::Value::from(before.display().to_string());
             own.model.insert("init_from".into(), from);
-            if own.task == "ctc" {
+            if own.task == TaskKind::Ctc {
                 own.model.insert("init_head".into(), true.into());
             }
         }
@@ -124,7 +124,7 @@ fn label(
     training: Training<'_>,
 ) -> Result<Option<Vec<Utterance>>> {
     let teacher =
-        Teacher::load(before, Some(&recipe.task), config.lm.as_deref()).doing("train.self_training")?;
+        Teacher::load(before, Some(recipe.task), config.lm.as_deref()).doing("train.self_training")?;
     let events = training.events;
     events.begin("recordings", unlabelled.len());
     let mut given = Vec::with_capacity(unlabelled.len());

@@ -22,6 +22,7 @@ pub mod report;
 pub mod schedule;
 mod self_training;
 mod task;
+mod task_kind;
 mod trainer;
 
 pub use acoustics::{Acoustics, AugmentConfig, FeatureBatch};
@@ -38,4 +39,5 @@ pub use optimizer::{AdamW, AdamWConfig, Group};
 pub use precision::Precision;
 pub use self_training::{Labelled, Refine, SelfTrainingConfig, select};
 pub use task::{Draw, Metric, Prepare, StepOutput, Task, Wave};
+pub use task_kind::{TaskKind, UnknownTask};
 pub use trainer::{Outcome, Trainer, subset};

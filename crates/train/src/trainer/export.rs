@@ -46,7 +46,7 @@ impl<T: Task> Trainer<T> {
         let hours = self.train.iter().map(|u| u.duration_secs).sum::<f64>() / 3600.0;
         format!(
             "{}; {hours:.2} h of {}; {} steps; recipe {}; auricle {}",
-            if self.recipe.description.is_empty() { &self.recipe.task } else { &self.recipe.description },
+            self.recipe.title(),
             data.join(", "),
             self.progress.step,
             self.progress.recipe_hash.get(..12).unwrap_or_default(),
