@@ -6,8 +6,7 @@ use auricle_augment::{mix_at_snr, speed, volume};
 use auricle_data::{Manifest, Utterance};
 use auricle_io::atomic_write;
 use auricle_rng::{Key, Purpose, Stream};
-use auricle_train::log::read_series;
-use auricle_train::{Export, Labelled, Outcome, Recipe, SelfTrainingConfig, TaskKind, select};
+use auricle_train::{Labelled, Outcome, Recipe, SelfTrainingConfig, TaskKind, Validation, select};
 use serde_json::json;
 use std::path::Path;
 use std::sync::atomic::Ordering;
@@ -70,7 +69,7 @@ pub fn train(
                 return Ok(Outcome::Interrupted);
             }
         }
-        let score = validation(&own_folder, recipe.train.export)?;
+        let score = validation(&own_folder)?;
         history.push(json!({ "round": round, "labels": kept, "of": unlabelled.len(), "validation": score }));
         training
             .events
@@ -99,19 +98,10 @@ pub fn train(
     Ok(Outcome::Finished)
 }
 
-/// The first score, of those that runs select by, of the weights that a run gave: that of its last validation, or of
-/// its best one (which also stands for an average of the best, that the run itself does not measure).
-fn validation(run: &Path, export: Export) -> Result<f64> {
-    let log = run.join("log.jsonl");
-    let series = read_series(&log).map_err(Error::io(&log))?;
-    let names = ["meaning_error", "unexplained", "wer", "loss"];
-    let found = names.iter().find_map(|name| series.get(&format!("validation/{name}")));
-    let mut scores = found.into_iter().flatten().map(|(_, score)| *score);
-    let given = match export {
-        Export::Last => scores.next_back(),
-        Export::Best | Export::Average => scores.reduce(f64::min),
-    };
-    given.ok_or_else(|| Error::Refused(format!("{} has no validation", log.display())))
+/// What the weights of a run are worth, by the score that its task selects by.
+fn validation(run: &Path) -> Result<f64> {
+    let found = Validation::read(run)?.and_then(|validation| Some(validation.selecting()?.1));
+    found.ok_or_else(|| Error::Refused(format!("{} has no validation", run.display())))
 }
 
 /// Labels of a round; `None` where it was asked to stop.

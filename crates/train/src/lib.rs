@@ -24,6 +24,7 @@ mod self_training;
 mod task;
 mod task_kind;
 mod trainer;
+mod validation;
 
 pub use acoustics::{Acoustics, AugmentConfig, FeatureBatch};
 pub use audio_store::{AudioStore, NoiseLibrary};
@@ -41,3 +42,4 @@ pub use self_training::{Labelled, Refine, SelfTrainingConfig, select};
 pub use task::{Draw, Metric, Prepare, StepOutput, Task, Wave};
 pub use task_kind::{TaskKind, UnknownTask};
 pub use trainer::{Outcome, Trainer, subset};
+pub use validation::Validation;
