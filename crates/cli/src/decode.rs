@@ -1,18 +1,16 @@
 //! `auricle decode`.
 
-use crate::slu::SearchArgs;
-use crate::tasks::load_model;
+use crate::shared::args::{SearchArgs, recordings};
+use crate::shared::out::Sink;
+use crate::shared::sequences::read_all;
+use crate::shared::terminal::progress;
 use anyhow::{Context as _, Result, bail};
 use auricle_asr::{Recogniser, TranscribeConfig, transcribe};
-use auricle_data::{Utterance, read_any};
 use auricle_decode::write::{Format, write};
 use auricle_decode::{TokenLm, WordLm, WordLmConfig};
 use auricle_lasyn::SequenceRecogniser;
 use auricle_text::lm::NgramLm;
-use indicatif::{ProgressBar, ProgressStyle};
-use std::fs::File;
-use std::io::{BufWriter, IsTerminal as _, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -79,19 +77,9 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         (_, _, true) => Format::Srt,
         _ => Format::Text,
     };
-    let mut failures = 0;
-    let mut utterances: Vec<Utterance> = Vec::new();
-    for input in &args.inputs {
-        match read_any(input) {
-            Ok(found) => utterances.extend(found),
-            Err(error) => {
-                failures += 1;
-                eprintln!("error: {error}");
-            }
-        }
-    }
+    let (utterances, mut failures) = recordings(&args.inputs);
     let device = auricle_tensor::device(&args.device)?;
-    let (tensors, metadata) = load_model(&args.model)?;
+    let (tensors, metadata) = auricle::models::load(&args.model)?;
     if metadata.contains_key("decoder") {
         let model = SequenceRecogniser::from_weights(tensors, &metadata, &device)?;
         let model = match &args.lm {
@@ -118,13 +106,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         }
         None => recogniser,
     };
-    let mut out: Box<dyn Write> = match &args.out {
-        Some(path) => {
-            let part = unfinished(path);
-            Box::new(BufWriter::new(File::create(&part).with_context(|| part.display().to_string())?))
-        }
-        None => Box::new(std::io::stdout().lock()),
-    };
+    let mut sink = Sink::open(args.out.as_deref())?;
     let bar = progress(utterances.len(), args.quiet);
     let config = TranscribeConfig { batch_secs: args.batch_secs, ..TranscribeConfig::default() };
     let started = Instant::now();
@@ -134,25 +116,23 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         match result {
             Ok(transcript) => {
                 secs += transcript.duration_secs;
-                write(&mut out, &transcript, format, &mut cues).context("cannot write the transcript")
+                let mut text = Vec::new();
+                write(&mut text, &transcript, format, &mut cues).context("cannot write the transcript")?;
+                bar.suspend(|| sink.write(&String::from_utf8_lossy(&text)))
             }
             Err(error) => {
                 failures += 1;
-                bar.suspend(|| eprintln!("error: {error}"));
+                bar.suspend(|| errln!("error: {error}"));
                 Ok(())
             }
         }
     })?;
-    out.flush().context("cannot write the transcripts")?;
-    drop(out);
-    if let Some(path) = &args.out {
-        std::fs::rename(unfinished(path), path).with_context(|| path.display().to_string())?;
-    }
+    sink.finish()?;
     bar.finish_and_clear();
     if !args.quiet {
         let took = started.elapsed().as_secs_f64();
         let count = utterances.len();
-        eprintln!(
+        errln!(
             "{count} recordings, {secs:.1} s of audio in {took:.1} s: real-time factor {:.4}",
             took / secs.max(1e-9)
         );
@@ -168,36 +148,11 @@ fn sequences(args: &Args, format: Format, model: SequenceRecogniser) -> Result<E
             args.model.display()
         );
     }
-    let mut lines: Vec<u8> = Vec::new();
-    let failures = crate::slu::read_all(&model, &args.inputs, args.quiet, |utterance, text| {
-        match format {
-            Format::Json => writeln!(lines, "{}", serde_json::json!({ "id": utterance.id, "text": text }))?,
-            _ => writeln!(lines, "{} {text}", utterance.id)?,
-        }
-        Ok(())
+    let mut sink = Sink::open(args.out.as_deref())?;
+    let failures = read_all(&model, &args.inputs, args.quiet, |utterance, text| match format {
+        Format::Json => sink.write(&format!("{}\n", serde_json::json!({ "id": utterance.id, "text": text }))),
+        _ => sink.write(&format!("{} {text}\n", utterance.id)),
     })?;
-    match &args.out {
-        Some(path) => {
-            auricle_train::files::atomic_write(path, &lines).with_context(|| path.display().to_string())?;
-        }
-        None => std::io::stdout().write_all(&lines)?,
-    }
+    sink.finish()?;
     Ok(if failures == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-/// Where output is written until it is whole: an older file is not lost to a run that is stopped.
-fn unfinished(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".part");
-    name.into()
-}
-
-/// A bar of recordings, where there is somebody to see it.
-pub(crate) fn progress(count: usize, quiet: bool) -> ProgressBar {
-    if quiet || !std::io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let style = ProgressStyle::with_template("{bar:40} {pos}/{len} recordings, {eta} left")
-        .unwrap_or_else(|_| ProgressStyle::default_bar());
-    ProgressBar::new(count as u64).with_style(style)
 }

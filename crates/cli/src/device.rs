@@ -73,22 +73,22 @@ fn list(as_json: bool) {
                 .filter(|(_, _, built)| *built)
                 .map(|(_, name, _)| json!({ "name": name.trim_end_matches(":<index>") })),
         );
-        println!("{}", Value::Array(devices));
+        outln!("{}", Value::Array(devices));
     } else {
-        println!("cpu  {threads} threads, vector instructions chosen at run time");
+        outln!("cpu  {threads} threads, vector instructions chosen at run time");
         for name in names() {
-            println!("npu:sim:{name}  simulated: computed on the host, times modelled");
+            outln!("npu:sim:{name}  simulated: computed on the host, times modelled");
         }
         if presence.found.iter().all(|(_, file)| file.is_some()) {
-            println!("npu:ascend:<index>  libraries found:\n{presence}");
+            outln!("npu:ascend:<index>  libraries found:\n{presence}");
         } else {
-            println!("npu:ascend:<index>  not usable here:\n{presence}");
+            outln!("npu:ascend:<index>  not usable here:\n{presence}");
         }
         for (feature, name, built) in GPUS {
             if built {
-                println!("{name}  in this build, opened when it is named");
+                outln!("{name}  in this build, opened when it is named");
             } else {
-                println!("{name}  not in this build: --features {feature}");
+                outln!("{name}  not in this build: --features {feature}");
             }
         }
     }

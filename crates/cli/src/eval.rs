@@ -1,5 +1,6 @@
 //! `auricle eval`.
 
+use crate::shared::hypotheses::{first, read_hypotheses};
 use anyhow::{Context as _, Result, bail};
 use auricle_data::read_any;
 use auricle_rng::Key;
@@ -7,7 +8,7 @@ use auricle_text::{
     ErrorCounts, Paired, Scored, bootstrap_interval, breakdown, cer, normalise, pair, report, wer,
 };
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// Resamples of the bootstrap.
@@ -117,7 +118,7 @@ fn asr(args: &Asr) -> Result<ExitCode> {
         );
     }
     if !extra.is_empty() {
-        eprintln!(
+        errln!(
             "warning: {} has no utterance for {} of the hypotheses, which are not scored: {}",
             args.reference.display(),
             extra.len(),
@@ -126,7 +127,7 @@ fn asr(args: &Asr) -> Result<ExitCode> {
     }
     let AsrScores { words, characters, interval, unit } = score(&scored);
     if let Some(path) = &args.report {
-        auricle_train::files::atomic_write(path, report(&scored).as_bytes())
+        auricle_io::atomic_write(path, report(&scored).as_bytes())
             .with_context(|| path.display().to_string())?;
     }
     if args.json {
@@ -135,50 +136,23 @@ fn asr(args: &Asr) -> Result<ExitCode> {
             "wer": words.rate(), "wer_interval_95": [interval.0, interval.1], "bootstrap_unit": unit, "words": words,
             "cer": characters.rate(), "characters": characters, "breakdown": breakdown(&scored),
         });
-        println!("{json}");
+        outln!("{json}");
         return Ok(ExitCode::SUCCESS);
     }
-    println!("utterances  {}", scored.len());
+    outln!("utterances  {}", scored.len());
     if !missing.is_empty() {
-        println!("missing     {} without hypothesis, counted as deleted: {}", missing.len(), first(&missing));
+        outln!("missing     {} without hypothesis, counted as deleted: {}", missing.len(), first(&missing));
     }
     let ErrorCounts { substitutions, deletions, insertions, reference } = words;
-    println!(
+    outln!(
         "WER         {:.2} %  (95 % interval {:.2} to {:.2}, bootstrap over {unit})",
         100.0 * words.rate(),
         100.0 * interval.0,
         100.0 * interval.1
     );
-    println!(
+    outln!(
         "            {substitutions} substitutions, {deletions} deletions, {insertions} insertions, {reference} words"
     );
-    println!("CER         {:.2} %  ({} characters)", 100.0 * characters.rate(), characters.reference);
+    outln!("CER         {:.2} %  ({} characters)", 100.0 * characters.rate(), characters.reference);
     Ok(ExitCode::SUCCESS)
-}
-
-pub(crate) fn first(ids: &[String]) -> String {
-    let shown = ids.iter().take(5).cloned().collect::<Vec<_>>().join(", ");
-    if ids.len() > 5 { format!("{shown}, …") } else { shown }
-}
-
-/// Texts by id, of JSON lines with `id` and a field, or of `<id> <text>` lines.
-pub(crate) fn read_hypotheses(path: &Path, field_name: &str) -> Result<BTreeMap<String, String>> {
-    let content = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
-    let mut texts = BTreeMap::new();
-    for (number, line) in content.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
-        let place = || format!("{}, line {}", path.display(), number + 1);
-        let (id, text) = if line.starts_with('{') {
-            let object: serde_json::Value = serde_json::from_str(line).with_context(place)?;
-            let field = |name: &str| object.get(name).and_then(|v| v.as_str()).map(str::to_string);
-            let both = field("id").zip(field(field_name));
-            both.with_context(|| format!("{}: needs `id` and `{field_name}`", place()))?
-        } else {
-            let (id, text) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
-            (id.to_string(), text.to_string())
-        };
-        if texts.insert(id.clone(), text).is_some() {
-            bail!("{}: id `{id}` comes twice", place());
-        }
-    }
-    Ok(texts)
 }

@@ -2,11 +2,11 @@
 
 use crate::curriculum::CurriculumConfig;
 use crate::self_training::SelfTrainingConfig;
-use crate::{AdamWConfig, Precision, TrainError, schedule::Schedule};
+use crate::{AdamWConfig, Precision, TrainError, recipe, schedule::Schedule};
 use auricle_data::BatchConfig;
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// A recipe, resolved: bases merged, overrides applied.
 ///
@@ -46,6 +46,14 @@ pub struct Recipe {
 }
 
 impl Recipe {
+    /// Reads and checks a recipe file, its bases and overrides (see [`recipe::load`]).
+    ///
+    /// # Errors
+    /// Files that cannot be read, unknown keys, values of another type.
+    pub fn load(path: &Path, overrides: &[String]) -> Result<Self, TrainError> {
+        recipe::parse(&recipe::load(path, overrides)?, &path.display().to_string())
+    }
+
     /// Hash of everything that changes what a step computes; how often is logged, validated or
     /// saved, how many threads load, and how many steps are run, may differ between resumed runs.
     pub fn hash(&self) -> String {

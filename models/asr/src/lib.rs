@@ -3,6 +3,7 @@
 //! The encoder is the pre-trained student's; a [head](auricle_nn::CtcHead) on top of it predicts
 //! characters at 50 Hz or sub-words at 12.5 Hz. For the first updates only the head learns.
 
+mod aligner;
 mod batch;
 mod config;
 mod model;
@@ -12,6 +13,7 @@ mod stored;
 mod task;
 mod transcribe;
 
+pub use aligner::Aligner;
 pub use batch::{CtcBatch, CtcPrepare};
 pub use config::CtcConfig;
 pub use model::CtcModel;

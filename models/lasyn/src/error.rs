@@ -2,6 +2,7 @@
 
 /// Why latents cannot be made or used.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum LasynError {
     /// A bank that cannot be read, or does not fit the model.
     #[error("bank of latents: {0}")]
@@ -9,6 +10,14 @@ pub enum LasynError {
     /// Texts that cannot be used.
     #[error("texts: {0}")]
     Text(String),
+    /// A recording that cannot be used.
+    #[error("utterance {id}: {reason}")]
+    Speech {
+        /// The utterance's id.
+        id: String,
+        /// Why not.
+        reason: String,
+    },
     /// A model that cannot be cut.
     #[error("model: {0}")]
     Model(String),

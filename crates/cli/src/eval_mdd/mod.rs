@@ -4,8 +4,8 @@ mod page;
 mod scores;
 mod simulate;
 
-use crate::tasks::{find_model, load_model};
 use anyhow::{Context as _, Result, bail};
+use auricle::models;
 use auricle_cca_mdd::{
     Assessor, Event, Labels, Live, MISPRONOUNCED_BELOW, Streaming as _, Target, inventory,
 };
@@ -61,9 +61,7 @@ pub struct Mdd {
 
 pub fn run(args: &Mdd) -> Result<ExitCode> {
     let device = auricle_tensor::device(&args.device)?;
-    let (tensors, metadata) = load_model(&args.model)?;
-    let assessor = Assessor::from_weights(tensors, &metadata, &device)
-        .with_context(|| format!("model {}", args.model.display()))?;
+    let assessor = models::assessor(&args.model, &device)?;
     let threshold = args.threshold.unwrap_or(assessor.threshold());
     if args.simulate.is_some_and(|share| !(share > 0.0 && share <= 1.0)) {
         bail!("--simulate: the share of replaced phones lies between 0 and 1");
@@ -78,20 +76,20 @@ pub fn run(args: &Mdd) -> Result<ExitCode> {
         let best = scores.pointer("/best_on_this_set/threshold").and_then(Value::as_f64);
         let best =
             best.context("no phone of this set is mispronounced: no threshold is better than another")?;
-        let path = find_model(&args.model)?;
+        let path = models::find(&args.model)?;
         let bytes = std::fs::read(&path).with_context(|| path.display().to_string())?;
         let (tensors, mut metadata) = weights::from_bytes(&bytes)?;
         metadata.insert("threshold".into(), best.to_string());
         auricle_train::files::write_weights(&path, &tensors, &metadata, weights::precision(&bytes)?)?;
-        eprintln!("{}: threshold {best:.4} stored", path.display());
+        errln!("{}: threshold {best:.4} stored", path.display());
     }
     if args.json {
-        println!("{scores}");
+        outln!("{scores}");
         return Ok(ExitCode::SUCCESS);
     }
     if let Some(values) = scores.as_object() {
         for (name, value) in values.iter().filter(|(name, _)| !LISTS.contains(&name.as_str())) {
-            println!("{name:28} {value}");
+            outln!("{name:28} {value}");
         }
     }
     Ok(ExitCode::SUCCESS)

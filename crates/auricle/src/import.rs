@@ -1,11 +1,12 @@
-//! `auricle model import`.
+//! Checkpoints of the published SPIRAL program.
 
-use anyhow::{Context as _, Result, bail};
+use crate::error::Doing as _;
+use crate::{Error, Result};
 use auricle_asr::{CtcConfig, Recogniser};
 use auricle_nn::Initializer;
 use auricle_nn::params::NamedTensors;
 use auricle_nn::pytorch::read_state_dict;
-use auricle_nn::weights::{Metadata, Precision};
+use auricle_nn::weights::Metadata;
 use auricle_rng::{Key, Purpose};
 use auricle_spiral::import::{from_published, head_from_published};
 use auricle_spiral::{SpiralConfig, Student, start_from};
@@ -13,15 +14,28 @@ use auricle_text::Tokenizer;
 use auricle_train::{Recipe, recipe};
 use burn::tensor::TensorData;
 use std::path::Path;
-use std::process::ExitCode;
 
-/// Reads a published checkpoint and writes the model that a recipe describes.
-pub fn run(checkpoint: &Path, config: &Path, out: &Path, teacher: bool) -> Result<ExitCode> {
+/// A published checkpoint as a model of ours.
+pub struct Imported {
+    /// Weights.
+    pub tensors: NamedTensors,
+    /// What describes them.
+    pub metadata: Metadata,
+    /// Names in the checkpoint that the model has no place for.
+    pub left_out: Vec<String>,
+}
+
+/// Reads a published checkpoint as the model that a recipe describes; with `teacher`, the teacher's encoder instead of
+/// the student's. Nothing in the checkpoint is executed.
+///
+/// # Errors
+/// A checkpoint that cannot be read, is no such checkpoint, or does not fit the recipe.
+pub fn import(checkpoint: &Path, config: &Path, teacher: bool) -> Result<Imported> {
     let state: NamedTensors = read_state_dict(checkpoint)?
         .into_iter()
         .map(|(name, tensor)| (name, TensorData::new(tensor.data, tensor.shape)))
         .collect();
-    let recipe = crate::train::load(config, &[])?;
+    let recipe = Recipe::load(config, &[])?;
     let (kind, encoder, json, tokenizer) = match recipe.task.as_str() {
         "spiral" => {
             let config: SpiralConfig = recipe::parse(&recipe.model, "model")?;
@@ -35,7 +49,12 @@ pub fn run(checkpoint: &Path, config: &Path, out: &Path, teacher: bool) -> Resul
             };
             ("ctc", config.encoder.clone(), serde_json::to_string(&config)?, Some(tokenizer.to_json()))
         }
-        other => bail!("{}: a checkpoint is a `spiral` or `ctc` model, not `{other}`", config.display()),
+        other => {
+            return Error::refused(format!(
+                "{}: a checkpoint is a `spiral` or `ctc` model, not `{other}`",
+                config.display()
+            ));
+        }
     };
     let imported = from_published(state, &encoder);
     let mut tensors = NamedTensors::new();
@@ -49,13 +68,16 @@ pub fn run(checkpoint: &Path, config: &Path, out: &Path, teacher: bool) -> Resul
         }
     }
     if !tensors.keys().any(|name| name.starts_with("encoder.")) {
-        bail!(
+        return Error::refused(format!(
             "{}: no encoder found in it; is it a checkpoint of the published program?",
             checkpoint.display()
-        );
+        ));
     }
     if teacher && imported.teacher.is_empty() {
-        bail!("{}: it holds no teacher; import without --teacher", checkpoint.display());
+        return Error::refused(format!(
+            "{}: it holds no teacher; import without --teacher",
+            checkpoint.display()
+        ));
     }
     if kind == "ctc" {
         tensors.extend(
@@ -77,11 +99,8 @@ pub fn run(checkpoint: &Path, config: &Path, out: &Path, teacher: bool) -> Resul
     metadata.extend(tokenizer.map(|tokenizer| ("tokenizer".to_string(), tokenizer)));
     // Shapes are checked now, not at the first use.
     check(&recipe, &tensors, &metadata)
-        .with_context(|| format!("{} does not fit {}", checkpoint.display(), config.display()))?;
-    for name in &imported.ignored {
-        eprintln!("left out: {name}");
-    }
-    crate::model::write(out, &tensors, &metadata, Precision::F32)
+        .doing_with(|| format!("{} does not fit {}", checkpoint.display(), config.display()))?;
+    Ok(Imported { tensors, metadata, left_out: imported.ignored })
 }
 
 /// Builds the whole model that the recipe describes from the tensors.
@@ -92,14 +111,14 @@ fn check(recipe: &Recipe, tensors: &NamedTensors, metadata: &Metadata) -> Result
         return Ok(());
     }
     let config: SpiralConfig = recipe::parse(&recipe.model, "model")?;
-    config.validate().map_err(anyhow::Error::msg)?;
+    config.validate().map_err(Error::Refused)?;
     let mut stream = Key::new(0).stream(Purpose::Init);
     let student = Student::new(&config, &mut Initializer::new(&mut stream, &device));
     let mut left = tensors.clone();
     start_from(student, &mut left)?;
     left.remove("mask_vector");
     if let Some(name) = left.keys().next() {
-        bail!("its tensor `{name}` has no place in the model");
+        return Error::refused(format!("its tensor `{name}` has no place in the model"));
     }
     Ok(())
 }

@@ -1,18 +1,16 @@
 //! Rounds of `train.self_training`: a model labels speech, keeps what it is sure of, learns from it.
 
-use crate::tasks::manifests;
-use crate::teacher::Teacher;
-use anyhow::{Context as _, Result, bail};
+use crate::error::Doing as _;
+use crate::{Error, Result, Teacher, Training, run, utterances};
 use auricle_augment::{mix_at_snr, speed, volume};
 use auricle_data::{Manifest, Utterance};
+use auricle_io::atomic_write;
 use auricle_rng::{Key, Purpose, Stream};
-use auricle_train::files::atomic_write;
 use auricle_train::log::read_series;
 use auricle_train::{Export, Labelled, Outcome, Recipe, SelfTrainingConfig, select};
-use indicatif::ProgressBar;
 use serde_json::json;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 
 /// Changes of speed, in both directions, of a perturbed copy.
 const SPEEDS: [f64; 3] = [0.95, 1.0, 1.05];
@@ -21,35 +19,41 @@ const SPEEDS: [f64; 3] = [0.95, 1.0, 1.05];
 pub fn train(
     recipe: &Recipe,
     config: &SelfTrainingConfig,
-    run: &Path,
-    quiet: bool,
-    stop: &AtomicBool,
+    folder: &Path,
+    training: Training<'_>,
 ) -> Result<Outcome> {
-    config.validate().map_err(|reason| anyhow::anyhow!("{reason}"))?;
-    if recipe.data.validation.is_empty() {
-        bail!("train.self_training needs data.validation: without it nobody knows when to stop");
+    if folder.join("round-0").exists() && !training.resume {
+        return Err(run::occupied(folder));
     }
-    Teacher::check(&recipe.task, config.lm.as_deref()).context("train.self_training")?;
-    let unlabelled = manifests(&config.unlabelled)?;
-    std::fs::create_dir_all(run).with_context(|| run.display().to_string())?;
+    config.validate().map_err(Error::Refused)?;
+    if recipe.data.validation.is_empty() {
+        return Error::refused(
+            "train.self_training needs data.validation: without it nobody knows when to stop",
+        );
+    }
+    Teacher::check(&recipe.task, config.lm.as_deref()).doing("train.self_training")?;
+    let unlabelled = utterances(&config.unlabelled)?;
+    std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
     let mut history = Vec::new();
     let mut best: Option<(f64, usize)> = None;
     for round in 0..=config.rounds {
-        let folder = run.join(format!("round-{round}"));
+        let own_folder = folder.join(format!("round-{round}"));
         let mut own = recipe.clone();
         own.train.self_training = None;
         let mut kept = 0;
         if round > 0 {
-            let before = run.join(format!("round-{}", round - 1));
-            let manifest = run.join(format!("round-{round}.jsonl"));
+            let before = folder.join(format!("round-{}", round - 1));
+            let manifest = folder.join(format!("round-{round}.jsonl"));
             if !manifest.is_file() {
-                let labels = label(recipe, config, round, &before, &unlabelled, quiet, stop)?;
+                let labels = label(recipe, config, round, &before, &unlabelled, training)?;
                 let Some(labels) = labels else { return Ok(Outcome::Interrupted) };
                 Manifest::write(&manifest, &labels)?;
             }
             kept = Manifest::read(&manifest)?.len();
             if kept == 0 {
-                println!("round {round}: no label is sure enough; raise train.self_training.disagreement");
+                training.events.note(&format!(
+                    "round {round}: no label is sure enough; raise train.self_training.disagreement"
+                ));
                 break;
             }
             own.data.train.push(manifest);
@@ -59,32 +63,39 @@ pub fn train(
                 own.model.insert("init_head".into(), true.into());
             }
         }
-        if !folder.join("model.safetensors").is_file() {
-            let resumes = folder.join("checkpoints/last.safetensors").exists();
-            if crate::train::train(&own, &folder, resumes, quiet, stop)? == Outcome::Interrupted {
+        if !own_folder.join("model.safetensors").is_file() {
+            let resume = own_folder.join("checkpoints/last.safetensors").exists();
+            let training = Training { resume, ..training };
+            if run::train(&own, &own_folder, training)? == Outcome::Interrupted {
                 return Ok(Outcome::Interrupted);
             }
         }
-        let score = validation(&folder, recipe.train.export)?;
+        let score = validation(&own_folder, recipe.train.export)?;
         history.push(json!({ "round": round, "labels": kept, "of": unlabelled.len(), "validation": score }));
-        println!("round {round}: {kept} labels of {}, validation {score:.4}", unlabelled.len());
+        training
+            .events
+            .note(&format!("round {round}: {kept} labels of {}, validation {score:.4}", unlabelled.len()));
         let worse = best.is_some_and(|(best, _)| score > best);
         if best.is_none_or(|(best, _)| score < best) {
             best = Some((score, round));
         }
         if worse {
-            println!("round {round} is worse on the validation set; the best round is kept");
+            training
+                .events
+                .note(&format!("round {round} is worse on the validation set; the best round is kept"));
             break;
         }
     }
     let lines: String = history.iter().map(|line| format!("{line}\n")).collect();
-    let path = run.join("self_training.jsonl");
-    atomic_write(&path, lines.as_bytes()).with_context(|| path.display().to_string())?;
-    let Some((_, round)) = best else { bail!("no round was finished") };
-    let weights = run.join(format!("round-{round}/model.safetensors"));
-    let bytes = std::fs::read(&weights).with_context(|| weights.display().to_string())?;
-    let path = run.join("model.safetensors");
-    atomic_write(&path, &bytes).with_context(|| path.display().to_string())?;
+    let path = folder.join("self_training.jsonl");
+    atomic_write(&path, lines.as_bytes()).map_err(Error::io(&path))?;
+    let Some((_, round)) = best else {
+        return Error::refused("no round was finished");
+    };
+    let weights = folder.join(format!("round-{round}/model.safetensors"));
+    let bytes = std::fs::read(&weights).map_err(Error::io(&weights))?;
+    let path = folder.join("model.safetensors");
+    atomic_write(&path, &bytes).map_err(Error::io(&path))?;
     Ok(Outcome::Finished)
 }
 
@@ -92,7 +103,7 @@ pub fn train(
 /// its best one (which also stands for an average of the best, that the run itself does not measure).
 fn validation(run: &Path, export: Export) -> Result<f64> {
     let log = run.join("log.jsonl");
-    let series = read_series(&log).with_context(|| log.display().to_string())?;
+    let series = read_series(&log).map_err(Error::io(&log))?;
     let names = ["meaning_error", "unexplained", "wer", "loss"];
     let found = names.iter().find_map(|name| series.get(&format!("validation/{name}")));
     let mut scores = found.into_iter().flatten().map(|(_, score)| *score);
@@ -100,7 +111,7 @@ fn validation(run: &Path, export: Export) -> Result<f64> {
         Export::Last => scores.next_back(),
         Export::Best | Export::Average => scores.reduce(f64::min),
     };
-    given.with_context(|| format!("{} has no validation", log.display()))
+    given.ok_or_else(|| Error::Refused(format!("{} has no validation", log.display())))
 }
 
 /// Labels of a round; `None` where it was asked to stop.
@@ -110,24 +121,25 @@ fn label(
     round: usize,
     before: &Path,
     unlabelled: &[Utterance],
-    quiet: bool,
-    stop: &AtomicBool,
+    training: Training<'_>,
 ) -> Result<Option<Vec<Utterance>>> {
-    let teacher = Teacher::load(before, Some(&recipe.task), config.lm.as_deref())
-        .with_context(|| "train.self_training")?;
-    let bar = if quiet { ProgressBar::hidden() } else { ProgressBar::new(unlabelled.len() as u64) };
+    let teacher =
+        Teacher::load(before, Some(&recipe.task), config.lm.as_deref()).doing("train.self_training")?;
+    let events = training.events;
+    events.begin("recordings", unlabelled.len());
     let mut given = Vec::with_capacity(unlabelled.len());
     let mut labels = Vec::with_capacity(unlabelled.len());
     for (index, utterance) in unlabelled.iter().enumerate() {
-        if stop.load(Ordering::Relaxed) {
+        if training.stop.load(Ordering::Relaxed) {
+            events.end();
             return Ok(None);
         }
-        bar.inc(1);
+        events.advance();
         let speaker = utterance.speaker.clone().unwrap_or_default();
         let (label, disagreement) = match judged(&teacher, config, recipe.seed, round, utterance) {
             Ok(judged) => judged,
             Err(error) => {
-                bar.suspend(|| eprintln!("error: utterance {}: {error:#}", utterance.id));
+                events.failure(&format!("utterance {}: {error}", utterance.id));
                 (String::new(), f64::NAN)
             }
         };
@@ -135,7 +147,7 @@ fn label(
         labels.push(Labelled { index, speaker, disagreement });
         given.push(label);
     }
-    bar.finish_and_clear();
+    events.end();
     let kept = select(config, round, &labels).into_iter().map(|index| {
         let mut utterance = unlabelled[index].clone();
         utterance.id = format!("self-{}", utterance.id);

@@ -1,16 +1,14 @@
-//! `auricle train --smoke`: does a recipe work from end to end?
+//! Does a recipe work from end to end?
 
-use crate::lasyn::{BANK, BankOptions, make_bank};
-use crate::lexicon::{LexiconArgs, pronouncer};
-use crate::tasks::{load_model, manifests};
-use anyhow::{Context as _, Result};
+use crate::error::Doing as _;
+use crate::latents::BANK;
+use crate::{Error, Events, Pronunciations, Result, Training, models, train, utterances};
 use auricle_data::{Manifest, Sentence};
-use auricle_lasyn::{SplitRecogniser, TextTask};
+use auricle_lasyn::{BankOptions, TextTask, make_bank};
 use auricle_nn::weights::Metadata;
 use auricle_text::{Tokenizer, TrainOptions};
 use auricle_train::Recipe;
 use std::path::Path;
-use std::process::ExitCode;
 use std::sync::atomic::AtomicBool;
 use toml::{Table, Value};
 
@@ -20,16 +18,19 @@ const WIDTH: i64 = 16;
 /// Runs two steps of the recipe with a shrunken model on the built-in corpus, in a temporary folder.
 ///
 /// Everything else is the recipe's: task, head, tokens, perturbations, optimiser, schedule.
-pub fn run(mut recipe: Recipe, quiet: bool) -> Result<ExitCode> {
+///
+/// # Errors
+/// Whatever would stop the recipe, too.
+pub fn smoke(mut recipe: Recipe, events: &dyn Events) -> Result<()> {
     let folder = std::env::temp_dir().join(format!("auricle-smoke-{}", std::process::id()));
-    let result = smoke(&mut recipe, &folder, quiet);
+    let result = run(&mut recipe, &folder, events);
     std::fs::remove_dir_all(&folder).ok();
-    result.context("smoke run")?;
-    println!("{}: ok", if recipe.description.is_empty() { &recipe.task } else { &recipe.description });
-    Ok(ExitCode::SUCCESS)
+    result.doing("smoke run")
 }
 
-fn smoke(recipe: &mut Recipe, folder: &Path, quiet: bool) -> Result<()> {
+fn run(recipe: &mut Recipe, folder: &Path, events: &dyn Events) -> Result<()> {
+    let stop = AtomicBool::new(false);
+    let training = Training { resume: false, events, stop: &stop };
     let corpus = auricle_data::builtin::extract(&folder.join("corpus"))?;
     recipe.data.train = vec![corpus.dev.clone()];
     recipe.data.validation = vec![corpus.test];
@@ -48,42 +49,40 @@ fn smoke(recipe: &mut Recipe, folder: &Path, quiet: bool) -> Result<()> {
     recipe.train.device = "cpu".into();
     shrink(&mut recipe.model);
     if recipe.task.starts_with("lasyn") {
-        lasyn(recipe, folder, quiet)?;
+        lasyn(recipe, folder, training)?;
     }
-    let run = folder.join("run");
-    crate::train::train(recipe, &run, false, quiet, &AtomicBool::new(false))?;
+    train(recipe, &folder.join("run"), training)?;
     Ok(())
 }
 
 /// What a recipe of latent synthesis starts from: a recogniser of two steps, its bank, some texts.
-fn lasyn(recipe: &mut Recipe, folder: &Path, quiet: bool) -> Result<()> {
-    let ctc: Table = toml::from_str(include_str!("../../../recipes/quickstart/ctc_from_scratch.toml"))?;
+fn lasyn(recipe: &mut Recipe, folder: &Path, training: Training<'_>) -> Result<()> {
+    let ctc: Table = toml::from_str(auricle_recipes::CTC_FROM_SCRATCH)?;
     let mut ctc: Recipe = auricle_train::recipe::parse(&ctc, "quickstart")?;
     ctc.data = recipe.data.clone();
     ctc.batch.batch_secs = recipe.batch.batch_secs;
     (ctc.train.steps, ctc.train.validate_every, ctc.train.checkpoint_every) = (2, 2, 2);
     shrink(&mut ctc.model);
     let base = folder.join("base");
-    crate::train::train(&ctc, &base, false, quiet, &AtomicBool::new(false))?;
+    train(&ctc, &base, training)?;
 
     let device = auricle_tensor::device("cpu")?.without_autodiff();
-    let (tensors, metadata) = load_model(&base)?;
-    let split = SplitRecogniser::from_weights(tensors, &metadata, None, &device)?;
-    let utterances = manifests(&recipe.data.train)?;
-    let pronouncer = pronouncer(&LexiconArgs { lexicon: Vec::new(), g2p: None })?;
+    let split = models::split_recogniser(&base, None, &device)?;
+    let speech = utterances(&recipe.data.train)?;
+    let pronouncer = Pronunciations::default().pronouncer()?;
     let options = BankOptions { exemplar_secs: 60.0, rounds: 2 };
-    let bank = make_bank(&split, &utterances, &pronouncer, options, &device)?;
+    let bank = make_bank(&split, &speech, &pronouncer, options, &device, &mut |_| ())?;
     let path = base.join(BANK);
-    auricle_train::files::atomic_write(&path, &bank.to_bytes(&Metadata::new())?)?;
+    auricle_io::atomic_write(&path, &bank.to_bytes(&Metadata::new())?).map_err(Error::io(&path))?;
     // What was said is what is meant: enough for a recipe of meanings.
     let meant = |text: &str| format!("<int:say> <slot:words> {text} </slot>");
     let text = folder.join("text.jsonl");
     let mut sentences = Vec::new();
     for (list, name) in [(&mut recipe.data.train, "train"), (&mut recipe.data.validation, "validation")] {
-        let mut utterances = manifests(list)?;
-        for utterance in &mut utterances {
+        let mut speech = utterances(list)?;
+        for utterance in &mut speech {
             let text = utterance.text.clone().unwrap_or_default();
-            utterance.audio = std::path::absolute(&utterance.audio)?;
+            utterance.audio = std::path::absolute(&utterance.audio).map_err(Error::io(&utterance.audio))?;
             utterance.meaning = Some(meant(&text));
             sentences.push(
                 Sentence::new(format!("{name}-{}", utterance.id), text)
@@ -91,7 +90,7 @@ fn lasyn(recipe: &mut Recipe, folder: &Path, quiet: bool) -> Result<()> {
             );
         }
         *list = vec![folder.join(format!("{name}.jsonl"))];
-        Manifest::write(&list[0], &utterances)?;
+        Manifest::write(&list[0], &speech)?;
     }
     Sentence::write(&text, &sentences)?;
 

@@ -1,7 +1,9 @@
 //! From a recipe to a trainer of its task.
 
-use crate::lasyn::Latents;
-use anyhow::{Context as _, Result, bail};
+use crate::error::Doing as _;
+use crate::latents::{self, Latents};
+use crate::models;
+use crate::{Error, Events, Result, utterances};
 use auricle_asr::{CtcConfig, CtcTask};
 use auricle_audio::MelConfig;
 use auricle_augment::{Libraries, NoiseSource};
@@ -9,7 +11,6 @@ use auricle_cca_mdd::{CcaMddConfig, CcaMddTask, Confusions, NearWords};
 use auricle_data::Utterance;
 use auricle_lasyn::{LasynConfig, LasynTask, SynthesisConfig, SynthesisTask};
 use auricle_nn::params::NamedTensors;
-use auricle_nn::weights::{self, Metadata};
 use auricle_spiral::{SpiralAugment, SpiralConfig, SpiralTask};
 use auricle_text::Tokenizer;
 use auricle_train::log::RunLog;
@@ -50,17 +51,29 @@ macro_rules! each {
 impl AnyTrainer {
     /// Builds the task, reads the manifests. A run that goes on from a checkpoint (`resumes`) does not
     /// need the pre-trained weights that it once started from.
-    pub fn build(recipe: &Recipe, run: &Path, log: RunLog, resumes: bool) -> Result<Self> {
+    ///
+    /// # Errors
+    /// A recipe, data or weights that cannot be used.
+    pub fn build(
+        recipe: &Recipe,
+        run: &Path,
+        log: RunLog,
+        resumes: bool,
+        events: &dyn Events,
+    ) -> Result<Self> {
         let device = recipe.train.device()?;
-        let train = manifests(&recipe.data.train)?;
-        let validation = manifests(&recipe.data.validation)?;
+        let train = utterances(&recipe.data.train)?;
+        let validation = utterances(&recipe.data.validation)?;
         let libraries = libraries(recipe)?;
         let pretrained = |source: Option<&Path>| -> Result<Option<NamedTensors>> {
             let source = source.filter(|_| !resumes);
-            Ok(source.map(load_model).transpose()?.map(|(tensors, _)| tensors))
+            Ok(source.map(models::load).transpose()?.map(|(tensors, _)| tensors))
         };
         if recipe.train.precision != Precision::F32 && !matches!(recipe.task.as_str(), "spiral" | "ctc") {
-            bail!("recipe: tasks of kind `{}` compute in f32; take train.precision out", recipe.task);
+            return Error::refused(format!(
+                "recipe: tasks of kind `{}` compute in f32; take train.precision out",
+                recipe.task
+            ));
         }
         match recipe.task.as_str() {
             "spiral" => {
@@ -93,7 +106,7 @@ impl AnyTrainer {
                 let config: LasynConfig = recipe::parse(&recipe.model, "model")?;
                 let augment: AugmentConfig = recipe::parse(&recipe.augment, "augment")?;
                 let Latents { base, tokenizer, synthesizer, train } =
-                    crate::lasyn::prepare(&config, train, &validation, &device)?;
+                    latents::prepare(&config, train, &validation, &device, events)?;
                 let pretrained = pretrained(config.init_from.as_deref())?;
                 let task = LasynTask::new(
                     recipe,
@@ -112,7 +125,7 @@ impl AnyTrainer {
                 let config: SynthesisConfig = recipe::parse(&recipe.model, "model")?;
                 let augment: AugmentConfig = recipe::parse(&recipe.augment, "augment")?;
                 let (base, bank, words) =
-                    crate::lasyn::prepare_synthesis(&config, &[&train, &validation], &device)?;
+                    latents::prepare_synthesis(&config, &[&train, &validation], &device)?;
                 let task =
                     SynthesisTask::new(recipe, config, augment, base, bank, words, libraries, &device)?;
                 Ok(Self::Synthesis(Box::new(Trainer::new(
@@ -124,33 +137,48 @@ impl AnyTrainer {
                     log,
                 )?)))
             }
-            other => bail!(
+            other => Error::refused(format!(
                 "recipe: unknown task `{other}`; known are `spiral`, `ctc`, `cca_mdd`, `lasyn` and `lasyn_synthesizer`"
-            ),
+            )),
         }
     }
 
     /// Goes on from a checkpoint.
+    ///
+    /// # Errors
+    /// A checkpoint that cannot be read or is another recipe's.
     pub fn resume(&mut self, path: &Path) -> Result<()> {
         Ok(each!(self, trainer => trainer.resume(path))?)
     }
 
     /// Trains until done or asked to stop.
+    ///
+    /// # Errors
+    /// Data that cannot be read, a loss that is not finite, files that cannot be written.
     pub fn run(&mut self, stop: &AtomicBool) -> Result<Outcome> {
         Ok(each!(self, trainer => trainer.run(stop))?)
     }
 
     /// Runs the longest batch once; its loss.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
     pub fn dry_run(&mut self) -> Result<f64> {
         Ok(each!(self, trainer => trainer.dry_run())?)
     }
 
     /// One whole step on the longest batch, with the update of the weights.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
     pub fn rehearse(&mut self) -> Result<()> {
         Ok(each!(self, trainer => trainer.rehearse())?)
     }
 
     /// Runs a failure capsule's batch again: loss and parameters with non-finite gradients.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
     pub fn replay(&mut self, capsule: &Capsule, waves: &[Wave]) -> Result<(f64, Vec<String>)> {
         Ok(each!(self, trainer => trainer.replay(capsule, waves))?)
     }
@@ -178,73 +206,18 @@ impl AnyTrainer {
     }
 }
 
-/// All utterances of several manifests (or of anything [`auricle_data::read_any`] reads), for training.
-pub fn manifests(paths: &[PathBuf]) -> Result<Vec<Utterance>> {
-    let all = auricle_data::read_all(paths)?;
-    // Said now and not when a loader meets the file in the middle of an epoch.
-    if let Some(bad) = all.iter().find(|u| u.duration_secs <= 0.0) {
-        let lists: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
-        bail!(
-            "manifest {}: utterance {} ({}) has no duration; `auricle data check --fix` mends or drops it",
-            lists.join(" or "),
-            bad.id,
-            bad.audio.display()
-        );
-    }
-    Ok(all)
-}
-
 /// The recordings that the recipe's perturbations draw from.
 fn libraries(recipe: &Recipe) -> Result<Libraries> {
     let front_end: MelConfig = match recipe.model.get("front_end") {
-        Some(table) => table.clone().try_into().context("model.front_end")?,
+        Some(table) => table.clone().try_into().doing("model.front_end")?,
         None => MelConfig::default(),
     };
     let library = |paths: &[PathBuf]| -> Result<Option<Arc<dyn NoiseSource + Send + Sync>>> {
         if paths.is_empty() {
             return Ok(None);
         }
-        let recordings = manifests(paths)?;
+        let recordings = utterances(paths)?;
         Ok(Some(Arc::new(NoiseLibrary::new(recordings, front_end.sample_rate, recipe.data.cache_mib))))
     };
     Ok(Libraries { noise: library(&recipe.data.noise)?, rooms: library(&recipe.data.rirs)? })
-}
-
-/// Exported weights named by a file, a folder with `model.safetensors`, or a shipped name.
-pub fn load_model(name: &Path) -> Result<(NamedTensors, Metadata)> {
-    let path = find_model(name)?;
-    let bytes = std::fs::read(&path).with_context(|| path.display().to_string())?;
-    weights::from_bytes(&bytes).with_context(|| path.display().to_string())
-}
-
-/// Where a model's weights are.
-pub fn find_model(name: &Path) -> Result<PathBuf> {
-    let in_folder = |folder: &Path| folder.join("model.safetensors");
-    if name.is_file() {
-        return Ok(name.to_path_buf());
-    }
-    if name.is_dir() && in_folder(name).is_file() {
-        return Ok(in_folder(name));
-    }
-    let mut looked = vec![name.to_path_buf()];
-    for root in model_roots() {
-        let candidate = in_folder(&root.join(name));
-        if candidate.is_file() {
-            return Ok(candidate);
-        }
-        looked.push(candidate);
-    }
-    let looked: Vec<String> = looked.iter().map(|path| path.display().to_string()).collect();
-    bail!("no model `{}`; looked for {}", name.display(), looked.join(", "))
-}
-
-/// Folders that hold shipped models: `$AURICLE_MODELS`, `models/pretrained` below the working
-/// directory and below every folder above the program.
-pub fn model_roots() -> Vec<PathBuf> {
-    let mut roots: Vec<PathBuf> = std::env::var_os("AURICLE_MODELS").map(PathBuf::from).into_iter().collect();
-    roots.push(PathBuf::from("models/pretrained"));
-    if let Ok(program) = std::env::current_exe() {
-        roots.extend(program.ancestors().skip(1).map(|folder| folder.join("models/pretrained")));
-    }
-    roots
 }

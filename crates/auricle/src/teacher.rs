@@ -1,7 +1,6 @@
 //! Models of any kind that label speech: for self-training, and for the map of what is hard.
 
-use crate::tasks::load_model;
-use anyhow::{Result, bail};
+use crate::{Error, Result, models};
 use auricle_asr::Recogniser;
 use auricle_cca_mdd::{Assessor, Labels, Session, inventory};
 use auricle_data::Utterance;
@@ -26,9 +25,12 @@ pub enum Teacher {
 impl Teacher {
     /// The model of a run or a name, of a task or of the kind that it says it is; `lm` is a language model of words for
     /// CTC models.
+    ///
+    /// # Errors
+    /// A model that cannot be read or gives no labels.
     pub fn load(model: &Path, task: Option<&str>, lm: Option<&Path>) -> Result<Self> {
         let device = auricle_tensor::device("cpu")?.without_autodiff();
-        let (tensors, metadata) = load_model(model)?;
+        let (tensors, metadata) = models::load(model)?;
         let kind = task.or(metadata.get("kind").map(String::as_str)).unwrap_or_default();
         let lm = Self::check(kind, lm)?;
         Ok(match kind {
@@ -43,18 +45,23 @@ impl Teacher {
                 Self::Sequence(Box::new(SequenceRecogniser::from_weights(tensors, &metadata, &device)?))
             }
             "cca_mdd" => Self::Mdd(Arc::new(Assessor::from_weights(tensors, &metadata, &device)?)),
-            kind => bail!("models of kind `{kind}` give no labels"),
+            kind => return Error::refused(format!("models of kind `{kind}` give no labels")),
         })
     }
 
     /// Whether models of a kind give labels, and the language model, which only CTC models take: before anything is
     /// trained for hours.
+    ///
+    /// # Errors
+    /// Another kind of model, a language model that cannot be read or is not used.
     pub fn check(kind: &str, lm: Option<&Path>) -> Result<Option<NgramLm>> {
         if !["ctc", "lasyn", "cca_mdd"].contains(&kind) {
-            bail!("models of kind `{kind}` give no labels");
+            return Error::refused(format!("models of kind `{kind}` give no labels"));
         }
         if lm.is_some() && kind != "ctc" {
-            bail!("lm: a language model of words is for models of kind `ctc`, not `{kind}`");
+            return Error::refused(format!(
+                "lm: a language model of words is for models of kind `ctc`, not `{kind}`"
+            ));
         }
         Ok(lm.map(NgramLm::load).transpose()?)
     }
@@ -69,6 +76,9 @@ impl Teacher {
     }
 
     /// Transcript, meaning, or perceived phones.
+    ///
+    /// # Errors
+    /// Labels or samples that the model refuses.
     pub fn label(&self, utterance: &Utterance, samples: &[f32]) -> Result<String> {
         Ok(match self {
             Self::Ctc(model) => {
@@ -76,7 +86,7 @@ impl Teacher {
             }
             Self::Sequence(model) => model.read(samples)?,
             Self::Mdd(assessor) => {
-                let labels = Labels::of(utterance).map_err(anyhow::Error::msg)?;
+                let labels = Labels::of(utterance).map_err(Error::Refused)?;
                 let mut session = Session::new(assessor.clone(), labels.canonical())?;
                 session.push(samples)?;
                 session.finish()?;

@@ -1,15 +1,19 @@
 //! The page that a run leaves behind.
 
-use anyhow::{Context as _, Result};
+use crate::error::Doing as _;
+use crate::{Error, Result};
 use auricle_train::Recipe;
 use auricle_train::log::read_series;
 use auricle_train::report::{Axis, Report, SECTIONS, Section, Series};
 use std::path::Path;
 
 /// Writes `<run>/report.html`: curves of everything in the log, the last validation, speed, the recipe.
+///
+/// # Errors
+/// Logs that cannot be read, a page that cannot be written.
 pub fn write_run_report(run: &Path, recipe: &Recipe) -> Result<()> {
     let log = run.join("log.jsonl");
-    let series = read_series(&log).with_context(|| log.display().to_string())?;
+    let series = read_series(&log).map_err(Error::io(&log))?;
     let title = if recipe.description.is_empty() { recipe.task.clone() } else { recipe.description.clone() };
     let mut page = Report::new(&title);
     let last: Vec<Vec<String>> = series
@@ -26,8 +30,7 @@ pub fn write_run_report(run: &Path, recipe: &Recipe) -> Result<()> {
     }
     let sections = run.join(SECTIONS);
     if let Ok(json) = std::fs::read(&sections) {
-        let sections: Vec<Section> =
-            serde_json::from_slice(&json).with_context(|| sections.display().to_string())?;
+        let sections: Vec<Section> = serde_json::from_slice(&json).doing(sections.display())?;
         page = sections.iter().fold(page, Report::section);
     }
     page = page.heading("Curves");
@@ -51,7 +54,7 @@ pub fn write_run_report(run: &Path, recipe: &Recipe) -> Result<()> {
     let resolved = std::fs::read_to_string(run.join("recipe.resolved.toml")).unwrap_or_default();
     page = page.heading("Recipe").code(&resolved);
     let path = run.join("report.html");
-    page.write(&path).with_context(|| path.display().to_string())
+    page.write(&path).map_err(Error::io(&path))
 }
 
 /// Throughput and memory, where the run has written them.
@@ -60,7 +63,7 @@ fn speed(page: Report, run: &Path) -> Result<Report> {
     if !path.exists() {
         return Ok(page);
     }
-    let series = read_series(&path).with_context(|| path.display().to_string())?;
+    let series = read_series(&path).map_err(Error::io(&path))?;
     let memory = series.get("peak_memory_mib").into_iter().flatten().map(|point| point.1).fold(0.0, f64::max);
     let mut page = page.heading("Speed");
     if memory > 0.0 {
