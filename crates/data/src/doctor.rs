@@ -386,8 +386,7 @@ pub fn frames_needed(tokens: &[u32]) -> usize {
 /// Why CTC cannot align tokens with `frames` output frames, in words; `None` where it can.
 pub fn alignment_fault(tokens: &[u32], frames: usize) -> Option<String> {
     let needed = frames_needed(tokens);
-    (frames < needed)
-        .then(|| format!("{frames} output frames, needs {needed} for {} tokens", tokens.len()))
+    (frames < needed).then(|| format!("{frames} output frames, needs {needed} for {} tokens", tokens.len()))
 }
 
 /// The sets without what has errors, with durations mended; of a repeated id the first that can be

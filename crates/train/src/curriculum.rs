@@ -1,7 +1,6 @@
 //! Curriculum: which utterances an epoch has.
 
-use crate::TrainError;
-use crate::config::within;
+use crate::{TrainError, within};
 use auricle_data::Utterance;
 use auricle_rng::{Key, Purpose};
 use serde::{Deserialize, Serialize};
@@ -177,10 +176,7 @@ impl Curriculum {
 /// Mean of z-scores of what is known of every utterance: logarithm of the duration, letters per second (both
 /// ways: very fast and very slow), minus the signal-to-noise ratio (`snr_db`), minus the mean phone score
 /// (`phone_scores`), and twice the teacher's error; `Err` names an utterance that the map lacks.
-fn difficulties(
-    utterances: &[Utterance],
-    errors: Option<&HashMap<String, f64>>,
-) -> Result<Vec<f64>, String> {
+fn difficulties(utterances: &[Utterance], errors: Option<&HashMap<String, f64>>) -> Result<Vec<f64>, String> {
     let mut features: Vec<(f64, Vec<f64>)> =
         vec![(1.0, utterances.iter().map(|u| u.duration_secs.max(0.01).ln()).collect())];
     let rate =

@@ -60,7 +60,7 @@ impl Inputs {
 
     /// The names of what is another, or is only on one side; of nothing where `before` says nothing: checkpoints of
     /// earlier versions do not.
-    pub fn changed_since(&self, before: &Self) -> Vec<&str> {
+    pub fn changed_since<'a>(&'a self, before: &'a Self) -> Vec<&'a str> {
         if before.0.is_empty() {
             return Vec::new();
         }

@@ -191,8 +191,7 @@ mod tests {
     #[test]
     fn a_subset_fills_its_minutes_and_is_chosen_by_the_seed() {
         let choose = |seed| {
-            let selection =
-                select(&recipe("subset_minutes = 2.0, max_secs = 35.0", seed), TooLong::LeftOut);
+            let selection = select(&recipe("subset_minutes = 2.0, max_secs = 35.0", seed), TooLong::LeftOut);
             let left_out = selection.left_out();
             assert_eq!((left_out.long, left_out.beyond), (5, 35 - selection.train().len()));
             selection.train

@@ -2,9 +2,10 @@
 
 use super::{Outcome, Trainer};
 use crate::average::mean_of_weights;
-use crate::files::{atomic_write, write_weights};
+use crate::files::write_weights;
 use crate::report::SECTIONS;
 use crate::{Checkpoint, Export, Task, TrainError};
+use auricle_io::atomic_write;
 use auricle_nn::params::{self, NamedTensors};
 use auricle_nn::weights::Precision;
 
@@ -23,7 +24,7 @@ impl<T: Task> Trainer<T> {
         let path = self.run.join("model.safetensors");
         write_weights(&path, &tensors, &metadata, Precision::F32)?;
         self.write_sections()?;
-        self.log.finish().map_err(TrainError::io(&self.run))?;
+        self.log.finish()?;
         Ok(outcome)
     }
 
@@ -43,7 +44,7 @@ impl<T: Task> Trainer<T> {
     fn provenance(&self) -> String {
         let data: Vec<String> =
             self.recipe.data.train.iter().map(|path| path.display().to_string()).collect();
-        let hours = self.train.iter().map(|u| u.duration_secs).sum::<f64>() / 3600.0;
+        let hours = self.train.speech().iter().map(|u| u.duration_secs).sum::<f64>() / 3600.0;
         format!(
             "{}; {hours:.2} h of {}; {} steps; recipe {}; auricle {}",
             if self.recipe.description.is_empty() { &self.recipe.task } else { &self.recipe.description },
