@@ -15,7 +15,7 @@ use auricle_spiral::{SpiralAugment, SpiralConfig, SpiralTask};
 use auricle_text::Tokenizer;
 use auricle_train::log::RunLog;
 use auricle_train::{
-    AugmentConfig, Capsule, NoiseLibrary, Outcome, Precision, Recipe, Trainer, Wave, recipe,
+    AugmentConfig, Capsule, NoiseLibrary, Outcome, Precision, Recipe, TaskKind, Trainer, Wave, recipe,
 };
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -69,21 +69,21 @@ impl AnyTrainer {
             let source = source.filter(|_| !resumes);
             Ok(source.map(models::load).transpose()?.map(|(tensors, _)| tensors))
         };
-        if recipe.train.precision != Precision::F32 && !matches!(recipe.task.as_str(), "spiral" | "ctc") {
+        if recipe.train.precision != Precision::F32 && !recipe.task.takes_precision() {
             return Error::refused(format!(
                 "recipe: tasks of kind `{}` compute in f32; take train.precision out",
                 recipe.task
             ));
         }
-        match recipe.task.as_str() {
-            "spiral" => {
+        match recipe.task {
+            TaskKind::Spiral => {
                 let config: SpiralConfig = recipe::parse(&recipe.model, "model")?;
                 let augment: SpiralAugment = recipe::parse(&recipe.augment, "augment")?;
                 let pretrained = pretrained(config.init_from.as_deref())?;
                 let task = SpiralTask::new(recipe, config, augment, pretrained, libraries, &device)?;
                 Ok(Self::Spiral(Box::new(Trainer::new(task, recipe.clone(), run, train, validation, log)?)))
             }
-            "ctc" => {
+            TaskKind::Ctc => {
                 let config: CtcConfig = recipe::parse(&recipe.model, "model")?;
                 let augment: AugmentConfig = recipe::parse(&recipe.augment, "augment")?;
                 let tokenizer = match &config.tokenizer {
@@ -94,7 +94,7 @@ impl AnyTrainer {
                 let task = CtcTask::new(recipe, config, augment, tokenizer, pretrained, libraries, &device)?;
                 Ok(Self::Ctc(Box::new(Trainer::new(task, recipe.clone(), run, train, validation, log)?)))
             }
-            "cca_mdd" => {
+            TaskKind::CcaMdd => {
                 let config: CcaMddConfig = recipe::parse(&recipe.model, "model")?;
                 let augment: AugmentConfig = recipe::parse(&recipe.augment, "augment")?;
                 let pretrained = pretrained(config.init_from.as_deref())?;
@@ -102,7 +102,7 @@ impl AnyTrainer {
                 let task = CcaMddTask::new(recipe, config, augment, pretrained, libraries, others, &device)?;
                 Ok(Self::CcaMdd(Box::new(Trainer::new(task, recipe.clone(), run, train, validation, log)?)))
             }
-            "lasyn" => {
+            TaskKind::Lasyn => {
                 let config: LasynConfig = recipe::parse(&recipe.model, "model")?;
                 let augment: AugmentConfig = recipe::parse(&recipe.augment, "augment")?;
                 let Latents { base, tokenizer, synthesizer, train } =
@@ -121,7 +121,7 @@ impl AnyTrainer {
                 )?;
                 Ok(Self::Lasyn(Box::new(Trainer::new(task, recipe.clone(), run, train, validation, log)?)))
             }
-            "lasyn_synthesizer" => {
+            TaskKind::LasynSynthesizer => {
                 let config: SynthesisConfig = recipe::parse(&recipe.model, "model")?;
                 let augment: AugmentConfig = recipe::parse(&recipe.augment, "augment")?;
                 let (base, bank, words) =
@@ -137,9 +137,9 @@ impl AnyTrainer {
                     log,
                 )?)))
             }
-            other => Error::refused(format!(
-                "recipe: unknown task `{other}`; known are `spiral`, `ctc`, `cca_mdd`, `lasyn` and `lasyn_synthesizer`"
-            )),
+            TaskKind::Custom => Error::refused(
+                "recipe: a task of kind `custom` is the caller's own: build its `auricle_train::Trainer`",
+            ),
         }
     }
 

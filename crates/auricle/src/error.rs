@@ -1,5 +1,6 @@
 //! What can go wrong between a name or a recipe and a model.
 
+use crate::shipped::SHIPPED;
 use std::fmt::Display;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -15,6 +16,14 @@ pub enum Error {
         path: PathBuf,
         /// What the system says.
         source: io::Error,
+    },
+    /// A model that is neither a file nor a folder nor shipped.
+    #[error("no model `{}`; looked for {}{}", name.display(), list(looked), remedy(name))]
+    NoModel {
+        /// As it was asked for.
+        name: PathBuf,
+        /// Where it was looked for.
+        looked: Vec<PathBuf>,
     },
     /// What is asked for cannot be had: why, and the next step.
     #[error("{0}")]
@@ -36,6 +45,23 @@ pub enum Error {
         /// The reason.
         source: Box<Error>,
     },
+}
+
+fn list(paths: &[PathBuf]) -> String {
+    paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
+}
+
+/// What to do about a model that is not there.
+fn remedy(name: &Path) -> String {
+    let shipped = SHIPPED.iter().any(|shipped| name == Path::new(shipped));
+    let known = match shipped {
+        true => format!("`{}` comes with the program", name.display()),
+        false => format!("shipped models are {}, and they come with the program", SHIPPED.join(", ")),
+    };
+    format!(
+        ". {known}: put the folder `models` of the release (or `models/pretrained` of the repository) beside it, or set \
+         AURICLE_MODELS to that folder"
+    )
 }
 
 /// With [`Error`] as its error.
@@ -77,6 +103,7 @@ causes![
     auricle_text::LexiconError,
     auricle_text::TokenizerError,
     auricle_text::lm::LmError,
+    auricle_train::UnknownTask,
     serde_json::Error,
     toml::de::Error,
     toml::ser::Error,

@@ -11,7 +11,7 @@ use auricle_rng::{Key, Purpose};
 use auricle_spiral::import::{from_published, head_from_published};
 use auricle_spiral::{SpiralConfig, Student, start_from};
 use auricle_text::Tokenizer;
-use auricle_train::{Recipe, recipe};
+use auricle_train::{Recipe, TaskKind, recipe};
 use burn::tensor::TensorData;
 use std::path::Path;
 
@@ -36,18 +36,23 @@ pub fn import(checkpoint: &Path, config: &Path, teacher: bool) -> Result<Importe
         .map(|(name, tensor)| (name, TensorData::new(tensor.data, tensor.shape)))
         .collect();
     let recipe = Recipe::load(config, &[])?;
-    let (kind, encoder, json, tokenizer) = match recipe.task.as_str() {
-        "spiral" => {
+    let (kind, encoder, json, tokenizer) = match recipe.task {
+        TaskKind::Spiral => {
             let config: SpiralConfig = recipe::parse(&recipe.model, "model")?;
-            ("spiral", config.encoder.clone(), serde_json::to_string(&config)?, None)
+            (TaskKind::Spiral, config.encoder.clone(), serde_json::to_string(&config)?, None)
         }
-        "ctc" => {
+        TaskKind::Ctc => {
             let config: CtcConfig = recipe::parse(&recipe.model, "model")?;
             let tokenizer = match &config.tokenizer {
                 Some(path) => Tokenizer::load(path)?,
                 None => Tokenizer::characters(),
             };
-            ("ctc", config.encoder.clone(), serde_json::to_string(&config)?, Some(tokenizer.to_json()))
+            (
+                TaskKind::Ctc,
+                config.encoder.clone(),
+                serde_json::to_string(&config)?,
+                Some(tokenizer.to_json()),
+            )
         }
         other => {
             return Error::refused(format!(
@@ -79,7 +84,7 @@ pub fn import(checkpoint: &Path, config: &Path, teacher: bool) -> Result<Importe
             checkpoint.display()
         ));
     }
-    if kind == "ctc" {
+    if kind == TaskKind::Ctc {
         tensors.extend(
             head_from_published(&imported.head)
                 .into_iter()
@@ -106,7 +111,7 @@ pub fn import(checkpoint: &Path, config: &Path, teacher: bool) -> Result<Importe
 /// Builds the whole model that the recipe describes from the tensors.
 fn check(recipe: &Recipe, tensors: &NamedTensors, metadata: &Metadata) -> Result<()> {
     let device = auricle_tensor::device("cpu")?;
-    if recipe.task == "ctc" {
+    if recipe.task == TaskKind::Ctc {
         Recogniser::from_weights(tensors.clone(), metadata, &device)?;
         return Ok(());
     }

@@ -24,6 +24,7 @@ mod pronunciations;
 mod report;
 mod run;
 mod self_training;
+mod shipped;
 mod smoke;
 mod teacher;
 mod train;

@@ -1,6 +1,7 @@
 //! A name becomes a model.
 
 use crate::error::Doing as _;
+use crate::shipped::roots;
 use crate::{Error, Result};
 use auricle_asr::Recogniser;
 use auricle_cca_mdd::Assessor;
@@ -9,6 +10,7 @@ use auricle_nn::params::NamedTensors;
 use auricle_nn::weights::{self, Metadata};
 use auricle_spiral::Extractor;
 use burn::tensor::Device;
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 /// The file of a model's folder that holds its weights.
@@ -44,24 +46,18 @@ pub fn find(name: &Path) -> Result<PathBuf> {
         }
         looked.push(candidate);
     }
-    let looked: Vec<String> = looked.iter().map(|path| path.display().to_string()).collect();
-    Error::refused(format!("no model `{}`; looked for {}", name.display(), looked.join(", ")))
+    Err(Error::NoModel { name: name.to_path_buf(), looked })
 }
 
-/// Folders that hold shipped models: `$AURICLE_MODELS`, `models/pretrained` below the working
-/// directory and below every folder above the program.
-fn roots() -> Vec<PathBuf> {
-    let mut roots: Vec<PathBuf> = std::env::var_os("AURICLE_MODELS").map(PathBuf::from).into_iter().collect();
-    roots.push(PathBuf::from("models/pretrained"));
-    if let Ok(program) = std::env::current_exe() {
-        roots.extend(program.ancestors().skip(1).map(|folder| folder.join("models/pretrained")));
+/// A shipped file that is no network, by its name below the folder of shipped models.
+///
+/// # Errors
+/// A file that is there and cannot be read.
+pub(crate) fn shipped_file(name: &str) -> Result<Option<Cow<'static, [u8]>>> {
+    match roots().iter().map(|root| root.join(name)).find(|path| path.is_file()) {
+        Some(path) => Ok(Some(std::fs::read(&path).map_err(Error::io(&path))?.into())),
+        None => Ok(auricle_models::bytes(name).map(Cow::from)),
     }
-    roots
-}
-
-/// A shipped file that is not a model's weights, such as `g2p-en/model.g2p`; `None` where it is nowhere.
-pub fn shipped_file(name: &str) -> Option<PathBuf> {
-    roots().iter().map(|root| root.join(name)).find(|path| path.is_file())
 }
 
 /// A recogniser with CTC.

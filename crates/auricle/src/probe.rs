@@ -5,7 +5,7 @@ use crate::{AnyTrainer, Error, Events, Result};
 use auricle_asr::{Aligner, CtcConfig};
 use auricle_text::Tokenizer;
 use auricle_train::log::{RunLog, peak_memory_mib};
-use auricle_train::{AudioStore, Capsule, Recipe, recipe};
+use auricle_train::{AudioStore, Capsule, Recipe, TaskKind, recipe};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -67,12 +67,12 @@ pub fn probe(recipe: &Recipe, events: &dyn Events) -> Result<Probe> {
     let scratch = Scratch::new("dry-run")?;
     let mut trainer = scratch.trainer(recipe, false, events)?;
     let plan = trainer.plan();
-    let has_teacher = recipe.task == "spiral";
+    let has_teacher = recipe.task == TaskKind::Spiral;
     let copies = if has_teacher { 5 } else { 4 };
     let parameters = trainer.parameters();
     let chosen = trainer.training_utterances();
-    let cannot_align = match recipe.task.as_str() {
-        "ctc" => Some(aligner(recipe)?.reasons(chosen)),
+    let cannot_align = match recipe.task {
+        TaskKind::Ctc => Some(aligner(recipe)?.reasons(chosen)),
         _ => None,
     };
     let (utterances, hours) = (chosen.len(), chosen.iter().map(|u| u.duration_secs).sum::<f64>() / 3600.0);
@@ -99,7 +99,7 @@ pub fn probe(recipe: &Recipe, events: &dyn Events) -> Result<Probe> {
 /// # Errors
 /// A recipe of another task, a tokenizer that cannot be read.
 pub fn aligner(recipe: &Recipe) -> Result<Aligner> {
-    if recipe.task != "ctc" {
+    if recipe.task != TaskKind::Ctc {
         return Error::refused(format!("alignment needs a recipe of task `ctc`, not `{}`", recipe.task));
     }
     let config: CtcConfig = recipe::parse(&recipe.model, "model")?;

@@ -27,7 +27,7 @@ impl Pronunciations {
     pub fn pronouncer(&self) -> Result<Pronouncer> {
         let model = match &self.g2p {
             Some(path) => Some(G2p::load(path)?),
-            None => shipped_file(SHIPPED).map(|path| G2p::load(&path)).transpose()?,
+            None => shipped_file(SHIPPED)?.map(|bytes| G2p::from_bytes(&bytes)).transpose().doing(SHIPPED)?,
         };
         if model.is_none() && self.lexicons.is_empty() {
             return Error::refused(format!(

@@ -1,10 +1,9 @@
 //! The page that a run leaves behind.
 
-use crate::error::Doing as _;
 use crate::{Error, Result};
-use auricle_train::Recipe;
 use auricle_train::log::read_series;
-use auricle_train::report::{Axis, Report, SECTIONS, Section, Series};
+use auricle_train::report::{Axis, Report, Series};
+use auricle_train::{Recipe, Validation};
 use std::path::Path;
 
 /// Writes `<run>/report.html`: curves of everything in the log, the last validation, speed, the recipe.
@@ -14,8 +13,7 @@ use std::path::Path;
 pub fn write_run_report(run: &Path, recipe: &Recipe) -> Result<()> {
     let log = run.join("log.jsonl");
     let series = read_series(&log).map_err(Error::io(&log))?;
-    let title = if recipe.description.is_empty() { recipe.task.clone() } else { recipe.description.clone() };
-    let mut page = Report::new(&title);
+    let mut page = Report::new(recipe.title());
     let last: Vec<Vec<String>> = series
         .iter()
         .filter(|(name, _)| name.starts_with("validation/"))
@@ -28,10 +26,8 @@ pub fn write_run_report(run: &Path, recipe: &Recipe) -> Result<()> {
     if !last.is_empty() {
         page = page.heading("Validation").table(&["score", "last", "at step", "least"], &last);
     }
-    let sections = run.join(SECTIONS);
-    if let Ok(json) = std::fs::read(&sections) {
-        let sections: Vec<Section> = serde_json::from_slice(&json).doing(sections.display())?;
-        page = sections.iter().fold(page, Report::section);
+    if let Some(validation) = Validation::read(run)? {
+        page = validation.sections.iter().fold(page, Report::section);
     }
     page = page.heading("Curves");
     // Scores of training and validation with the same name share a chart.

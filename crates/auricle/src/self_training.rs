@@ -6,8 +6,7 @@ use auricle_augment::{mix_at_snr, speed, volume};
 use auricle_data::{Manifest, Utterance};
 use auricle_io::atomic_write;
 use auricle_rng::{Key, Purpose, Stream};
-use auricle_train::log::read_series;
-use auricle_train::{Export, Labelled, Outcome, Recipe, SelfTrainingConfig, select};
+use auricle_train::{Labelled, Outcome, Recipe, SelfTrainingConfig, TaskKind, Validation, select};
 use serde_json::json;
 use std::path::Path;
 use std::sync::atomic::Ordering;
@@ -31,7 +30,7 @@ pub fn train(
             "train.self_training needs data.validation: without it nobody knows when to stop",
         );
     }
-    Teacher::check(&recipe.task, config.lm.as_deref()).doing("train.self_training")?;
+    Teacher::check(recipe.task, config.lm.as_deref()).doing("train.self_training")?;
     let unlabelled = utterances(&config.unlabelled)?;
     std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
     let mut history = Vec::new();
@@ -59,7 +58,7 @@ pub fn train(
             own.data.train.push(manifest);
             let from = toml::Value::from(before.display().to_string());
             own.model.insert("init_from".into(), from);
-            if own.task == "ctc" {
+            if own.task == TaskKind::Ctc {
                 own.model.insert("init_head".into(), true.into());
             }
         }
@@ -70,7 +69,7 @@ pub fn train(
                 return Ok(Outcome::Interrupted);
             }
         }
-        let score = validation(&own_folder, recipe.train.export)?;
+        let score = validation(&own_folder)?;
         history.push(json!({ "round": round, "labels": kept, "of": unlabelled.len(), "validation": score }));
         training
             .events
@@ -99,19 +98,10 @@ pub fn train(
     Ok(Outcome::Finished)
 }
 
-/// The first score, of those that runs select by, of the weights that a run gave: that of its last validation, or of
-/// its best one (which also stands for an average of the best, that the run itself does not measure).
-fn validation(run: &Path, export: Export) -> Result<f64> {
-    let log = run.join("log.jsonl");
-    let series = read_series(&log).map_err(Error::io(&log))?;
-    let names = ["meaning_error", "unexplained", "wer", "loss"];
-    let found = names.iter().find_map(|name| series.get(&format!("validation/{name}")));
-    let mut scores = found.into_iter().flatten().map(|(_, score)| *score);
-    let given = match export {
-        Export::Last => scores.next_back(),
-        Export::Best | Export::Average => scores.reduce(f64::min),
-    };
-    given.ok_or_else(|| Error::Refused(format!("{} has no validation", log.display())))
+/// What the weights of a run are worth, by the score that its task selects by.
+fn validation(run: &Path) -> Result<f64> {
+    let found = Validation::read(run)?.and_then(|validation| Some(validation.selecting()?.1));
+    found.ok_or_else(|| Error::Refused(format!("{} has no validation", run.display())))
 }
 
 /// Labels of a round; `None` where it was asked to stop.
@@ -124,7 +114,7 @@ fn label(
     training: Training<'_>,
 ) -> Result<Option<Vec<Utterance>>> {
     let teacher =
-        Teacher::load(before, Some(&recipe.task), config.lm.as_deref()).doing("train.self_training")?;
+        Teacher::load(before, Some(recipe.task), config.lm.as_deref()).doing("train.self_training")?;
     let events = training.events;
     events.begin("recordings", unlabelled.len());
     let mut given = Vec::with_capacity(unlabelled.len());

@@ -7,7 +7,7 @@ use auricle_data::{Manifest, Sentence};
 use auricle_lasyn::{BankOptions, TextTask, make_bank};
 use auricle_nn::weights::Metadata;
 use auricle_text::{Tokenizer, TrainOptions};
-use auricle_train::Recipe;
+use auricle_train::{Recipe, TaskKind};
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use toml::{Table, Value};
@@ -48,7 +48,7 @@ fn run(recipe: &mut Recipe, folder: &Path, events: &dyn Events) -> Result<()> {
     recipe.train.checkpoint_every = 2;
     recipe.train.device = "cpu".into();
     shrink(&mut recipe.model);
-    if recipe.task.starts_with("lasyn") {
+    if matches!(recipe.task, TaskKind::Lasyn | TaskKind::LasynSynthesizer) {
         lasyn(recipe, folder, training)?;
     }
     train(recipe, &folder.join("run"), training)?;
@@ -98,10 +98,10 @@ fn lasyn(recipe: &mut Recipe, folder: &Path, training: Training<'_>) -> Result<(
     let name = |path: &Path| Value::from(path.display().to_string());
     model.insert("base".into(), name(&base));
     model.insert("bank".into(), name(&path));
-    if recipe.task == "lasyn" {
+    if recipe.task == TaskKind::Lasyn {
         model.insert("text".into(), Value::Array(vec![name(&text)]));
     }
-    if recipe.task == "lasyn" {
+    if recipe.task == TaskKind::Lasyn {
         let meanings = ["<int:say>", "<slot:words>", "</slot>"].map(String::from);
         let marks = meanings.into_iter().chain(TextTask::ALL.map(|task| task.mark().to_string())).collect();
         let options = TrainOptions { vocab_size: 43, marks, ..TrainOptions::default() };

@@ -1,5 +1,6 @@
 //! Models of any kind that label speech: for self-training, and for the map of what is hard.
 
+use crate::error::Doing as _;
 use crate::{Error, Result, models};
 use auricle_asr::Recogniser;
 use auricle_cca_mdd::{Assessor, Labels, Session, inventory};
@@ -9,6 +10,7 @@ use auricle_lasyn::{SequenceRecogniser, Target};
 use auricle_text::lm::NgramLm;
 use auricle_text::slu::{Frame, Kind, Tree};
 use auricle_text::{cer, normalise, wer};
+use auricle_train::TaskKind;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -28,24 +30,25 @@ impl Teacher {
     ///
     /// # Errors
     /// A model that cannot be read or gives no labels.
-    pub fn load(model: &Path, task: Option<&str>, lm: Option<&Path>) -> Result<Self> {
+    pub fn load(model: &Path, task: Option<TaskKind>, lm: Option<&Path>) -> Result<Self> {
         let device = auricle_tensor::device("cpu")?.without_autodiff();
         let (tensors, metadata) = models::load(model)?;
-        let kind = task.or(metadata.get("kind").map(String::as_str)).unwrap_or_default();
+        let named = || metadata.get("kind").map(String::as_str).unwrap_or_default().parse::<TaskKind>();
+        let kind = task.map_or_else(named, Ok).doing_with(|| format!("model {}", model.display()))?;
         let lm = Self::check(kind, lm)?;
         Ok(match kind {
-            "ctc" => {
+            TaskKind::Ctc => {
                 let model = Recogniser::from_weights(tensors, &metadata, &device)?;
                 Self::Ctc(Box::new(match lm {
                     Some(lm) => model.with_lm(WordLm::new(lm, WordLmConfig::default())),
                     None => model,
                 }))
             }
-            "lasyn" => {
+            TaskKind::Lasyn => {
                 Self::Sequence(Box::new(SequenceRecogniser::from_weights(tensors, &metadata, &device)?))
             }
-            "cca_mdd" => Self::Mdd(Arc::new(Assessor::from_weights(tensors, &metadata, &device)?)),
-            kind => return Error::refused(format!("models of kind `{kind}` give no labels")),
+            TaskKind::CcaMdd => Self::Mdd(Arc::new(Assessor::from_weights(tensors, &metadata, &device)?)),
+            kind => return Err(gives_none(kind)),
         })
     }
 
@@ -54,11 +57,11 @@ impl Teacher {
     ///
     /// # Errors
     /// Another kind of model, a language model that cannot be read or is not used.
-    pub fn check(kind: &str, lm: Option<&Path>) -> Result<Option<NgramLm>> {
-        if !["ctc", "lasyn", "cca_mdd"].contains(&kind) {
-            return Error::refused(format!("models of kind `{kind}` give no labels"));
+    pub fn check(kind: TaskKind, lm: Option<&Path>) -> Result<Option<NgramLm>> {
+        if !matches!(kind, TaskKind::Ctc | TaskKind::Lasyn | TaskKind::CcaMdd) {
+            return Err(gives_none(kind));
         }
-        if lm.is_some() && kind != "ctc" {
+        if lm.is_some() && kind != TaskKind::Ctc {
             return Error::refused(format!(
                 "lm: a language model of words is for models of kind `ctc`, not `{kind}`"
             ));
@@ -138,4 +141,8 @@ impl Teacher {
             _ => cer(reference, label).rate(),
         }
     }
+}
+
+fn gives_none(kind: TaskKind) -> Error {
+    Error::Refused(format!("models of kind `{kind}` give no labels"))
 }

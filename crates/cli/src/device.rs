@@ -61,35 +61,37 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Devices of this machine first, then what this build or machine lacks, simulators last.
 fn list(as_json: bool) {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let presence = Presence::look(&places());
+    let has_ascend = presence.found.iter().all(|(_, file)| file.is_some());
     if as_json {
         let mut devices = vec![json!({ "name": "cpu", "threads": threads })];
-        devices.extend(names().iter().map(|n| json!({ "name": format!("npu:sim:{n}"), "simulated": true })));
-        devices.push(ascend(&presence));
         devices.extend(
             GPUS.iter()
                 .filter(|(_, _, built)| *built)
                 .map(|(_, name, _)| json!({ "name": name.trim_end_matches(":<index>") })),
         );
+        devices.push(ascend(&presence));
+        devices.extend(names().iter().map(|n| json!({ "name": format!("npu:sim:{n}"), "simulated": true })));
         outln!("{}", Value::Array(devices));
-    } else {
-        outln!("cpu  {threads} threads, vector instructions chosen at run time");
-        for name in names() {
-            outln!("npu:sim:{name}  simulated: computed on the host, times modelled");
-        }
-        if presence.found.iter().all(|(_, file)| file.is_some()) {
-            outln!("npu:ascend:<index>  libraries found:\n{presence}");
-        } else {
-            outln!("npu:ascend:<index>  not usable here:\n{presence}");
-        }
-        for (feature, name, built) in GPUS {
-            if built {
-                outln!("{name}  in this build, opened when it is named");
-            } else {
-                outln!("{name}  not in this build: --features {feature}");
-            }
-        }
+        return;
+    }
+    outln!("cpu  {threads} threads, vector instructions chosen at run time");
+    for (_, name, _) in GPUS.iter().filter(|(_, _, built)| *built) {
+        outln!("{name}  in this build, opened when it is named");
+    }
+    if has_ascend {
+        outln!("npu:ascend:<index>  libraries found:\n{presence}");
+    }
+    for (feature, name, _) in GPUS.iter().filter(|(_, _, built)| !*built) {
+        outln!("{name}  not in this build: --features {feature}");
+    }
+    if !has_ascend {
+        outln!("npu:ascend:<index>  not usable here:\n{presence}");
+    }
+    for name in names() {
+        outln!("npu:sim:{name}  simulated: computed on the host, times modelled");
     }
 }

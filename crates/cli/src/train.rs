@@ -51,8 +51,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     }
     let run = args.run.clone().unwrap_or_else(|| default_run(&args.recipe));
     if args.smoke {
-        let name =
-            if recipe.description.is_empty() { recipe.task.clone() } else { recipe.description.clone() };
+        let name = recipe.title().to_string();
         auricle::smoke(recipe, &Terminal::new(args.quiet))?;
         outln!("{name}: ok");
         return Ok(ExitCode::SUCCESS);

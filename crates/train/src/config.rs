@@ -2,7 +2,7 @@
 
 use crate::curriculum::CurriculumConfig;
 use crate::self_training::SelfTrainingConfig;
-use crate::{AdamWConfig, Precision, TrainError, recipe, schedule::Schedule};
+use crate::{AdamWConfig, Precision, TaskKind, TrainError, recipe, schedule::Schedule};
 use auricle_data::BatchConfig;
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 #[serde(deny_unknown_fields)]
 pub struct Recipe {
     /// Which system: `spiral`, `ctc`, `cca_mdd`, `lasyn` or `lasyn_synthesizer`.
-    pub task: String,
+    pub task: TaskKind,
     /// One sentence on what this recipe is for.
     #[serde(default)]
     pub description: String,
@@ -54,6 +54,11 @@ impl Recipe {
         let recipe: Self = recipe::parse(&recipe::load(path, overrides)?, &path.display().to_string())?;
         recipe.validate()?;
         Ok(recipe)
+    }
+
+    /// What the recipe is for: its description, or else the name of its task.
+    pub fn title(&self) -> &str {
+        if self.description.is_empty() { self.task.name() } else { &self.description }
     }
 
     /// Hash of everything that changes what a step computes; how often is logged, validated or

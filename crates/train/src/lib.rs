@@ -28,7 +28,9 @@ pub mod schedule;
 mod selection;
 mod self_training;
 mod task;
+mod task_kind;
 mod trainer;
+mod validation;
 
 pub use acoustics::{Acoustics, AugmentConfig, FeatureBatch};
 pub use audio_store::{AudioStore, NoiseLibrary};
@@ -48,4 +50,6 @@ pub use precision::Precision;
 pub use selection::{LeftOut, Selection, TooLong, read_speech, subset};
 pub use self_training::{Labelled, Refine, SelfTrainingConfig, select};
 pub use task::{Draw, Metric, Prepare, StepOutput, Task, Wave};
+pub use task_kind::{TaskKind, UnknownTask};
 pub use trainer::{Outcome, Trainer};
+pub use validation::Validation;

@@ -11,9 +11,6 @@ use std::path::Path;
 pub use chart::{Axis, Series};
 pub use timeline::Span;
 
-/// File of a run directory that holds a list of [`Section`]s, as JSON.
-pub const SECTIONS: &str = "validation.json";
-
 /// A part of a report: a heading, a sentence, a table.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Section {

@@ -11,6 +11,7 @@ mod batch;
 mod coca;
 mod config;
 mod confusions;
+mod exposure;
 mod gop;
 pub mod inventory;
 mod level;

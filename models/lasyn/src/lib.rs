@@ -28,6 +28,7 @@ mod compare;
 mod config;
 mod durations;
 mod error;
+mod frames;
 mod judge;
 mod make_bank;
 mod model;

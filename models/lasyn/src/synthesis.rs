@@ -1,7 +1,8 @@
 //! Training of a synthesizer network on transcribed speech.
 
 use crate::align::align;
-use crate::network::{Frame, Method, Mixture, NetworkConfig, SynthesizerNetwork, frames};
+use crate::frames::{Frame, frames};
+use crate::network::{Method, Mixture, NetworkConfig, SynthesizerNetwork};
 use crate::prototypes::kmeans;
 use crate::trained::{Scale, mix};
 use crate::{Bank, SplitRecogniser, Upper};
