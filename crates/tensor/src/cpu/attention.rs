@@ -10,7 +10,7 @@ use rayon::prelude::*;
 
 use super::elementwise;
 use super::gemm::{Shared, Threads, View, ViewMut, gemm};
-use super::softmax;
+use super::{single::BLOCK as BLOCK_OF_TERMS, softmax};
 use crate::ops::{AttentionOptions, Products, alibi_slope, dropout_key};
 
 /// Elements of a block of scores: 512 KiB.
@@ -93,14 +93,27 @@ impl<'a> Head<'a> {
         }
     }
 
+    /// Whether every query must be a block of its own: in a block the weight of a hidden key is 0, which is not enough
+    /// where its value is not finite.
+    fn must_be_alone(&self, v: &[f32]) -> bool {
+        let keys = self.options.valid_keys(self.row, self.sizes.keys);
+        let is_finite = |t| v[self.at(self.sizes.keys, t)..][..self.dim()].iter().all(|x| x.is_finite());
+        self.options.hides_by_query() && !(0..keys).all(is_finite)
+    }
+
     /// Cuts the queries into blocks; `alone` gives every query its own.
+    ///
+    /// Which queries share a block depends on the number of keys, so on the padding of the batch. The results do not: keys that a
+    /// query does not see add 0 to its sums, and those are cut by positions of keys ([`pieces`]).
     fn blocks(self, alone: bool) -> impl Iterator<Item = Block> {
         let rows = if alone { 1 } else { (BLOCK / self.sizes.keys.max(1)).clamp(16, 256) };
         (0..self.sizes.queries).step_by(rows).map(move |start| {
             let queries = start..(start + rows).min(self.sizes.queries);
             let seen = queries.clone().map(|i| self.visible(i)).filter(|keys| !keys.is_empty());
             let keys = seen.reduce(|a, b| a.start.min(b.start)..a.end.max(b.end)).unwrap_or(0..0);
-            Block { queries, keys }
+            // In bf16 terms are added in pairs, which begin at even keys.
+            let start = if alone { keys.start } else { keys.start & !1 };
+            Block { queries, keys: start..keys.end }
         })
     }
 
@@ -144,6 +157,13 @@ impl<'a> Head<'a> {
     }
 }
 
+/// Cuts keys where their position is a multiple of the terms of a product's block.
+fn pieces(keys: Range<usize>) -> impl Iterator<Item = Range<usize>> {
+    let first = keys.start / BLOCK_OF_TERMS;
+    (first..keys.end.div_ceil(BLOCK_OF_TERMS))
+        .map(move |i| keys.start.max(i * BLOCK_OF_TERMS)..keys.end.min((i + 1) * BLOCK_OF_TERMS))
+}
+
 /// Calls `f` for every head of every row, with working memory that tasks of one thread pass on.
 fn for_each_head<'a>(
     sizes: Sizes,
@@ -179,10 +199,8 @@ pub fn forward(
     let products = sizes.products;
     let out = Shared::new(out);
     let sums = sums.map(Shared::new);
-    // In a block, hidden keys have weight 0; where their values are not finite, 0 is not enough.
-    let alone = options.hides_by_query() && !v.iter().all(|x| x.is_finite());
     for_each_head(sizes, options, |Buffers { weights: scores, rates, .. }, head| {
-        for block in head.blocks(alone) {
+        for block in head.blocks(head.must_be_alone(v)) {
             head.scores(scores, q, k, &block);
             rates.clear();
             let cols = block.keys.len();
@@ -203,7 +221,12 @@ pub fn forward(
             // SAFETY: columns of one head of one row of the batch, which this task alone writes.
             let mut out = unsafe { out.rows(offset, block.queries.len(), head.dim(), sizes.width) };
             let weights = View::new(scores, block.queries.len(), cols, cols);
-            gemm(out.again(), false, 1.0, weights, head.key_view(v, &block), products, Threads::One);
+            for keys in pieces(block.keys.clone()) {
+                let weights = weights.terms(&(keys.start - block.keys.start..keys.end - block.keys.start));
+                let later = keys.start > block.keys.start;
+                let values = head.view(v, sizes.keys, &keys);
+                gemm(out.again(), later, 1.0, weights, values, products, Threads::One);
+            }
             // Dividing the results is less work than dividing the weights.
             rates.iter().enumerate().for_each(|(i, &rate)| elementwise::scale(out.row(i), rate));
         }

@@ -1,8 +1,8 @@
 //! Matrix products on strided views.
 
-use gemm::Parallelism;
+use std::ops::Range;
 
-use super::bf16;
+use super::{bf16, single};
 use crate::ops::Products;
 
 /// A matrix to read: element `(i, j)` is `data[i·row_stride + j·col_stride]`.
@@ -32,9 +32,7 @@ impl<'a> View<'a> {
             ..self
         }
     }
-}
 
-impl<'a> View<'a> {
     /// Rows and columns.
     pub(super) fn size(&self) -> [usize; 2] {
         [self.rows, self.cols]
@@ -48,6 +46,32 @@ impl<'a> View<'a> {
     /// The elements from the first of column `j` on, which are neighbours where those of a row are not.
     pub(super) fn column(&self, j: usize) -> &'a [f32] {
         &self.data[j * self.col_stride..]
+    }
+
+    /// Whether the elements of a row are neighbours.
+    pub(super) fn has_terms_in_row(&self) -> bool {
+        self.col_stride == 1
+    }
+
+    /// Element `(i, j)`.
+    pub(super) fn at(&self, i: usize, j: usize) -> f32 {
+        self.data[i * self.row_stride + j * self.col_stride]
+    }
+
+    /// Some of the columns.
+    pub(super) fn terms(self, columns: &Range<usize>) -> Self {
+        let data = &self.data[(columns.start * self.col_stride).min(self.data.len())..];
+        Self { data, cols: columns.len(), ..self }
+    }
+
+    /// The first column twice.
+    pub(super) fn repeated(self) -> Self {
+        Self { cols: 2, col_stride: 0, ..self }
+    }
+
+    /// The memory, and the distances of rows and of columns.
+    pub(super) fn strided(self) -> (&'a [f32], [usize; 2]) {
+        (self.data, [self.row_stride, self.col_stride])
     }
 }
 
@@ -127,6 +151,11 @@ impl<'a> ViewMut<'a> {
         let (memory, row_stride) = shared;
         // SAFETY: the caller's.
         unsafe { memory.rows(first[0] * row_stride + first[1], size[0], size[1], row_stride) }
+    }
+
+    /// The first element of a view that a product writes, and the distance of rows.
+    pub(super) fn strided(&mut self) -> (*mut f32, usize) {
+        (self.start, self.row_stride)
     }
 
     /// The memory of all rows, and their distance.
@@ -217,33 +246,5 @@ pub fn gemm(
     if products == Products::Bf16 {
         return bf16::gemm(out, accumulate, alpha, [a, b], threads);
     }
-    let parallelism = match threads {
-        Threads::One => Parallelism::None,
-        Threads::All => Parallelism::Rayon(0),
-    };
-    // SAFETY: the constructors of the views checked that every element lies in their memory; `out` is borrowed
-    // mutably, so it overlaps neither `a` nor `b`, and its rows do not overlap (cols ≤ row_stride).
-    unsafe {
-        gemm::gemm(
-            out.rows,
-            out.cols,
-            a.cols,
-            out.start,
-            1,
-            out.row_stride as isize,
-            accumulate,
-            a.data.as_ptr(),
-            a.col_stride as isize,
-            a.row_stride as isize,
-            b.data.as_ptr(),
-            b.col_stride as isize,
-            b.row_stride as isize,
-            1.0,
-            alpha,
-            false,
-            false,
-            false,
-            parallelism,
-        );
-    }
+    single::gemm(out, accumulate, alpha, [a, b], threads);
 }

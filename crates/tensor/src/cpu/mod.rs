@@ -23,6 +23,7 @@ pub mod norm;
 pub mod optimizer;
 pub mod reduce;
 pub mod rows;
+mod single;
 pub mod softmax;
 mod tile;
 

@@ -37,9 +37,14 @@ impl AttentionOptions {
         Self { heads, ..Self::default() }
     }
 
+    /// How many of `keys` keys of row `b` are valid.
+    pub(crate) fn valid_keys(&self, b: usize, keys: usize) -> usize {
+        self.key_lengths.as_ref().map_or(keys, |lengths| lengths[b].min(keys))
+    }
+
     /// The keys that query `i` of row `b` may look at.
     pub(crate) fn visible(&self, b: usize, i: usize, queries: usize, keys: usize) -> std::ops::Range<usize> {
-        let valid = self.key_lengths.as_ref().map_or(keys, |lengths| lengths[b].min(keys));
+        let valid = self.valid_keys(b, keys);
         // The query's own position plus one, shifted by `queries` to stay unsigned.
         let next = i + 1 + keys;
         let valid = self.query_limits.as_ref().map_or(valid, |limits| limits[b * queries + i].min(valid));

@@ -3,7 +3,6 @@
 use burn::backend::flex::FlexTensor;
 use burn::tensor::Tensor;
 
-use crate::cpu;
 use crate::cpu::conv as kernel;
 use crate::cpu::reduce::column_sums;
 use crate::fused::{self, Kernel, dense, elements};
@@ -122,9 +121,8 @@ impl<const N: usize> Kernel<N> for Conv1d {
     fn forward(&self, inputs: [FlexTensor; N], tracked: bool) -> (FlexTensor, Option<Self::Saved>) {
         let inputs = inputs.map(dense);
         let (x, weight) = (&inputs[0], &inputs[1]);
-        let rows = self.sizes.batch * self.sizes.outputs;
-        let mut y = cpu::bias_rows(rows, self.sizes.output, inputs.get(2).map(elements));
-        kernel::forward(&mut y, elements(x), elements(weight), self.sizes, self.products);
+        let bias = inputs.get(2).map(elements);
+        let y = kernel::forward(elements(x), elements(weight), bias, self.sizes, self.products);
         (self.output(y), tracked.then(|| (x.clone(), weight.clone())))
     }
 

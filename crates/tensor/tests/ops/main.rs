@@ -12,6 +12,7 @@ mod conv;
 mod ctc;
 mod golden;
 mod graph;
+mod independence;
 mod layouts;
 mod linear;
 mod optimizer;
