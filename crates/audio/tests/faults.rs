@@ -58,7 +58,7 @@ fn missing_empty_foreign() {
 fn truncated_wav_names_the_position() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("x.wav");
-    write_wav(&path, &Audio { samples: vec![0.1; 40_000], sample_rate: 16_000 }).unwrap();
+    write_wav(&path, &Audio::new(vec![0.1; 40_000], 16_000)).unwrap();
     let bytes = std::fs::read(&path).unwrap();
     let cut = write(&folder, "cut.wav", &bytes[..44 + 2 * 30_000 + 1]);
     match error_of(&cut) {
@@ -121,8 +121,8 @@ fn samples_that_are_no_numbers_are_located() {
         }
     }
     let path = folder.path().join("out.wav");
-    assert!(write_wav(&path, &Audio { samples: vec![f32::NAN], sample_rate: 16_000 }).is_err());
-    assert!(write_wav(&path, &Audio { samples: vec![0.0], sample_rate: 0 }).is_err());
+    assert!(write_wav(&path, &Audio::new(vec![f32::NAN], 16_000)).is_err());
+    assert!(write_wav(&path, &Audio::new(vec![0.0], 0)).is_err());
     assert!(!path.exists());
 }
 
@@ -156,7 +156,7 @@ fn eight_channels_at_96_khz() {
 fn three_hours_stream_in_bounded_memory_and_limits_hold() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("long.wav");
-    write_wav(&path, &Audio { samples: vec![0.0; 1], sample_rate: 16_000 }).unwrap();
+    write_wav(&path, &Audio::new(vec![0.0; 1], 16_000)).unwrap();
     // A sparse file: three hours of silence take no space.
     let num_samples = 3 * 3_600 * 16_000u32;
     let mut bytes = std::fs::read(&path).unwrap();
@@ -208,7 +208,7 @@ proptest! {
         let folder = TempDir::new().unwrap();
         let path = folder.path().join("x");
         let mut bytes = if file == "wav" {
-            write_wav(&path, &Audio { samples: vec![0.2; 500], sample_rate: 16_000 }).unwrap();
+            write_wav(&path, &Audio::new(vec![0.2; 500], 16_000)).unwrap();
             std::fs::read(&path).unwrap()
         } else {
             std::fs::read(fixture("fixtures").join(file)).unwrap()
