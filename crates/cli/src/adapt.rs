@@ -1,6 +1,5 @@
 //! `auricle adapt`.
 
-use crate::eval::{AsrScores, score};
 use crate::lasyn::{Source, check_bank, sentences};
 use crate::lexicon::{LexiconArgs, pronouncer};
 use crate::tasks::{load_model, manifests};
@@ -8,6 +7,7 @@ use anyhow::{Context as _, Result, bail};
 use auricle_asr::{Recogniser, TranscribeConfig, transcribe};
 use auricle_lasyn::{Sentence, SplitRecogniser, Synthesizer, Target, read_sentences};
 use auricle_rng::{Key, Purpose};
+use auricle_text::asr::{AsrScores, score};
 use auricle_text::{Scored, normalise};
 use auricle_train::log::read_series;
 use auricle_train::report::{Axis, Report, Series};

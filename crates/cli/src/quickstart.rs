@@ -2,12 +2,12 @@
 
 mod new_words;
 
-use crate::eval::{AsrScores, score};
 use crate::tasks::{load_model, manifests};
 use anyhow::{Context as _, Result, bail};
 use auricle_asr::{Recogniser, TranscribeConfig, transcribe};
 use auricle_cca_mdd::Assessor;
 use auricle_data::builtin;
+use auricle_text::asr::{AsrScores, score};
 use auricle_text::{Scored, normalise};
 use auricle_train::log::read_series;
 use auricle_train::report::{Axis, Report, Series};

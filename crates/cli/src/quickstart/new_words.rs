@@ -2,7 +2,6 @@
 
 use super::{Args, decode, run_anew};
 use crate::adapt::{Plan, Text, recipe_of};
-use crate::eval::{AsrScores, score};
 use crate::lasyn::{BANK, BankOptions, make_bank};
 use crate::lexicon::{LexiconArgs, pronouncer};
 use crate::tasks::{load_model, manifests};
@@ -11,6 +10,7 @@ use auricle_data::{Manifest, Utterance, builtin};
 use auricle_lasyn::SplitRecogniser;
 use auricle_nn::weights::Metadata;
 use auricle_text::Scored;
+use auricle_text::asr::{AsrScores, score};
 use auricle_train::files::atomic_write;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
