@@ -1,6 +1,6 @@
 //! `auricle adapt`.
 
-use crate::eval::{AsrScores, score};
+use auricle_text::asr::{AsrScores, score};
 use crate::shared::args::{LexiconArgs, SourceArgs};
 use crate::shared::interrupt;
 use crate::shared::terminal::Terminal;

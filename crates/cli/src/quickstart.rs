@@ -2,7 +2,7 @@
 
 mod new_words;
 
-use crate::eval::{AsrScores, score};
+use auricle_text::asr::{AsrScores, score};
 use crate::shared::interrupt;
 use crate::shared::terminal::Terminal;
 use anyhow::{Context as _, Result, bail};

@@ -1,7 +1,7 @@
 //! The quickstart's row of latent synthesis: words that a recogniser has never heard, learnt from text.
 
 use super::{Args, decode, run_anew};
-use crate::eval::{AsrScores, score};
+use auricle_text::asr::{AsrScores, score};
 use crate::shared::terminal::progress;
 use anyhow::{Context as _, Result};
 use auricle::adapt::{Plan, Text, recipe_of};
