@@ -1,6 +1,7 @@
 //! Ctrl-C and requests to terminate.
 
 use anyhow::{Context as _, Result};
+use std::io::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -14,9 +15,15 @@ pub fn flag() -> Result<Arc<AtomicBool>> {
     let asked = stop.clone();
     first(move || {
         asked.store(true, Ordering::Relaxed);
-        eprintln!("finishing the step; once more ends at once");
+        say("finishing the step; once more ends at once");
     })?;
     Ok(stop)
+}
+
+/// Tells the user, if somebody is there to read it: a handler that panics, as `eprintln!` does at a full or closed
+/// error stream, would never be called again.
+pub fn say(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
 }
 
 /// Calls `stop` at the first Ctrl-C (or SIGTERM); the second one ends the program at once.
