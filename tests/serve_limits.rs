@@ -128,50 +128,63 @@ fn idle_connections_end_no_service() {
     }
 }
 
+/// What a client is told that sends nothing but pings or prompts until it is closed, or until the test ends.
+fn keep_busy(mut client: Client, prompts: bool, ended: &AtomicBool) -> String {
+    client.socket.get_mut().set_read_timeout(Some(Duration::from_millis(20))).unwrap();
+    let start =
+        json!({"type": "start", "prompt": "", "sample_rate": 16_000, "encoding": "f32le"}).to_string();
+    let mut said = String::new();
+    while !ended.load(Ordering::Relaxed) {
+        let message = if prompts { Message::text(start.clone()) } else { Message::Ping(Vec::new().into()) };
+        let _ = client.socket.send(message);
+        match client.socket.read() {
+            Ok(Message::Text(text)) if text.contains(r#""closes":true"#) => said = text.to_string(),
+            Ok(_) => {}
+            Err(tungstenite::Error::Io(error)) if error.kind() == ErrorKind::WouldBlock => {}
+            Err(_) => break,
+        }
+    }
+    said
+}
+
+/// Set when the test ends, however it does.
+struct Ended<'t>(&'t AtomicBool);
+
+impl Drop for Ended<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// Pings and prompts keep no place: whoever speaks gets it.
 #[test]
-fn who_only_pings_or_prompts_is_idle() {
+fn who_only_pings_or_prompts_makes_room() {
     let server = serve(Limits { max_sessions: 4, yield_secs: 0.2, ..Limits::default() });
     let alone = unharmed(&serve(Limits::default()));
     let ended = AtomicBool::new(false);
+    let clients: Vec<Client> = (0..4).map(|_| server.client()).collect();
     std::thread::scope(|scope| {
-        let mut errors = Vec::new();
-        for number in 0..4 {
-            let (server, ended) = (&server, &ended);
-            errors.push(scope.spawn(move || {
-                let mut client = server.client();
-                client.socket.get_mut().set_read_timeout(Some(Duration::from_millis(20))).unwrap();
-                while !ended.load(Ordering::Relaxed) {
-                    let sent = match number % 2 {
-                        0 => client.socket.send(Message::Ping(Vec::new().into())),
-                        _ => client.socket.send(Message::text(
-                            json!({"type": "start", "prompt": "", "sample_rate": 16_000, "encoding": "f32le"})
-                                .to_string(),
-                        )),
-                    };
-                    let read = client.socket.read();
-                    if let Ok(Message::Text(text)) = &read
-                        && text.contains("\"idle\"")
-                    {
-                        return text.to_string();
-                    }
-                    assert!(sent.is_ok(), "closed without a reason: {sent:?}");
-                }
-                String::new()
-            }));
-        }
+        let end = Ended(&ended);
+        let ended = &ended;
+        let threads: Vec<_> = clients
+            .into_iter()
+            .enumerate()
+            .map(|(number, client)| scope.spawn(move || keep_busy(client, number % 2 == 1, ended)))
+            .collect();
         let mut speaking = auricle_tests::program::wait_for("a place", || {
             let mut client = server.client();
             client.start("call it", 16_000);
             (client.event()["type"] == "ready").then_some(client)
         });
+        // By now the others have been silent for long enough, too.
+        std::thread::sleep(Duration::from_millis(300));
         assert_eq!(unharmed(&server), alone);
-        // Who speaks keeps the place.
+        // Who came later than those keeps the place.
         speaking.send(&sound(1_600, 16_000, 1)).unwrap();
         speaking.next("partial");
-        ended.store(true, Ordering::Relaxed);
-        let errors: Vec<String> = errors.into_iter().map(|thread| thread.join().unwrap()).collect();
-        assert!(errors.iter().any(|text| text.contains("another client needs the place")), "{errors:?}");
+        drop(end);
+        let said: Vec<String> = threads.into_iter().map(|thread| thread.join().unwrap()).collect();
+        assert!(said.iter().any(|text| text.contains("another client needs the place")), "{said:?}");
     });
 }
 

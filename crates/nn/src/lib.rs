@@ -9,6 +9,7 @@
 //! A layer never draws random numbers by itself either: dropout and layer drop come from the
 //! [`Context`] that the caller passes, so a training step is a pure function of its key.
 
+pub mod config;
 mod context;
 mod conv;
 mod decoder;
@@ -26,6 +27,7 @@ pub mod streaming;
 mod transformer;
 pub mod weights;
 
+pub use config::ConfigError;
 pub use context::Context;
 pub use conv::{Conv1d, Conv1dConfig, ConvModule, ConvModuleConfig};
 pub use decoder::{AttentionDecoder, DecoderConfig, smoothed_cross_entropy};
