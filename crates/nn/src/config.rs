@@ -96,17 +96,18 @@ pub fn parameters(field: &str, count: usize) -> Result<(), ConfigError> {
     ))
 }
 
-/// Counts of products and sums that cannot overflow.
-pub(crate) fn product(factors: &[usize]) -> usize {
+/// A product that cannot overflow.
+pub fn product(factors: &[usize]) -> usize {
     factors.iter().fold(1, |all, &factor| all.saturating_mul(factor))
 }
 
-pub(crate) fn sum(parts: impl IntoIterator<Item = usize>) -> usize {
+/// A sum that cannot overflow.
+pub fn sum(parts: impl IntoIterator<Item = usize>) -> usize {
     parts.into_iter().fold(0, usize::saturating_add)
 }
 
 /// Values of an affine map.
-pub(crate) fn of_linear(input: usize, output: usize) -> usize {
+pub fn of_linear(input: usize, output: usize) -> usize {
     product(&[input, output]).saturating_add(output)
 }
 
@@ -294,7 +295,8 @@ mod tests {
             assert!(error.starts_with("encoder.stages"), "{error}");
         }
         let wide = |config: &mut EncoderConfig| {
-            config.stages[1].convs = vec![ConvModuleConfig { channels: 1 << 15, stride: 1, ..halving.clone() }; 9];
+            config.stages[1].convs =
+                vec![ConvModuleConfig { channels: 1 << 15, stride: 1, ..halving.clone() }; 9];
             config.stages[1].transformer = transformer_of_any_width();
         };
         assert!(refused(&wide).contains("parameters"));
