@@ -6,8 +6,7 @@ use anyhow::{Context as _, Result, bail};
 use auricle_audio::Limits;
 use auricle_data::{DataError, Utterance, read_any};
 use auricle_nn::weights::{MatrixWriter, Metadata};
-use auricle_spiral::{ExtractConfig, Extractor};
-use auricle_train::TrainError;
+use auricle_spiral::{ExtractConfig, ExtractError, Extractor};
 use auricle_train::files::atomic_write_with;
 use std::collections::HashSet;
 use std::io;
@@ -106,8 +105,8 @@ impl From<DataError> for Failure {
     }
 }
 
-impl From<TrainError> for Failure {
-    fn from(error: TrainError) -> Self {
+impl From<ExtractError> for Failure {
+    fn from(error: ExtractError) -> Self {
         Self::Utterance(error.to_string())
     }
 }
