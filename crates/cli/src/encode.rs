@@ -7,8 +7,7 @@ use auricle_audio::Limits;
 use auricle_data::{DataError, Utterance};
 use auricle_io::atomic_write_with;
 use auricle_nn::weights::{MatrixWriter, Metadata};
-use auricle_spiral::{ExtractConfig, Extractor};
-use auricle_train::TrainError;
+use auricle_spiral::{ExtractConfig, ExtractError, Extractor};
 use std::collections::HashSet;
 use std::io;
 use std::path::PathBuf;
@@ -94,8 +93,8 @@ impl From<DataError> for Failure {
     }
 }
 
-impl From<TrainError> for Failure {
-    fn from(error: TrainError) -> Self {
+impl From<ExtractError> for Failure {
+    fn from(error: ExtractError) -> Self {
         Self::Utterance(error.to_string())
     }
 }

@@ -80,6 +80,14 @@ pub struct MelConfig {
 }
 
 impl MelConfig {
+    /// Whether there can be such a front end.
+    ///
+    /// # Errors
+    /// The value out of its domain, and what it must be.
+    pub fn validate(&self) -> Result<(), AudioError> {
+        validate(self)
+    }
+
     /// Frames of a signal of `secs` seconds: one every `hop_samples`, the last one begun counts.
     pub fn num_frames_from_secs(&self, secs: f64) -> usize {
         let frames = secs * f64::from(self.sample_rate) / self.hop_samples.max(1) as f64;
@@ -307,18 +315,30 @@ impl Scratch {
     }
 }
 
+/// Rates of recordings that can hold speech, or that a recorder makes.
+const SAMPLE_RATES: std::ops::RangeInclusive<u32> = 1_000..=384_000;
+/// Most frames per second: more are a mistake that would cost the memory of as many.
+const MAX_FRAME_RATE: usize = 2_000;
+
 fn validate(config: &MelConfig) -> Result<(), AudioError> {
     let &MelConfig { sample_rate, num_bins, fft_size, window_samples, hop_samples, low_hz, high_hz, .. } =
         config;
+    if !SAMPLE_RATES.contains(&sample_rate) {
+        return Err(AudioError::config("sample_rate", sample_rate, "1,000 to 384,000 Hz"));
+    }
     let nyquist_hz = f64::from(sample_rate) / 2.0;
-    if fft_size < 2 || fft_size % 2 == 1 || fft_size > 1 << 20 {
-        return Err(AudioError::config("fft_size", fft_size, "an even number from 2 to 1,048,576"));
+    if fft_size < 2 || fft_size % 2 == 1 || fft_size > 1 << 16 {
+        return Err(AudioError::config("fft_size", fft_size, "an even number from 2 to 65,536"));
     }
     if window_samples < 2 || window_samples > fft_size {
         return Err(AudioError::config("window_samples", window_samples, "2 to fft_size"));
     }
     if hop_samples == 0 || hop_samples > window_samples {
         return Err(AudioError::config("hop_samples", hop_samples, "1 to window_samples"));
+    }
+    if hop_samples < sample_rate as usize / MAX_FRAME_RATE {
+        let allowed = "at least half a millisecond of samples";
+        return Err(AudioError::config("hop_samples", hop_samples, allowed));
     }
     if num_bins == 0 || num_bins > fft_size {
         return Err(AudioError::config("num_bins", num_bins, "1 to fft_size"));
