@@ -13,6 +13,7 @@ pub mod lm;
 pub mod mdd;
 mod normalise;
 mod numbers;
+pub mod phone_lm;
 pub mod phones;
 mod prompt;
 mod report;
@@ -20,6 +21,7 @@ mod score;
 pub mod slu;
 mod spoken;
 mod tokenizer;
+pub mod units;
 
 pub use align::{Alignment, Edit, align};
 pub use g2p::{Candidate, G2p, G2pConfig, G2pError};
