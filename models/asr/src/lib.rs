@@ -28,5 +28,5 @@ pub use model::CtcModel;
 pub use recogniser::{Recogniser, Recognition};
 pub use stored::Stored;
 #[cfg(feature = "train")]
-pub use task::CtcTask;
+pub use task::{CtcTask, Pretrained};
 pub use transcribe::{TranscribeConfig, transcribe};
