@@ -3,6 +3,7 @@
 mod browser;
 mod cli;
 mod devices;
+mod examples;
 mod faults;
 mod golden_data;
 mod golden_spiral;

@@ -41,6 +41,8 @@ impl CtcConfig {
         mel.div_ceil(self.encoder.downsampling()).saturating_mul(self.head.upsampling())
     }
 
+    /// Checks every number before anything is made of it.
+    ///
     /// # Errors
     /// What cannot be had, or would be larger than any model.
     pub fn validate(&self) -> Result<(), ConfigError> {
