@@ -11,6 +11,7 @@ use symphonia::core::units::Duration;
 use symphonia::default::formats::{AdtsReader, IsoMp4Reader, MpaReader, OggReader, WavReader};
 
 use super::detect::Container;
+use super::guard::{Panicked, guarded};
 use super::input::Input;
 use super::{AudioInfo, Origin, WarningKind, mp4, mpeg, ogg, tags};
 use crate::error::AudioError;
@@ -54,12 +55,25 @@ pub(super) struct CompressedBlocks {
 }
 
 impl CompressedBlocks {
-    pub(super) fn open(container: Container, input: Input, origin: &mut Origin) -> Result<Self, AudioError> {
+    /// `is_cut`: the end is known to be missing.
+    pub(super) fn open(
+        container: Container,
+        input: Input,
+        mut is_cut: bool,
+        origin: &mut Origin,
+    ) -> Result<Self, AudioError> {
         let input = tags::without_trailing(input).map_err(origin.io("read"))?;
-        let pages = match container {
-            Container::Ogg => Some(check_pages(&input, origin)?),
-            _ => None,
+        let mut pages = None;
+        let input = match container {
+            Container::Ogg => pages.insert(check_pages(&input, origin)?).mended(input),
+            Container::Mp4 => {
+                let (input, has_no_end) = mp4::with_last_size(input).map_err(origin.io("read"))?;
+                is_cut = has_no_end;
+                input
+            }
+            _ => input,
         };
+        is_cut |= pages.as_ref().is_some_and(|pages| pages.is_cut);
         let head = input.peek(0, 4096).map_err(origin.io("read"))?;
         let format = open_format(container, input.clone(), origin)?;
         let track = format.default_track(TrackType::Audio);
@@ -81,7 +95,7 @@ impl CompressedBlocks {
         }
         let is_chained = pages.as_ref().is_some_and(|p| p.num_links > 1);
         let length = match (container, track.num_frames) {
-            (Container::Ogg, _) if pages.is_some_and(|p| p.is_cut) => Length::Missing,
+            _ if is_cut => Length::Missing,
             (Container::Wav | Container::Ogg, Some(n)) => Length::Exact(n),
             // A LAME tag counts samples, the tags without it frames; other lengths are estimates.
             (Container::Mpeg(_), Some(n)) if track.delay.is_some() => Length::Exact(n),
@@ -102,7 +116,7 @@ impl CompressedBlocks {
             format,
             decoder,
             track_id,
-            length: if is_chained { Length::Unknown } else { length },
+            length: if is_chained && !is_cut { Length::Unknown } else { length },
             mp3_padding_end,
             channels,
             is_chained,
@@ -117,7 +131,8 @@ impl CompressedBlocks {
     ) -> Result<Option<usize>, AudioError> {
         interleaved.clear();
         let sample_rate = self.info.sample_rate;
-        let mut packet = match self.format.next_packet() {
+        let next = guarded(|| self.format.next_packet());
+        let mut packet = match next.map_err(|_| self.broken(origin, position_samples))? {
             Ok(Some(packet)) => packet,
             Ok(None) => return self.finish(origin, position_samples),
             Err(SymphoniaError::ResetRequired) if self.is_chained => {
@@ -138,11 +153,14 @@ impl CompressedBlocks {
         if self.mp3_padding_end.is_some_and(|end| packet.pts.get() >= end as i64) {
             packet.trim_end = Duration::ZERO;
         }
-        let decoded = match self.decoder.decode(&packet) {
+        let decoded = guarded(|| self.decoder.decode(&packet));
+        let Ok(decoded) = decoded else { return Err(self.broken(origin, position_samples)) };
+        let decoded = match decoded {
             Ok(decoded) => decoded,
             Err(e) => {
                 // Damage in the last packet is a missing end; before others it is a hole.
-                if matches!(self.format.next_packet(), Ok(Some(_)) | Err(SymphoniaError::ResetRequired)) {
+                let next = guarded(|| self.format.next_packet());
+                if matches!(next, Ok(Ok(Some(_)) | Err(SymphoniaError::ResetRequired))) {
                     return Err(self.failed(origin, position_samples, e));
                 }
                 origin.cut(position_samples, self.length.samples(), sample_rate)?;
@@ -198,6 +216,10 @@ impl CompressedBlocks {
         Ok(())
     }
 
+    fn broken(&self, origin: &Origin, position_samples: u64) -> AudioError {
+        origin.corrupt(position_samples, self.info.sample_rate, Panicked::DETAIL.to_owned())
+    }
+
     fn failed(&self, origin: &Origin, position_samples: u64, error: SymphoniaError) -> AudioError {
         match error {
             SymphoniaError::IoError(source) if source.kind() != ErrorKind::UnexpectedEof => {
@@ -219,17 +241,20 @@ fn open_format(
 ) -> Result<Box<dyn FormatReader>, AudioError> {
     let mut stream = MediaSourceStream::new(Box::new(input), Default::default());
     let options = FormatOptions::default();
-    let opened: Result<Box<dyn FormatReader>, SymphoniaError> = match container {
-        Container::Wav | Container::Flac => WavReader::try_new(stream, options).map(|r| Box::new(r) as _),
-        Container::Ogg => OggReader::try_new(stream, options).map(|r| Box::new(r) as _),
-        Container::Mp4 => {
-            // This reader wants to begin where `ftyp` stands and goes back by itself.
-            stream.read_exact(&mut [0; 4]).map_err(origin.io("read"))?;
-            IsoMp4Reader::try_new(stream, options).map(|r| Box::new(r) as _)
-        }
-        Container::Mpeg(_) => MpaReader::try_new(stream, options).map(|r| Box::new(r) as _),
-        Container::Adts(_) => AdtsReader::try_new(stream, options).map(|r| Box::new(r) as _),
-    };
+    let opened = guarded(|| -> Result<Box<dyn FormatReader>, SymphoniaError> {
+        Ok(match container {
+            Container::Wav | Container::Flac => Box::new(WavReader::try_new(stream, options)?),
+            Container::Ogg => Box::new(OggReader::try_new(stream, options)?),
+            Container::Mp4 => {
+                // This reader wants to begin where `ftyp` stands and goes back by itself.
+                stream.read_exact(&mut [0; 4])?;
+                Box::new(IsoMp4Reader::try_new(stream, options)?)
+            }
+            Container::Mpeg(_) => Box::new(MpaReader::try_new(stream, options)?),
+            Container::Adts(_) => Box::new(AdtsReader::try_new(stream, options)?),
+        })
+    });
+    let opened = opened.map_err(|_| origin.bad_header(Panicked::DETAIL))?;
     opened.map_err(|e| match e {
         SymphoniaError::IoError(e) if e.kind() == ErrorKind::UnexpectedEof => origin.truncated(None, 0),
         SymphoniaError::IoError(e) => origin.io("read")(e),
@@ -244,7 +269,8 @@ fn open_format(
 
 fn make_decoder(track: &Track) -> Option<Box<dyn AudioDecoder>> {
     let Some(CodecParameters::Audio(params)) = &track.codec_params else { return None };
-    symphonia::default::get_codecs().make_audio_decoder(params, &AudioDecoderOptions::default()).ok()
+    let options = AudioDecoderOptions::default();
+    guarded(|| symphonia::default::get_codecs().make_audio_decoder(params, &options)).ok()?.ok()
 }
 
 /// Refuses what cannot be decoded, by name.

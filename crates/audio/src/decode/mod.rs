@@ -24,6 +24,7 @@
 mod compressed;
 mod detect;
 mod flac;
+mod guard;
 mod input;
 mod limits;
 mod mp4;

@@ -1,4 +1,4 @@
-//! What codec an MP4 file holds, where it is none that can be decoded.
+//! MP4 (ISO 14496-12) where it needs help: a file whose end is missing, and a codec that cannot be decoded.
 
 use std::io;
 
@@ -20,6 +20,41 @@ const CODECS: [(&[u8; 4], &str); 10] = [
     (b"enca", "encrypted audio"),
     (b".mp3", "MP3 in a QuickTime file"),
 ];
+
+/// Boxes in a row that are looked at; a file of a recorder that writes in pieces has some thousands.
+const MAX_BOXES: usize = 1 << 16;
+
+/// The file with a last box that says how long it really is, and whether it was longer. Reading stops otherwise where
+/// the box begins that the end of the file cuts, and that box can hold all sound.
+pub(super) fn with_last_size(input: Input) -> io::Result<(Input, bool)> {
+    let mut at = 0;
+    for _ in 0..MAX_BOXES {
+        let head = input.peek(at, 16)?;
+        let Some((size, kind)) = head.first_chunk::<8>().map(|head| head.split_at(4)) else { break };
+        let short = size.iter().fold(0u64, |size, &byte| size << 8 | u64::from(byte));
+        let (size, size_at, width) = match short {
+            // To the end of the file.
+            0 => break,
+            1 => match head.last_chunk::<8>().filter(|_| head.len() == 16) {
+                Some(&long) => (u64::from_be_bytes(long), at + 8, 8),
+                None => break,
+            },
+            _ => (short, at, 4),
+        };
+        if size < 8 {
+            break;
+        }
+        if at.saturating_add(size) > input.len() {
+            if kind != b"mdat" {
+                break;
+            }
+            let there = (input.len() - at).to_be_bytes();
+            return Ok((input.patched(size_at, &there[8 - width..]), true));
+        }
+        at += size;
+    }
+    Ok((input, false))
+}
 
 /// The name of the first sound that it describes.
 pub(super) fn codec_name(input: &Input) -> io::Result<String> {

@@ -25,6 +25,27 @@ pub(super) struct Pages {
     pub(super) is_cut: bool,
     /// The first sample after which a page is damaged or missing, though others follow.
     pub(super) damage: Option<u64>,
+    /// A last page that the end of the file cuts, with a header for the packets that are whole: a page can hold
+    /// seconds, and the decoder would drop all of it.
+    pub(super) last_page: Option<LastPage>,
+}
+
+/// A mended page: where it begins and ends in the file, and its header.
+#[derive(Debug)]
+pub(super) struct LastPage {
+    at: u64,
+    end: u64,
+    header: Vec<u8>,
+}
+
+impl Pages {
+    /// The file with its last page mended.
+    pub(super) fn mended(&self, input: Input) -> Input {
+        match &self.last_page {
+            Some(LastPage { at, end, header }) => input.part(0, *end).patched(*at, header),
+            None => input,
+        }
+    }
 }
 
 /// Codecs that can be decoded.
@@ -65,13 +86,14 @@ enum Parsed {
 /// Looks at every page.
 pub(super) fn scan(mut input: Input) -> io::Result<Pages> {
     let mut pages = Pages::default();
-    let (mut buffer, mut start, mut has_ended) = (Vec::new(), 0, false);
+    let (mut buffer, mut start, mut has_ended, mut offset) = (Vec::new(), 0, false, 0);
     // The last page of each stream of this link: its number, and whether it says that it is the last.
     let mut streams: BTreeMap<u32, (u32, bool)> = BTreeMap::new();
     let (mut granule, mut is_beginning, mut is_bad) = (0, false, false);
     loop {
         if buffer.len() - start < MAX_PAGE_BYTES && !has_ended {
             buffer.drain(..start);
+            offset += start as u64;
             start = 0;
             let wanted = 4 * MAX_PAGE_BYTES;
             has_ended = (&mut input).take(wanted as u64).read_to_end(&mut buffer)? < wanted;
@@ -87,6 +109,7 @@ pub(super) fn scan(mut input: Input) -> io::Result<Pages> {
                 let next = rest.windows(4).skip(1).position(|w| w == b"OggS");
                 is_bad = true;
                 if matches!(parsed, Parsed::Incomplete) && next.is_none() {
+                    pages.last_page = mend(rest, offset + start as u64, granule);
                     break;
                 }
                 start += next.map_or(rest.len().saturating_sub(3).max(1), |next| next + 1);
@@ -142,6 +165,35 @@ fn parse(bytes: &[u8]) -> Parsed {
     }
     let granule = u64::from(u32_at(6)) | u64::from(u32_at(10)) << 32;
     Parsed::Page(Page { flags: header[5], granule, serial: u32_at(14), sequence: u32_at(18), body, end })
+}
+
+/// A page whose end is missing, with the packets that are whole. `granule` is where the page before ends.
+fn mend(rest: &[u8], at: u64, granule: u64) -> Option<LastPage> {
+    let num_segments = usize::from(*rest.get(HEADER_BYTES - 1)?);
+    let body = HEADER_BYTES + num_segments;
+    let mut header = rest.get(..body)?.to_vec();
+    // Segments up to the last packet that is whole; those behind become empty packets, which the decoder passes over.
+    let (mut sum, mut whole, mut kept) = (0, 0, 0);
+    for (i, &len) in header[HEADER_BYTES..].iter().enumerate() {
+        sum += usize::from(len);
+        if body + sum > rest.len() {
+            break;
+        }
+        if len < 255 {
+            (whole, kept) = (sum, i + 1);
+        }
+    }
+    if whole == 0 {
+        return None;
+    }
+    header[HEADER_BYTES + kept..].fill(0);
+    header[5] |= 4;
+    // Where these packets end is not known: beyond what they can hold, so that nothing of them is cut.
+    header[6..14].copy_from_slice(&granule.saturating_add(1 << 40).to_le_bytes());
+    header[22..26].fill(0);
+    let crc = crc32(crc32(0, &header), &rest[body..body + whole]);
+    header[22..26].copy_from_slice(&crc.to_le_bytes());
+    Some(LastPage { at, end: at + (body + whole) as u64, header })
 }
 
 /// The polynomial 0x04c11db7, most significant bit first, going on from `crc`.

@@ -34,14 +34,14 @@ impl Source {
             Container::Wav => wav::open(input, origin)?,
             Container::Flac => Self::Flac(FlacBlocks::open(input, origin)?),
             Container::Ogg | Container::Mp4 => {
-                Self::Compressed(CompressedBlocks::open(container, input, origin)?)
+                Self::Compressed(CompressedBlocks::open(container, input, false, origin)?)
             }
             Container::Mpeg(skip) | Container::Adts(skip) => {
                 if skip > 0 {
                     origin.warn(WarningKind::SkippedBeforeSound { bytes: skip as u64 });
                 }
                 let input = input.part(skip as u64, input.len());
-                Self::Compressed(CompressedBlocks::open(container, input, origin)?)
+                Self::Compressed(CompressedBlocks::open(container, input, false, origin)?)
             }
         })
     }

@@ -60,7 +60,11 @@ fn trailing_bytes(input: &Input) -> io::Result<Option<u64>> {
     }
     if end.ends_with(b"LYRICS200") {
         let digits = end.get(17..23).and_then(|d| std::str::from_utf8(d).ok());
-        return Ok(digits.and_then(|d| d.parse::<u64>().ok()).map(|size| size + 15));
+        let len = digits.and_then(|d| d.parse::<u64>().ok()).map(|size| size + 15);
+        return Ok(match len {
+            Some(len) if from_end(len)?.starts_with(b"LYRICSBEGIN") => Some(len),
+            _ => None,
+        });
     }
     if end.ends_with(b"LYRICSEND") {
         // Version 1 has no length, but at most 5,100 bytes.

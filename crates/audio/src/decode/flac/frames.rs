@@ -214,6 +214,11 @@ impl Frames {
         self.is_last
     }
 
+    /// The sample that the first frame begins with: above 0 where frames before it are missing.
+    pub(super) fn first_sample(&self) -> u64 {
+        self.first.first_sample(&self.first)
+    }
+
     /// What STREAMINFO says and the first frame denies.
     pub(super) fn contradiction(&self, info: &StreamInfo) -> Option<String> {
         const RATES_HZ: [u32; 12] =
@@ -245,7 +250,9 @@ impl Frames {
             self.last = Some(header);
             return Ok(Step::Frame);
         }
-        self.after_damage(header.is_some())
+        // A header that the end of the file cuts begins like one.
+        let is_cut_header = self.rest().len() < MAX_HEADER_BYTES && self.rest().starts_with(&[0xff]);
+        self.after_damage(header.is_some() || is_cut_header)
     }
 
     /// The last frame may be longer than it seems: its checksum can match by chance before its end. Goes to the next
@@ -284,7 +291,14 @@ impl Frames {
         if !self.has_ended || self.rest().len() > MAX_FRAME_BYTES {
             return Ok(None);
         }
-        // The last frame: something that is no frame may follow it.
+        // With another frame behind it, it is damaged; as the last frame it ends somewhere, and something that is no
+        // frame may follow.
+        if self
+            .find_header(header.bytes, |next| next.kind == header.kind && next.number > header.number)?
+            .is_some()
+        {
+            return Ok(None);
+        }
         self.is_last = true;
         let (head, body) = self.rest().split_at(header.bytes.min(self.rest().len()));
         let mut crc = crc16(0, head);
@@ -363,15 +377,16 @@ impl Frames {
 }
 
 /// Where the stream ends by the number of its last frame: a quick look at the end of a file, to see whether the header's
-/// total is right. `None` where no frame is found there.
+/// total is right. `None` where no whole frame ends there.
 pub(super) fn end_by_last_frame(input: &Input, frames: &Frames) -> io::Result<Option<u64>> {
     for look_bytes in [1u64 << 15, 1 << 20] {
         let from = input.len().saturating_sub(look_bytes);
         let bytes = input.peek(from, look_bytes as usize)?;
-        let headers = (0..bytes.len()).rev().filter_map(|at| Header::parse(&bytes[at..]));
-        let mut ours = headers.filter(|h| h.kind == frames.first.kind);
-        if let Some(last) = ours.next() {
-            return Ok(last.first_sample(&frames.first).checked_add(u64::from(last.block_samples)));
+        let headers = (0..bytes.len()).rev().filter_map(|at| Some((at, Header::parse(&bytes[at..])?)));
+        let mut ours = headers.filter(|(_, h)| h.kind == frames.first.kind);
+        if let Some((at, last)) = ours.next() {
+            let end = last.first_sample(&frames.first).checked_add(u64::from(last.block_samples));
+            return Ok(end.filter(|_| crc16(0, &bytes[at..]) == 0));
         }
         if from == 0 {
             break;

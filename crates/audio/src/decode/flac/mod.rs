@@ -8,6 +8,7 @@ use symphonia::core::packet::PacketRef;
 use symphonia::core::units::{Duration, Timestamp};
 use symphonia::default::codecs::FlacDecoder;
 
+use super::guard::{Panicked, guarded};
 use super::input::Input;
 use super::{AudioInfo, Origin, WarningKind, tags};
 use crate::error::AudioError;
@@ -29,6 +30,11 @@ impl FlacBlocks {
         if let Some(detail) = frames.contradiction(&stream_info) {
             return Err(origin.bad_header(detail));
         }
+        let first_sample = frames.first_sample();
+        if frames.skipped_bytes() > 0 && first_sample > 0 {
+            let detail = format!("the first frame that can be read starts at sample {first_sample}");
+            return Err(origin.corrupt(0, stream_info.sample_rate, detail));
+        }
         if frames.skipped_bytes() > 0 {
             origin.warn(WarningKind::SkippedBeforeSound { bytes: frames.skipped_bytes() });
         }
@@ -43,7 +49,7 @@ impl FlacBlocks {
             sample_rate: stream_info.sample_rate,
             channels: stream_info.channels,
             num_samples,
-            is_exact: num_samples.is_some() && end == num_samples,
+            is_exact: num_samples.is_some() && end == num_samples && first_sample == 0,
             codec: "flac",
         };
         Ok(Self { info, frames, decoder })
@@ -86,7 +92,8 @@ impl FlacBlocks {
 
     fn decode(&mut self, interleaved: &mut Vec<f32>) -> Result<(), String> {
         let packet = PacketRef::new(0, Timestamp::ZERO, Duration::ZERO, self.frames.frame());
-        let decoded = self.decoder.decode_ref(&packet).map_err(|e| e.to_string())?;
+        let decoded = guarded(|| self.decoder.decode_ref(&packet)).map_err(|_| Panicked::DETAIL)?;
+        let decoded = decoded.map_err(|e| e.to_string())?;
         decoded.copy_to_vec_interleaved(interleaved);
         Ok(())
     }

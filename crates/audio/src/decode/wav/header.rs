@@ -176,7 +176,9 @@ fn what_follows(behind: &Input, may_be_padded: bool) -> io::Result<Follows> {
             return Ok(Follows::Nothing);
         }
     }
-    let behind = tags::without_trailing(tags::without_leading(behind.clone())?)?;
+    let is_padded = may_be_padded && behind.peek(0, 1)? == [0];
+    let behind = behind.part(u64::from(is_padded), behind.len());
+    let behind = tags::without_trailing(tags::without_leading(behind)?)?;
     // What is left of a tag that fills everything is the tag itself.
     let first = behind.peek(0, 1 << 16)?;
     let is_tag = [&b"TAG"[..], b"ID3", b"APETAGEX", b"LYRICS"].iter().any(|tag| first.starts_with(tag));

@@ -144,8 +144,18 @@ pub(super) fn open(input: Input, origin: &mut Origin) -> Result<Source, AudioErr
         return Err(origin.bad_header(detail));
     }
     if ADPCM.contains(&format.tag) {
-        let input = with_lengths(&input, data_at, data_bytes).map_err(origin.io("read"))?;
-        return Ok(Source::Compressed(CompressedBlocks::open(Container::Wav, input, origin)?));
+        // Blocks cannot be cut: what is behind the last whole one is a missing end.
+        let block = format.bytes_per_group as u64;
+        let (kept, is_cut) = match length {
+            DataLength::Right => (data_bytes, data_bytes % block != 0),
+            DataLength::Missing { .. } => (data_bytes, true),
+            DataLength::More { declared_bytes } => (declared_bytes, false),
+        };
+        if kept < data_bytes {
+            origin.warn(WarningKind::SkippedAfterSound { bytes: data_bytes - kept });
+        }
+        let input = with_lengths(&input, data_at, kept - kept % block).map_err(origin.io("read"))?;
+        return Ok(Source::Compressed(CompressedBlocks::open(Container::Wav, input, is_cut, origin)?));
     }
     let Some((layout, codec)) = Layout::of(&format) else {
         let Format { tag, channels, bits, bytes_per_group, .. } = format;
