@@ -2,7 +2,6 @@
 
 mod new_words;
 
-use auricle_text::asr::{AsrScores, score};
 use crate::shared::interrupt;
 use crate::shared::terminal::Terminal;
 use anyhow::{Context as _, Result, bail};
@@ -12,6 +11,7 @@ use auricle_cca_mdd::evaluation::{Evaluation, EvaluationConfig, evaluate};
 use auricle_data::builtin;
 use auricle_io::atomic_write;
 use auricle_text::Scored;
+use auricle_text::asr::{AsrScores, score};
 use auricle_train::log::read_series;
 use auricle_train::report::{Axis, Report, Series};
 use auricle_train::{Outcome, Recipe};

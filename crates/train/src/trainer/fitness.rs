@@ -28,7 +28,8 @@ pub(super) fn check(
     }
     let all = train.len() + validation.len();
     // Only then: the advice is for vocabularies that lack the letters of a language.
-    let route = if recipe.task == TaskKind::Ctc && found.len() as f64 > WHOLE * all as f64 && found.len() > 1 {
+    let route = if recipe.task == TaskKind::Ctc && found.len() as f64 > WHOLE * all as f64 && found.len() > 1
+    {
         "; where a whole language cannot be written, `auricle tokenizer train` makes a vocabulary of its own for \
          `--set model.tokenizer=FILE`"
     } else {
