@@ -81,7 +81,8 @@ impl Prepare for MddPrepare {
     fn prepare(&self, items: &[Item], padded_secs: f64, draw: Draw) -> Result<MddBatch, TrainError> {
         let waves = Item::speech(items);
         let zeros = vec![0.0; self.front_end.num_bins];
-        let features = self.acoustics.batch(&waves, padded_secs, 16usize.max(self.downsampling), &zeros, draw)?;
+        let features =
+            self.acoustics.batch(&waves, padded_secs, 16usize.max(self.downsampling), &zeros, draw)?;
         let labels = waves
             .iter()
             .map(|wave| {

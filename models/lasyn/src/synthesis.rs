@@ -15,8 +15,8 @@ use auricle_rng::{Key, Purpose};
 use auricle_tensor::ops;
 use auricle_text::normalise;
 use auricle_train::{
-    Acoustics, AugmentConfig, Draw, FeatureBatch, Group, Held, Item, Metric, Prepare, Recipe, StepOutput, Task,
-    TrainError,
+    Acoustics, AugmentConfig, Draw, FeatureBatch, Group, Held, Item, Metric, Prepare, Recipe, StepOutput,
+    Task, TrainError,
 };
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};

@@ -1,7 +1,7 @@
 //! Which utterances a task can be trained on: asked before hours of training come to one that it cannot.
 
 use crate::selection::LeftOut;
-use crate::{Recipe, TrainError};
+use crate::{Recipe, TaskKind, TrainError};
 use auricle_data::Utterance;
 use std::path::Path;
 
@@ -28,7 +28,8 @@ pub(super) fn check(
     }
     let all = train.len() + validation.len();
     // Only then: the advice is for vocabularies that lack the letters of a language.
-    let route = if recipe.task == "ctc" && found.len() as f64 > WHOLE * all as f64 && found.len() > 1 {
+    let route = if recipe.task == TaskKind::Ctc && found.len() as f64 > WHOLE * all as f64 && found.len() > 1
+    {
         "; where a whole language cannot be written, `auricle tokenizer train` makes a vocabulary of its own for \
          `--set model.tokenizer=FILE`"
     } else {
@@ -46,7 +47,7 @@ pub(super) fn check(
 fn mend(recipe: &Recipe) -> String {
     let lists: Vec<String> = recipe.data.train.iter().chain(&recipe.data.validation).map(quoted).collect();
     // What can be spelled and aligned is known of recognisers only.
-    let of_recipe = if recipe.task == "ctc" { " --recipe RECIPE" } else { "" };
+    let of_recipe = if recipe.task == TaskKind::Ctc { " --recipe RECIPE" } else { "" };
     format!("`auricle data check {} --needs-text{of_recipe} --fix FOLDER`", lists.join(" "))
 }
 
