@@ -23,6 +23,8 @@ pub enum TooLong {
 pub struct Selection {
     train: Vec<Utterance>,
     validation: Vec<Utterance>,
+    noise: Vec<Utterance>,
+    rirs: Vec<Utterance>,
     left_out: LeftOut,
     inputs: Inputs,
 }
@@ -50,9 +52,13 @@ impl Selection {
         let train = paths.train.iter().map(PathBuf::as_path).zip(train).collect();
         let validation = paths.validation.iter().map(PathBuf::as_path).zip(validation).collect();
         let mut selection = Self::of_lists(recipe, train, validation, too_long)?;
-        for (key, lists) in [("data.noise", &paths.noise), ("data.rirs", &paths.rirs)] {
-            for (path, list) in lists.iter().zip(read_speech(lists)?) {
+        for (key, lists, kept) in [
+            ("data.noise", &paths.noise, &mut selection.noise),
+            ("data.rirs", &paths.rirs, &mut selection.rirs),
+        ] {
+            for (path, mut list) in lists.iter().zip(read_speech(lists)?) {
                 selection.inputs.add_list(key, path, list.iter());
+                kept.append(&mut list);
             }
         }
         selection.inputs.add_files_of("model", &toml::Value::Table(recipe.model.clone()))?;
@@ -107,7 +113,8 @@ impl Selection {
             inputs.add_list("data.validation", path, list.iter());
         }
         let validation = validation.into_iter().flat_map(|(_, list)| list).collect();
-        Ok(Self { train: chosen, validation, left_out, inputs })
+        let (noise, rirs) = (Vec::new(), Vec::new());
+        Ok(Self { train: chosen, validation, noise, rirs, left_out, inputs })
     }
 
     /// The utterances that are trained on.
@@ -118,6 +125,16 @@ impl Selection {
     /// The utterances that are validated with: all of `data.validation`.
     pub fn validation(&self) -> &[Utterance] {
         &self.validation
+    }
+
+    /// The recordings of `data.noise`.
+    pub fn noise(&self) -> &[Utterance] {
+        &self.noise
+    }
+
+    /// The impulse responses of `data.rirs`.
+    pub fn rirs(&self) -> &[Utterance] {
+        &self.rirs
     }
 
     /// How many were not taken, and why.
