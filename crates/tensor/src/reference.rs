@@ -8,7 +8,8 @@ use burn::tensor::module::linear as burn_linear;
 use burn::tensor::ops::{ConvOptions, PadMode};
 use burn::tensor::{Bool, Int, Tensor, TensorData, activation};
 
-use crate::ops::{AdamWStep, AttentionOptions, ContrastiveOutput, Conv1dOptions, Dropout, alibi_slope};
+use crate::options::dropout::BLOCK;
+use crate::options::{AdamWStep, AttentionOptions, Conv1dOptions, Dropout, alibi_slope};
 
 /// Stands for ln 0 where −∞ would breed NaN in gradients.
 const LOG_ZERO: f64 = -1e30;
@@ -96,7 +97,7 @@ pub fn linear<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Option<Tens
 /// See [`ops::dropout`](crate::ops::dropout).
 pub fn dropout<const D: usize>(x: Tensor<D>, mask: Dropout) -> Tensor<D> {
     let dims = x.dims();
-    let block = crate::ops::DROPOUT_BLOCK;
+    let block = BLOCK;
     let dropped =
         (0..dims.iter().product()).map(|i: usize| !mask.keeps((i / block) as u64, (i % block) as u32));
     let dropped = bool_like(dropped.collect(), dims, &x);
@@ -243,6 +244,15 @@ pub fn ctc_loss(logits: Tensor<3>, targets: &[Vec<u32>], input_lens: &[usize], b
 fn log_add(a: Tensor<2>, b: Tensor<2>) -> Tensor<2> {
     let top = a.clone().detach().max_pair(b.clone().detach());
     ((a - top.clone()).exp() + (b - top.clone()).exp()).log() + top
+}
+
+/// What [`contrastive_loss()`] gives.
+#[derive(Debug, Clone)]
+pub struct ContrastiveOutput {
+    /// Mean cross-entropy in nats, `[1]`.
+    pub loss: Tensor<1>,
+    /// Share of positions whose positive scores highest. A position where all scores are equal is not correct.
+    pub accuracy: f64,
 }
 
 /// See [`ops::contrastive_loss`](crate::ops::contrastive_loss).

@@ -9,9 +9,10 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::elementwise;
-use super::gemm::{Shared, Threads, View, ViewMut, gemm};
+use super::gemm::gemm;
+use super::view::{Shared, Threads, View, ViewMut};
 use super::{single::BLOCK as BLOCK_OF_TERMS, softmax};
-use crate::ops::{AttentionOptions, Products, alibi_slope, dropout_key};
+use crate::options::{AttentionOptions, AttentionSizes, alibi_slope, dropout};
 
 /// Elements of a block of scores: 512 KiB.
 const BLOCK: usize = 128 * 1024;
@@ -19,25 +20,10 @@ const BLOCK: usize = 128 * 1024;
 /// Below this many multiplications a single thread is faster.
 const SMALL: usize = 1 << 18;
 
-/// Sizes of one attention.
-#[derive(Debug, Clone, Copy)]
-pub struct Sizes {
-    /// Rows of the batch.
-    pub batch: usize,
-    /// Queries `T_q` of a row.
-    pub queries: usize,
-    /// Keys `T_k` of a row.
-    pub keys: usize,
-    /// Elements `H·Dh` of a frame.
-    pub width: usize,
-    /// What products are computed in.
-    pub products: Products,
-}
-
 /// One head of one row: where its parts lie.
 #[derive(Clone, Copy)]
 struct Head<'a> {
-    sizes: Sizes,
+    sizes: AttentionSizes,
     options: &'a AttentionOptions,
     row: usize,
     head: usize,
@@ -50,7 +36,7 @@ struct Block {
 }
 
 impl<'a> Head<'a> {
-    fn new(sizes: Sizes, options: &'a AttentionOptions, index: usize) -> Self {
+    fn new(sizes: AttentionSizes, options: &'a AttentionOptions, index: usize) -> Self {
         Self { sizes, options, row: index / options.heads, head: index % options.heads }
     }
 
@@ -146,7 +132,7 @@ impl<'a> Head<'a> {
     fn drop(&self, row: &mut [f32], block: &Block, query: usize) {
         if let Some(mask) = self.options.dropout {
             let index = (self.row * self.options.heads + self.head) * self.sizes.queries + query;
-            let key = dropout_key(mask.seed, index as u64);
+            let key = dropout::block_key(mask.seed, index as u64);
             elementwise::dropout(row, key, block.keys.start as u32, mask.threshold(), mask.scale() as f32);
         }
     }
@@ -166,7 +152,7 @@ fn pieces(keys: Range<usize>) -> impl Iterator<Item = Range<usize>> {
 
 /// Calls `f` for every head of every row, with working memory that tasks of one thread pass on.
 fn for_each_head<'a>(
-    sizes: Sizes,
+    sizes: AttentionSizes,
     options: &'a AttentionOptions,
     f: impl Fn(&mut Buffers, Head<'a>) + Sync + Send,
 ) {
@@ -193,7 +179,7 @@ pub fn forward(
     out: &mut [f32],
     sums: Option<&mut [f32]>,
     [q, k, v]: [&[f32]; 3],
-    sizes: Sizes,
+    sizes: AttentionSizes,
     options: &AttentionOptions,
 ) {
     let products = sizes.products;
@@ -239,7 +225,7 @@ pub fn backward(
     grad: &[f32],
     sums: &[f32],
     [q, k, v]: [&[f32]; 3],
-    sizes: Sizes,
+    sizes: AttentionSizes,
     options: &AttentionOptions,
 ) {
     let products = sizes.products;
@@ -291,13 +277,14 @@ pub fn backward(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::options::Products;
 
     /// What a task holds of the scores, forward and backward, grows with the keys, not with their product with the queries.
     #[test]
     fn blocks_cover_the_queries_and_stay_small() {
         for (queries, keys) in [(1, 1), (17, 31), (500, 500), (100, 3000), (5000, 20_000)] {
             let products = Products::Single;
-            let sizes = Sizes { batch: 1, queries, keys, width: 64, products };
+            let sizes = AttentionSizes { batch: 1, queries, keys, width: 64, products };
             for options in
                 [AttentionOptions::new(1), AttentionOptions { causal: true, ..AttentionOptions::new(1) }]
             {

@@ -9,10 +9,11 @@ use std::borrow::Cow;
 use rayon::prelude::*;
 
 use super::elementwise::add;
-use super::gemm::{Shared, Threads, View, ViewMut, gemm, product};
+use super::gemm::{gemm, product};
 use super::tile::{COLUMNS, Left, ROWS, Right, Tile, UNIT, tile};
+use super::view::{Shared, Threads, View, ViewMut};
 use super::{bias_rows, build, create};
-use crate::ops::{Conv1dSizes, Products};
+use crate::options::{Conv1dSizes, Products};
 
 /// Elements of the right operand that a pass over the rows works on: 128 KiB, to stay in a second-level cache.
 const PANEL: usize = 32 * 1024;

@@ -26,6 +26,7 @@ pub mod rows;
 mod single;
 pub mod softmax;
 mod tile;
+pub mod view;
 
 use std::mem::MaybeUninit;
 

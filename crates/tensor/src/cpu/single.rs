@@ -18,7 +18,7 @@
 
 use gemm::Parallelism;
 
-use super::gemm::{Threads, View, ViewMut};
+use super::view::{Threads, View, ViewMut};
 
 /// Most terms of a block. `gemm` cuts none that is as short as this: its own blocks have 512 terms or more.
 pub const BLOCK: usize = 512;
