@@ -38,7 +38,8 @@ fn a_recogniser_is_adapted_by_text() {
     let folder = tempfile::tempdir().unwrap();
     let text = folder.path().join("text.txt");
     let things = ["coffee", "tea", "water", "milk", "juice", "soup", "cake", "bread", "rice", "fruit"];
-    let lines: String = things.iter().flat_map(|one| things.map(|two| format!("{one} and {two} please\n"))).collect();
+    let lines: String =
+        things.iter().flat_map(|one| things.map(|two| format!("{one} and {two} please\n"))).collect();
     std::fs::write(&text, lines).unwrap();
     let out = folder.path().join("adapted");
     let said = adapt::run(Path::new("asr-en-small"), &text, &out, 2).unwrap();

@@ -6,5 +6,6 @@ pub mod out;
 pub mod args;
 pub mod hypotheses;
 pub mod interrupt;
+pub mod recordings;
 pub mod sequences;
 pub mod terminal;
