@@ -4,11 +4,13 @@
 //! on them, with real speech beside them where there is some.
 
 use crate::error::Doing as _;
-use crate::latents::{Source, check_bank, sentences};
-use crate::{Error, Pronunciations, Result, Training, models, train, utterances};
-use auricle_asr::{TranscribeConfig, transcribe};
+use crate::latents::{Loaded, Source, check_bank, sentences};
+use crate::{Error, Pronunciations, Result, Training, models, run, utterances};
+use auricle_asr::{Recogniser, TranscribeConfig, transcribe};
 use auricle_io::atomic_write;
 use auricle_lasyn::{Sentence, SplitRecogniser, Synthesizer, Target, read_sentences};
+use auricle_nn::params::NamedTensors;
+use auricle_nn::weights::Metadata;
 use auricle_rng::{Key, Purpose};
 use auricle_text::{Scored, normalise};
 use auricle_train::{Outcome, Recipe, recipe};
@@ -83,7 +85,9 @@ pub fn adapt(adaptation: &Adaptation, out: &Path, training: Training<'_>) -> Res
     let device = auricle_tensor::device("cpu")?.without_autodiff();
     let source = &adaptation.source;
     let (bank, bank_path) = source.bank()?;
-    let base = models::split_recogniser(&source.model, Some(bank.info.split), &device)?;
+    let split = bank.info.split;
+    let weights = models::load(&source.model)?;
+    let base = SplitRecogniser::from_weights(weights.0.clone(), &weights.1, Some(split), &device)?;
     check_bank(&bank, &base, &bank_path)?;
     let pronouncer = adaptation.pronunciations.pronouncer()?;
     let all = sentences(&adaptation.text, Target::Text, &pronouncer, &base.tokenizer, training.events)?;
@@ -93,15 +97,16 @@ pub fn adapt(adaptation: &Adaptation, out: &Path, training: Training<'_>) -> Res
     }
     let synthesizer = source.synthesizer(bank)?;
 
+    // The record of what was learnt: the run's recipe names it. The task is given the sentences themselves.
     std::fs::create_dir_all(out).map_err(Error::io(out))?;
     let text = out.join("text.txt");
     let lines: String = train_on.iter().map(|sentence| sentence.target.clone() + "\n").collect();
     atomic_write(&text, lines.as_bytes()).map_err(Error::io(&text))?;
 
-    let read = |name: &Path, model: &SplitRecogniser| {
-        readings(name, model, &*synthesizer, &held, adaptation.eval.as_deref(), &device)
+    let read = |weights: &(NamedTensors, Metadata), model: &SplitRecogniser| {
+        readings(weights, model, &*synthesizer, &held, adaptation.eval.as_deref(), &device)
     };
-    let before = read(&source.model, &base)?;
+    let before = read(&weights, &base)?;
     let recipe = recipe_of(&Plan {
         model: &source.model,
         text: Some(Text { bank: &bank_path, file: &text, source: Some(source) }),
@@ -112,11 +117,16 @@ pub fn adapt(adaptation: &Adaptation, out: &Path, training: Training<'_>) -> Res
         set: &adaptation.set,
     })?;
     let resume = out.join("checkpoints/last.safetensors").exists();
-    if train(&recipe, out, Training { resume, ..training })? == Outcome::Interrupted {
+    let (tensors, metadata) = weights;
+    let synthesizer = synthesizer.clone();
+    let loaded = Loaded { tensors, metadata, split, synthesizer, sentences: train_on };
+    let training = Training { resume, ..training };
+    if run::train_loaded(&recipe, out, training, Some(loaded))? == Outcome::Interrupted {
         return Ok(None);
     }
-    let adapted = models::split_recogniser(out, Some(base.split), &device)?;
-    Ok(Some(Adapted { before, after: read(out, &adapted)? }))
+    let weights = models::load(out)?;
+    let adapted = SplitRecogniser::from_weights(weights.0.clone(), &weights.1, Some(split), &device)?;
+    Ok(Some(Adapted { before, after: read(&weights, &adapted)? }))
 }
 
 /// One sentence in ten is kept aside, the same ones every time.
@@ -214,7 +224,7 @@ pub fn recipe_of(plan: &Plan<'_>) -> Result<Recipe> {
 
 /// What a recogniser reads from the sentences kept aside, and from real recordings.
 fn readings(
-    name: &Path,
+    (tensors, metadata): &(NamedTensors, Metadata),
     model: &SplitRecogniser,
     synthesizer: &dyn Synthesizer,
     held: &[Sentence],
@@ -224,17 +234,18 @@ fn readings(
     let mut readings = Vec::new();
     if !held.is_empty() {
         let read = read_sentences(model, synthesizer, held, 1, device)?;
-        let scored = |(i, (sentence, hypothesis)): (usize, (&Sentence, String))| Scored {
+        let read_back = |(i, (sentence, hypothesis)): (usize, (&Sentence, String))| Scored {
             id: format!("text {i}"),
             speaker: None,
             reference: sentence.target.clone(),
             hypothesis,
         };
-        let sentences = held.iter().zip(read).enumerate().map(scored).collect();
+        let sentences = held.iter().zip(read).enumerate().map(read_back).collect();
         readings.push(Reading { what: "new sentences, synthesised", sentences });
     }
     if let Some(manifest) = eval {
-        let sentences = transcripts(name, &[manifest.to_path_buf()], device)?;
+        let recogniser = Recogniser::from_weights(tensors.clone(), metadata, device)?;
+        let sentences = scored(&recogniser, &[manifest.to_path_buf()])?;
         readings.push(Reading { what: "recordings", sentences });
     }
     Ok(readings)
@@ -245,10 +256,13 @@ fn readings(
 /// # Errors
 /// A model or a recording that cannot be read.
 pub fn transcripts(model: &Path, manifests: &[PathBuf], device: &Device) -> Result<Vec<Scored>> {
-    let recogniser = models::recogniser(model, device)?;
+    scored(&models::recogniser(model, device)?, manifests)
+}
+
+fn scored(recogniser: &Recogniser, manifests: &[PathBuf]) -> Result<Vec<Scored>> {
     let utterances = utterances(manifests)?;
     let mut sentences = Vec::with_capacity(utterances.len());
-    transcribe(&recogniser, &utterances, &TranscribeConfig::default(), |i, transcript| -> Result<()> {
+    transcribe(recogniser, &utterances, &TranscribeConfig::default(), |i, transcript| -> Result<()> {
         sentences.push(Scored {
             id: utterances[i].id.clone(),
             speaker: utterances[i].speaker.clone(),

@@ -1,23 +1,25 @@
 //! From a recipe to a trainer of its task.
 
 use crate::error::Doing as _;
-use crate::latents::{self, Latents};
+use crate::latents::{self, Latents, Loaded};
 use crate::models;
-use crate::{Error, Events, Result, utterances};
-use auricle_asr::{CtcConfig, CtcTask};
+use crate::{Error, Events, Result};
+use auricle_asr::{CtcConfig, CtcTask, Pretrained};
 use auricle_audio::MelConfig;
 use auricle_augment::{Libraries, NoiseSource};
 use auricle_cca_mdd::{CcaMddConfig, CcaMddTask, Confusions, NearWords};
 use auricle_data::Utterance;
 use auricle_lasyn::{LasynConfig, LasynTask, SynthesisConfig, SynthesisTask};
 use auricle_nn::params::NamedTensors;
+use auricle_nn::weights::Metadata;
 use auricle_spiral::{SpiralAugment, SpiralConfig, SpiralTask};
 use auricle_text::Tokenizer;
 use auricle_train::log::RunLog;
 use auricle_train::{
-    AugmentConfig, Capsule, NoiseLibrary, Outcome, Precision, Recipe, TaskKind, Trainer, Wave, recipe,
+    AugmentConfig, Capsule, NoiseLibrary, Outcome, Precision, Recipe, Selection, Task, TaskKind, TooLong,
+    Trainer, recipe,
 };
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -49,69 +51,76 @@ macro_rules! each {
 }
 
 impl AnyTrainer {
-    /// Builds the task, reads the manifests. A run that goes on from a checkpoint (`resumes`) does not
-    /// need the pre-trained weights that it once started from.
+    /// Reads the lists and builds the task. A run that goes on from a checkpoint (`resumes`) does not need the
+    /// pre-trained weights that it once started from; `loaded` stands for what a LaSyn recipe names in files.
     ///
     /// # Errors
     /// A recipe, data or weights that cannot be used.
-    pub fn build(
+    pub(crate) fn build(
         recipe: &Recipe,
         run: &Path,
         log: RunLog,
         resumes: bool,
+        loaded: Option<Loaded>,
         events: &dyn Events,
     ) -> Result<Self> {
-        let device = recipe.train.device()?;
-        let train = utterances(&recipe.data.train)?;
-        let validation = utterances(&recipe.data.validation)?;
-        let libraries = libraries(recipe)?;
-        let pretrained = |source: Option<&Path>| -> Result<Option<NamedTensors>> {
-            let source = source.filter(|_| !resumes);
-            Ok(source.map(models::load).transpose()?.map(|(tensors, _)| tensors))
-        };
+        recipe.validate()?;
         if recipe.train.precision != Precision::F32 && !recipe.task.takes_precision() {
             return Error::refused(format!(
                 "recipe: tasks of kind `{}` compute in f32; take train.precision out",
                 recipe.task
             ));
         }
-        match recipe.task {
+        let device = recipe.train.device()?;
+        let too_long = match recipe.task {
+            TaskKind::Spiral => TooLong::Cropped,
+            _ => TooLong::LeftOut,
+        };
+        // Before any task is made: none may learn from what is not selected.
+        let selection = Selection::read(recipe, too_long)?;
+        let libraries = libraries(recipe, &selection)?;
+        let weights = |source: Option<&Path>| source.filter(|_| !resumes).map(models::load).transpose();
+        let tensors = |source| -> Result<Option<NamedTensors>> {
+            Ok(weights(source)?.map(|(tensors, _): (NamedTensors, Metadata)| tensors))
+        };
+        let augment = || recipe::parse::<AugmentConfig>(&recipe.augment, "augment");
+        let trainer = match recipe.task {
             TaskKind::Spiral => {
                 let config: SpiralConfig = recipe::parse(&recipe.model, "model")?;
                 let augment: SpiralAugment = recipe::parse(&recipe.augment, "augment")?;
-                let pretrained = pretrained(config.init_from.as_deref())?;
+                let pretrained = tensors(config.init_from.as_deref())?;
                 let task = SpiralTask::new(recipe, config, augment, pretrained, libraries, &device)?;
-                Ok(Self::Spiral(Box::new(Trainer::new(task, recipe.clone(), run, train, validation, log)?)))
+                Self::Spiral(trainer(task, recipe, run, selection, log)?)
             }
             TaskKind::Ctc => {
                 let config: CtcConfig = recipe::parse(&recipe.model, "model")?;
-                let augment: AugmentConfig = recipe::parse(&recipe.augment, "augment")?;
                 let tokenizer = match &config.tokenizer {
                     Some(path) => Tokenizer::load(path)?,
                     None => Tokenizer::characters(),
                 };
-                let pretrained = pretrained(config.init_from.as_deref())?;
-                let task = CtcTask::new(recipe, config, augment, tokenizer, pretrained, libraries, &device)?;
-                Ok(Self::Ctc(Box::new(Trainer::new(task, recipe.clone(), run, train, validation, log)?)))
+                let pretrained = weights(config.init_from.as_deref())?;
+                let pretrained = pretrained.map(|(tensors, metadata)| Pretrained::new(tensors, &metadata));
+                let task =
+                    CtcTask::new(recipe, config, augment()?, tokenizer, pretrained, libraries, &device)?;
+                Self::Ctc(trainer(task, recipe, run, selection, log)?)
             }
             TaskKind::CcaMdd => {
                 let config: CcaMddConfig = recipe::parse(&recipe.model, "model")?;
-                let augment: AugmentConfig = recipe::parse(&recipe.augment, "augment")?;
-                let pretrained = pretrained(config.init_from.as_deref())?;
-                let others = (NearWords::of(&train), Confusions::of(&train));
-                let task = CcaMddTask::new(recipe, config, augment, pretrained, libraries, others, &device)?;
-                Ok(Self::CcaMdd(Box::new(Trainer::new(task, recipe.clone(), run, train, validation, log)?)))
+                let pretrained = tensors(config.init_from.as_deref())?;
+                let others = (NearWords::of(selection.train()), Confusions::of(selection.train()));
+                let task =
+                    CcaMddTask::new(recipe, config, augment()?, pretrained, libraries, others, &device)?;
+                Self::CcaMdd(trainer(task, recipe, run, selection, log)?)
             }
             TaskKind::Lasyn => {
                 let config: LasynConfig = recipe::parse(&recipe.model, "model")?;
-                let augment: AugmentConfig = recipe::parse(&recipe.augment, "augment")?;
-                let Latents { base, tokenizer, synthesizer, train } =
-                    latents::prepare(&config, train, &validation, &device, events)?;
-                let pretrained = pretrained(config.init_from.as_deref())?;
+                let Latents { base, tokenizer, synthesizer } =
+                    latents::prepare(&config, &selection, loaded, &device, events)?;
+                let pretrained = tensors(config.init_from.as_deref())?;
                 let task = LasynTask::new(
                     recipe,
                     config,
-                    augment,
+                    augment()?,
                     base,
                     tokenizer,
                     pretrained,
@@ -119,28 +128,27 @@ impl AnyTrainer {
                     libraries,
                     &device,
                 )?;
-                Ok(Self::Lasyn(Box::new(Trainer::new(task, recipe.clone(), run, train, validation, log)?)))
+                Self::Lasyn(trainer(task, recipe, run, selection, log)?)
             }
             TaskKind::LasynSynthesizer => {
                 let config: SynthesisConfig = recipe::parse(&recipe.model, "model")?;
-                let augment: AugmentConfig = recipe::parse(&recipe.augment, "augment")?;
-                let (base, bank, words) =
-                    latents::prepare_synthesis(&config, &[&train, &validation], &device)?;
+                let (base, bank, words) = latents::prepare_synthesis(
+                    &config,
+                    &[selection.train(), selection.validation()],
+                    &device,
+                )?;
                 let task =
-                    SynthesisTask::new(recipe, config, augment, base, bank, words, libraries, &device)?;
-                Ok(Self::Synthesis(Box::new(Trainer::new(
-                    task,
-                    recipe.clone(),
-                    run,
-                    train,
-                    validation,
-                    log,
-                )?)))
+                    SynthesisTask::new(recipe, config, augment()?, base, bank, words, libraries, &device)?;
+                Self::Synthesis(trainer(task, recipe, run, selection, log)?)
             }
-            TaskKind::Custom => Error::refused(
-                "recipe: a task of kind `custom` is the caller's own: build its `auricle_train::Trainer`",
-            ),
-        }
+            TaskKind::Custom => {
+                return Error::refused(
+                    "recipe: a task of kind `custom` is the caller's own: build its `auricle_train::Trainer`",
+                );
+            }
+        };
+        each!(&trainer, trainer => trainer.warnings()).iter().for_each(|warning| events.warning(warning));
+        Ok(trainer)
     }
 
     /// Goes on from a checkpoint.
@@ -179,19 +187,18 @@ impl AnyTrainer {
     ///
     /// # Errors
     /// As [`Self::run`].
-    pub fn replay(&mut self, capsule: &Capsule, waves: &[Wave]) -> Result<(f64, Vec<String>)> {
-        Ok(each!(self, trainer => trainer.replay(capsule, waves))?)
-    }
-
-    /// Samples per second that the task wants.
-    pub fn sample_rate(&self) -> u32 {
-        use auricle_train::{Prepare as _, Task as _};
-        each!(self, trainer => trainer.task().preparer().sample_rate())
+    pub fn replay(&mut self, capsule: &Capsule) -> Result<(f64, Vec<String>)> {
+        Ok(each!(self, trainer => trainer.replay(capsule))?)
     }
 
     /// The utterances that are trained on.
     pub fn training_utterances(&self) -> &[Utterance] {
         each!(self, trainer => trainer.training_utterances())
+    }
+
+    /// The selected utterances that are not trained on because the task cannot align them, with the reason.
+    pub fn cannot_align(&self) -> &[String] {
+        each!(self, trainer => trainer.cannot_align())
     }
 
     /// The first epoch's batch plan.
@@ -201,23 +208,29 @@ impl AnyTrainer {
 
     /// Number of trained values.
     pub fn parameters(&self) -> usize {
-        use auricle_train::Task as _;
         each!(self, trainer => auricle_nn::params::count(trainer.task().model()))
     }
 }
 
+fn trainer<T: Task>(
+    task: T,
+    recipe: &Recipe,
+    run: &Path,
+    selection: Selection,
+    log: RunLog,
+) -> Result<Box<Trainer<T>>> {
+    Ok(Box::new(Trainer::new(task, recipe.clone(), run, selection, log)?))
+}
+
 /// The recordings that the recipe's perturbations draw from.
-fn libraries(recipe: &Recipe) -> Result<Libraries> {
+fn libraries(recipe: &Recipe, selection: &Selection) -> Result<Libraries> {
     let front_end: MelConfig = match recipe.model.get("front_end") {
         Some(table) => table.clone().try_into().doing("model.front_end")?,
         None => MelConfig::default(),
     };
-    let library = |paths: &[PathBuf]| -> Result<Option<Arc<dyn NoiseSource + Send + Sync>>> {
-        if paths.is_empty() {
-            return Ok(None);
-        }
-        let recordings = utterances(paths)?;
-        Ok(Some(Arc::new(NoiseLibrary::new(recordings, front_end.sample_rate, recipe.data.cache_mib))))
+    let library = |recordings: &[Utterance]| -> Option<Arc<dyn NoiseSource + Send + Sync>> {
+        let library = || NoiseLibrary::new(recordings.to_vec(), front_end.sample_rate, recipe.data.cache_mib);
+        (!recordings.is_empty()).then(|| Arc::new(library()) as Arc<dyn NoiseSource + Send + Sync>)
     };
-    Ok(Libraries { noise: library(&recipe.data.noise)?, rooms: library(&recipe.data.rirs)? })
+    Ok(Libraries { noise: library(selection.noise()), rooms: library(selection.rirs()) })
 }

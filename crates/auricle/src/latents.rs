@@ -7,7 +7,10 @@ use auricle_lasyn::{
     Bank, FixedProjection, LasynConfig, Projection, Sentence, SplitRecogniser, SynthesisConfig, Synthesizer,
     Target, TextPool, TrainedSynthesizer, units,
 };
+use auricle_nn::params::NamedTensors;
+use auricle_nn::weights::Metadata;
 use auricle_text::{Pronouncer, Tokenizer, normalise};
+use auricle_train::Selection;
 use burn::tensor::Device;
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -58,14 +61,14 @@ impl Source {
     ///
     /// # Errors
     /// A synthesizer that cannot be read or is another recogniser's.
-    pub fn synthesizer(&self, bank: Bank) -> Result<Box<dyn Synthesizer>> {
+    pub fn synthesizer(&self, bank: Bank) -> Result<Arc<dyn Synthesizer>> {
         let Some(name) = &self.synthesizer else {
             let projection = self.projection.unwrap_or(Projection::Exemplars);
-            return Ok(Box::new(FixedProjection::new(bank, projection)));
+            return Ok(Arc::new(FixedProjection::new(bank, projection)));
         };
         let (tensors, metadata) = models::load(name)?;
         let device = auricle_tensor::device("cpu")?.without_autodiff();
-        Ok(Box::new(TrainedSynthesizer::from_weights(tensors, &metadata, bank, &device)?))
+        Ok(Arc::new(TrainedSynthesizer::from_weights(tensors, &metadata, bank, &device)?))
     }
 }
 
@@ -77,60 +80,87 @@ pub(crate) struct Latents {
     pub tokenizer: Option<Tokenizer>,
     /// What makes latents of texts, and the texts.
     pub synthesizer: Option<(Arc<dyn Synthesizer>, TextPool)>,
-    /// Real utterances, and those that stand for texts.
-    pub train: Vec<Utterance>,
 }
 
-/// Reads what a recipe names.
+/// What a LaSyn recipe names in files, where the caller has read it already.
+pub(crate) struct Loaded {
+    /// The recogniser's weights.
+    pub tensors: NamedTensors,
+    /// What they say of themselves.
+    pub metadata: Metadata,
+    /// Transformer layers below the cut.
+    pub split: usize,
+    /// What makes latents of text, of the recogniser's own bank.
+    pub synthesizer: Arc<dyn Synthesizer>,
+    /// The texts.
+    pub sentences: Vec<Sentence>,
+}
+
+/// Reads what a recipe names, as far as it is not `loaded`.
 ///
-/// Sentences of `validation` and of `model.exclude` are left out of the texts: what is measured must not be learnt.
+/// Sentences of the validation set and of `model.exclude` are left out of the texts: what is measured must not be
+/// learnt.
 pub(crate) fn prepare(
     config: &LasynConfig,
-    mut train: Vec<Utterance>,
-    validation: &[Utterance],
+    selection: &Selection,
+    loaded: Option<Loaded>,
     device: &Device,
     events: &dyn Events,
 ) -> Result<Latents> {
-    let (tensors, metadata) = models::load(&config.base).doing("model.base")?;
     let tokenizer = config.tokenizer.as_deref().map(Tokenizer::load).transpose()?;
-    let Some(path) = &config.bank else {
-        let base = SplitRecogniser::from_weights(tensors, &metadata, config.split, device)?;
-        return Ok(Latents { base, tokenizer, synthesizer: None, train });
-    };
-    let bank = read_bank(path)?;
-    let split = config.split.unwrap_or(bank.info.split);
-    let base = SplitRecogniser::from_weights(tensors, &metadata, Some(split), device)?;
-    check_bank(&bank, &base, path)?;
     let pronunciations = Pronunciations { lexicons: config.lexicon.clone(), g2p: config.g2p.clone() };
-    let writes = tokenizer.as_ref().unwrap_or(&base.tokenizer);
-    let pronouncer = pronunciations.pronouncer()?;
-    let mut measured: Vec<String> = validation.iter().filter_map(|u| u.text.clone()).collect();
+    let pronouncer = || pronunciations.pronouncer();
+    let (base, synthesizer, mut sentences) = match (loaded, &config.bank) {
+        (Some(Loaded { tensors, metadata, split, synthesizer, sentences }), _) => {
+            let base = SplitRecogniser::from_weights(tensors, &metadata, Some(split), device)?;
+            (base, synthesizer, sentences)
+        }
+        (None, None) => {
+            let (tensors, metadata) = models::load(&config.base).doing("model.base")?;
+            let base = SplitRecogniser::from_weights(tensors, &metadata, config.split, device)?;
+            return Ok(Latents { base, tokenizer, synthesizer: None });
+        }
+        (None, Some(path)) => {
+            let (tensors, metadata) = models::load(&config.base).doing("model.base")?;
+            let bank = read_bank(path)?;
+            let split = config.split.unwrap_or(bank.info.split);
+            let base = SplitRecogniser::from_weights(tensors, &metadata, Some(split), device)?;
+            check_bank(&bank, &base, path)?;
+            let writes = tokenizer.as_ref().unwrap_or(&base.tokenizer);
+            let sentences = sentences(&config.text, config.target, &pronouncer()?, writes, events)?;
+            (base, synthesizer(config, bank, device)?, sentences)
+        }
+    };
+    let mut measured: Vec<String> = selection.validation().iter().filter_map(|u| u.text.clone()).collect();
     for path in &config.exclude {
         measured.extend(auricle_data::Sentence::read(path)?.into_iter().map(|line| line.text));
     }
-    let spoken = |text: &String| units::spoken(&pronouncer, text).ok().map(|(said, _)| said);
-    let measured: HashSet<String> = measured.iter().filter_map(spoken).collect();
-    let mut sentences = sentences(&config.text, config.target, &pronouncer, writes, events)?;
-    let all = sentences.len();
-    sentences.retain(|sentence| !measured.contains(&sentence.said));
-    if sentences.len() < all {
-        events.warning(&format!(
-            "{} sentences of model.text are said in data.validation or model.exclude; they are left out",
-            all - sentences.len()
-        ));
-    }
-    let synthesizer: Arc<dyn Synthesizer> = match &config.synthesizer {
-        Some(name) => {
-            let (tensors, metadata) = models::load(name).doing("model.synthesizer")?;
-            let plain = device.clone().without_autodiff();
-            Arc::new(TrainedSynthesizer::from_weights(tensors, &metadata, bank, &plain)?)
+    if !measured.is_empty() {
+        let pronouncer = pronouncer()?;
+        let spoken = |text: &String| units::spoken(&pronouncer, text).ok().map(|(said, _)| said);
+        let measured: HashSet<String> = measured.iter().filter_map(spoken).collect();
+        let all = sentences.len();
+        sentences.retain(|sentence| !measured.contains(&sentence.said));
+        if sentences.len() < all {
+            events.warning(&format!(
+                "{} sentences of model.text are said in data.validation or model.exclude; they are left out",
+                all - sentences.len()
+            ));
         }
-        None => Arc::new(FixedProjection::new(bank, config.projection)),
-    };
-    let real_secs = train.iter().map(|u| u.duration_secs).sum();
+    }
+    let real_secs = selection.train().iter().map(|u| u.duration_secs).sum();
     let pool = TextPool::new(sentences, synthesizer.as_ref(), config.pseudo_share, real_secs)?;
-    train.extend(pool.utterances());
-    Ok(Latents { base, tokenizer, synthesizer: Some((synthesizer, pool)), train })
+    Ok(Latents { base, tokenizer, synthesizer: Some((synthesizer, pool)) })
+}
+
+/// What a recipe makes latents of text with.
+fn synthesizer(config: &LasynConfig, bank: Bank, device: &Device) -> Result<Arc<dyn Synthesizer>> {
+    let Some(name) = &config.synthesizer else {
+        return Ok(Arc::new(FixedProjection::new(bank, config.projection)));
+    };
+    let (tensors, metadata) = models::load(name).doing("model.synthesizer")?;
+    let plain = device.clone().without_autodiff();
+    Ok(Arc::new(TrainedSynthesizer::from_weights(tensors, &metadata, bank, &plain)?))
 }
 
 /// The words of utterances as phones, by utterance id.

@@ -5,7 +5,7 @@ use crate::{AnyTrainer, Error, Events, Result};
 use auricle_asr::{Aligner, CtcConfig};
 use auricle_text::Tokenizer;
 use auricle_train::log::{RunLog, peak_memory_mib};
-use auricle_train::{AudioStore, Capsule, Recipe, TaskKind, recipe};
+use auricle_train::{Capsule, Recipe, TaskKind, recipe};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -26,7 +26,7 @@ pub struct Probe {
     pub batches: u64,
     /// Share of padding in these batches.
     pub padding_waste: f64,
-    /// Utterances that CTC cannot spell or align, with the reason; `None` where the task has no such limit.
+    /// Utterances that CTC cannot align, with the reason: they are left out. `None` where the task has no such limit.
     pub cannot_align: Option<Vec<String>>,
     /// Loss of the longest batch.
     pub loss: f64,
@@ -48,8 +48,8 @@ impl Scratch {
 
     /// A trainer that writes nowhere else.
     fn trainer(&self, recipe: &Recipe, resumes: bool, events: &dyn Events) -> Result<AnyTrainer> {
-        let log = RunLog::open(&self.0, recipe.train.steps, true).map_err(Error::io(&self.0))?;
-        AnyTrainer::build(recipe, &self.0, log, resumes, events)
+        let log = RunLog::open(&self.0, recipe.train.steps, true)?;
+        AnyTrainer::build(recipe, &self.0, log, resumes, None, events)
     }
 }
 
@@ -71,10 +71,7 @@ pub fn probe(recipe: &Recipe, events: &dyn Events) -> Result<Probe> {
     let copies = if has_teacher { 5 } else { 4 };
     let parameters = trainer.parameters();
     let chosen = trainer.training_utterances();
-    let cannot_align = match recipe.task {
-        TaskKind::Ctc => Some(aligner(recipe)?.reasons(chosen)),
-        _ => None,
-    };
+    let cannot_align = (!has_teacher).then(|| trainer.cannot_align().to_vec());
     let (utterances, hours) = (chosen.len(), chosen.iter().map(|u| u.duration_secs).sum::<f64>() / 3600.0);
     let before = peak_memory_mib();
     let started = Instant::now();
@@ -142,8 +139,6 @@ pub fn replay(folder: &Path, events: &dyn Events) -> Result<Replayed> {
     let scratch = Scratch::new("replay")?;
     let mut trainer = scratch.trainer(&recipe, true, events)?;
     trainer.resume(&folder.join("checkpoint.safetensors"))?;
-    let store = AudioStore::new(trainer.sample_rate(), 0);
-    let waves = capsule.utterances.iter().map(|u| store.wave(u)).collect::<Result<Vec<_>, _>>()?;
-    let (loss, bad) = trainer.replay(&capsule, &waves)?;
+    let (loss, bad) = trainer.replay(&capsule)?;
     Ok(Replayed { capsule, loss, bad })
 }

@@ -1,6 +1,7 @@
 //! One run of a recipe, in a folder of its own.
 
 use crate::error::Doing as _;
+use crate::latents::Loaded;
 use crate::{AnyTrainer, Error, Result, Training, write_run_report};
 use auricle_io::{atomic_write, remove_unfinished};
 use auricle_train::files::RunLock;
@@ -10,6 +11,16 @@ use std::path::Path;
 
 /// Trains a resolved recipe in a run directory and writes its report.
 pub fn train(recipe: &Recipe, run: &Path, training: Training<'_>) -> Result<Outcome> {
+    train_loaded(recipe, run, training, None)
+}
+
+/// The same with what a LaSyn recipe names in files, where that is in memory already.
+pub fn train_loaded(
+    recipe: &Recipe,
+    run: &Path,
+    training: Training<'_>,
+    loaded: Option<Loaded>,
+) -> Result<Outcome> {
     let last = run.join("checkpoints/last.safetensors");
     if last.exists() && !training.resume {
         return Err(occupied(run));
@@ -18,12 +29,12 @@ pub fn train(recipe: &Recipe, run: &Path, training: Training<'_>) -> Result<Outc
     let _lock = RunLock::acquire(run).map_err(Error::io(run))?;
     remove_unfinished(&run.join("checkpoints")).map_err(Error::io(run))?;
     let quiet = !training.events.shows_training();
-    let mut log = RunLog::open(run, recipe.train.steps, quiet).map_err(Error::io(run))?;
+    let mut log = RunLog::open(run, recipe.train.steps, quiet)?;
     if !last.exists() {
         // A run that was killed before its first checkpoint begins anew, and its log with it.
-        log.resume_from(0).map_err(Error::io(run))?;
+        log.resume_from(0)?;
     }
-    let mut trainer = AnyTrainer::build(recipe, run, log, last.exists(), training.events)?;
+    let mut trainer = AnyTrainer::build(recipe, run, log, last.exists(), loaded, training.events)?;
     if last.exists() {
         trainer.resume(&last)?;
     }

@@ -6,7 +6,7 @@ use auricle_augment::{mix_at_snr, speed, volume};
 use auricle_data::{Manifest, Utterance};
 use auricle_io::atomic_write;
 use auricle_rng::{Key, Purpose, Stream};
-use auricle_train::{Labelled, Outcome, Recipe, SelfTrainingConfig, TaskKind, Validation, select};
+use auricle_train::{Labelled, Outcome, Recipe, SelfTrainingConfig, Validation, select};
 use serde_json::json;
 use std::path::Path;
 use std::sync::atomic::Ordering;
@@ -58,9 +58,6 @@ pub fn train(
             own.data.train.push(manifest);
             let from = toml::Value::from(before.display().to_string());
             own.model.insert("init_from".into(), from);
-            if own.task == TaskKind::Ctc {
-                own.model.insert("init_head".into(), true.into());
-            }
         }
         if !own_folder.join("model.safetensors").is_file() {
             let resume = own_folder.join("checkpoints/last.safetensors").exists();

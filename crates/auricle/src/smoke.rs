@@ -46,6 +46,7 @@ fn run(recipe: &mut Recipe, folder: &Path, events: &dyn Events) -> Result<()> {
     recipe.train.accumulate = recipe.train.accumulate.min(2);
     recipe.train.validate_every = 2;
     recipe.train.checkpoint_every = 2;
+    recipe.schedule.rescale(2);
     recipe.train.device = "cpu".into();
     shrink(&mut recipe.model);
     if matches!(recipe.task, TaskKind::Lasyn | TaskKind::LasynSynthesizer) {
@@ -62,6 +63,7 @@ fn lasyn(recipe: &mut Recipe, folder: &Path, training: Training<'_>) -> Result<(
     ctc.data = recipe.data.clone();
     ctc.batch.batch_secs = recipe.batch.batch_secs;
     (ctc.train.steps, ctc.train.validate_every, ctc.train.checkpoint_every) = (2, 2, 2);
+    ctc.schedule.rescale(2);
     shrink(&mut ctc.model);
     let base = folder.join("base");
     train(&ctc, &base, training)?;

@@ -366,21 +366,27 @@ pub fn cannot_align(
         let Some(text) = &utterance.text else { continue };
         let (kind, detail) = match tokens(&normalise(text)) {
             Err(reason) => ("cannot-spell", reason),
-            Ok(tokens) => {
-                let repeats = tokens.windows(2).filter(|pair| pair[0] == pair[1]).count();
-                let (needed, has) = (tokens.len() + repeats, frames(utterance.duration_secs));
-                if has >= needed {
-                    continue;
-                }
-                let detail = format!("{has} output frames, needs {needed} for {} tokens", tokens.len());
-                ("cannot-align", detail)
-            }
+            Ok(tokens) => match alignment_fault(&tokens, frames(utterance.duration_secs)) {
+                None => continue,
+                Some(detail) => ("cannot-align", detail),
+            },
         };
         let (set, id, severity) = (set.name.clone(), utterance.id.clone(), Severity::Error);
         let index = Some(index);
         findings.push(Finding { set, id, index, kind, severity, detail, true_duration_secs: None });
     }
     findings
+}
+
+/// Frames that CTC needs to align tokens: one each, and a blank between equal neighbours.
+pub fn frames_needed(tokens: &[u32]) -> usize {
+    tokens.len() + tokens.windows(2).filter(|pair| pair[0] == pair[1]).count()
+}
+
+/// Why CTC cannot align tokens with `frames` output frames, in words; `None` where it can.
+pub fn alignment_fault(tokens: &[u32], frames: usize) -> Option<String> {
+    let needed = frames_needed(tokens);
+    (frames < needed).then(|| format!("{frames} output frames, needs {needed} for {} tokens", tokens.len()))
 }
 
 /// The sets without what has errors, with durations mended; of a repeated id the first that can be

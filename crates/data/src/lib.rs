@@ -24,6 +24,6 @@ pub use error::DataError;
 pub use loader::{LoaderError, MAX_WORKERS, load_ordered};
 pub use manifest::Manifest;
 pub use plan::{Batch, BatchConfig, BatchPlan, plan};
-pub use readers::{BrokenLine, read_all, read_any, read_leniently};
+pub use readers::{BrokenLine, read_all, read_any, read_leniently, read_lists};
 pub use sentence::Sentence;
 pub use utterance::Utterance;

@@ -29,7 +29,7 @@ pub mod weights;
 pub use context::Context;
 pub use conv::{Conv1d, Conv1dConfig, ConvModule, ConvModuleConfig};
 pub use decoder::{AttentionDecoder, DecoderConfig, smoothed_cross_entropy};
-pub use ema::ema_update;
+pub use ema::{MomentumSchedule, ema_update, warm_momentum};
 pub use encoder::{ConvTransformerEncoder, EncoderConfig, StageConfig};
 pub use heads::{CharacterHead, CtcHead, CtcHeadConfig, SubwordHead};
 pub use init::{Init, Initializer};

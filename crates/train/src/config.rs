@@ -49,9 +49,11 @@ impl Recipe {
     /// Reads and checks a recipe file, its bases and overrides (see [`recipe::load`]).
     ///
     /// # Errors
-    /// Files that cannot be read, unknown keys, values of another type.
+    /// Files that cannot be read, unknown keys, values of another type or out of their range.
     pub fn load(path: &Path, overrides: &[String]) -> Result<Self, TrainError> {
-        recipe::parse(&recipe::load(path, overrides)?, &path.display().to_string())
+        let recipe: Self = recipe::parse(&recipe::load(path, overrides)?, &path.display().to_string())?;
+        recipe.validate()?;
+        Ok(recipe)
     }
 
     /// What the recipe is for: its description, or else the name of its task.

@@ -2,6 +2,8 @@
 //!
 //! The trainer knows nothing of any one model: it drives a [`Task`].
 
+#![deny(clippy::print_stdout, clippy::print_stderr)] // they panic where nobody reads
+
 mod acoustics;
 mod audio_store;
 mod average;
@@ -13,6 +15,9 @@ mod error;
 pub mod files;
 mod gradients;
 mod held;
+mod inputs;
+mod items;
+mod limits;
 pub mod log;
 mod optimizer;
 mod pending;
@@ -20,6 +25,7 @@ mod precision;
 pub mod recipe;
 pub mod report;
 pub mod schedule;
+mod selection;
 mod self_training;
 mod task;
 mod task_kind;
@@ -36,10 +42,14 @@ pub use curriculum::{BinOrder, Curriculum, CurriculumConfig, KnownError, Stage};
 pub use error::TrainError;
 pub use gradients::GradientSet;
 pub use held::Held;
+pub use inputs::Inputs;
+pub use items::Item;
+pub use limits::within;
 pub use optimizer::{AdamW, AdamWConfig, Group};
 pub use precision::Precision;
+pub use selection::{LeftOut, Selection, TooLong, read_speech, subset};
 pub use self_training::{Labelled, Refine, SelfTrainingConfig, select};
 pub use task::{Draw, Metric, Prepare, StepOutput, Task, Wave};
 pub use task_kind::{TaskKind, UnknownTask};
-pub use trainer::{Outcome, Trainer, subset};
+pub use trainer::{Outcome, Trainer};
 pub use validation::Validation;

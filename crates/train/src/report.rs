@@ -149,7 +149,7 @@ impl Report {
 
     /// Writes the page, atomically.
     pub fn write(&self, path: &Path) -> io::Result<()> {
-        crate::files::atomic_write(path, self.html().as_bytes())
+        auricle_io::atomic_write(path, self.html().as_bytes())
     }
 
     fn push(&mut self, text: std::fmt::Arguments<'_>) {

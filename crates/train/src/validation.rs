@@ -1,8 +1,8 @@
 //! What a run's weights are worth: `validation.json`.
 
-use crate::files::atomic_write;
 use crate::report::Section;
 use crate::{Metric, TrainError};
+use auricle_io::atomic_write;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -20,10 +20,7 @@ impl Aligner {
 
     /// Findings of kind `cannot-spell` and `cannot-align`.
     pub fn cannot_align(&self, set: &Set) -> Vec<Finding> {
-        let frames = |secs| {
-            let mel = self.config.front_end.num_frames_from_secs(secs);
-            mel.div_ceil(self.config.encoder.downsampling()) * self.config.head.upsampling()
-        };
+        let frames = |secs| self.config.output_frames(secs);
         let tokens = |text: &str| self.tokenizer.encode(text).map_err(|e| e.to_string());
         doctor::cannot_align(set, &frames, &tokens)
     }

@@ -19,5 +19,5 @@ pub use config::CtcConfig;
 pub use model::CtcModel;
 pub use recogniser::{Recogniser, Recognition};
 pub use stored::Stored;
-pub use task::CtcTask;
+pub use task::{CtcTask, Pretrained};
 pub use transcribe::{TranscribeConfig, transcribe};

@@ -23,7 +23,7 @@ mod model;
 mod task;
 
 pub use batch::{SpiralBatch, SpiralPrepare};
-pub use config::{MomentumSchedule, SpiralAugment, SpiralConfig};
+pub use config::{SpiralAugment, SpiralConfig};
 pub use extract::{ExtractConfig, Extraction, Extractor, Representation};
 pub use loss::draw_negatives;
 pub use model::{Predictor, Student, Trunk};

@@ -90,23 +90,32 @@ pub fn read_leniently(path: &Path) -> Result<(Vec<Utterance>, Vec<BrokenLine>), 
 /// # Errors
 /// As [`read_any`]; an id that is in two of them, by the names of both.
 pub fn read_all(paths: &[PathBuf]) -> Result<Vec<Utterance>, DataError> {
-    let mut all = Vec::new();
+    Ok(read_lists(paths)?.into_iter().flatten().collect())
+}
+
+/// Reads several lists whose ids are unique over all of them, and keeps them apart.
+///
+/// # Errors
+/// As [`read_all`].
+pub fn read_lists(paths: &[PathBuf]) -> Result<Vec<Vec<Utterance>>, DataError> {
+    let mut lists = Vec::with_capacity(paths.len());
     let mut first = HashMap::<String, usize>::new();
     for (list, path) in paths.iter().enumerate() {
-        for utterance in read_any(path)? {
+        let utterances = read_any(path)?;
+        for utterance in &utterances {
             let home = *first.entry(utterance.id.clone()).or_insert(list);
             if home != list {
-                let (id, home) = (utterance.id, paths[home].display());
+                let (id, home) = (&utterance.id, paths[home].display());
                 let reason = format!(
                     "utterance id `{id}` is also in {home}; ids must be unique over all lists: rename one, or \
                      leave one list out"
                 );
                 return Err(DataError::layout(path, reason));
             }
-            all.push(utterance);
         }
+        lists.push(utterances);
     }
-    Ok(all)
+    Ok(lists)
 }
 
 fn read(path: &Path, faults: &mut Faults) -> Result<Vec<Utterance>, DataError> {

@@ -23,7 +23,7 @@ impl<T: Task> Trainer<T> {
         self.write_validation()?;
         let path = self.run.join("model.safetensors");
         write_weights(&path, &tensors, &metadata, Precision::F32)?;
-        self.log.finish().map_err(TrainError::io(&self.run))?;
+        self.log.finish()?;
         Ok(outcome)
     }
 
@@ -41,7 +41,7 @@ impl<T: Task> Trainer<T> {
     fn provenance(&self) -> String {
         let data: Vec<String> =
             self.recipe.data.train.iter().map(|path| path.display().to_string()).collect();
-        let hours = self.train.iter().map(|u| u.duration_secs).sum::<f64>() / 3600.0;
+        let hours = self.train.speech().iter().map(|u| u.duration_secs).sum::<f64>() / 3600.0;
         format!(
             "{}; {hours:.2} h of {}; {} steps; recipe {}; auricle {}",
             self.recipe.title(),
