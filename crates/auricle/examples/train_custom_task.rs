@@ -13,7 +13,8 @@ use auricle::nn::weights::Metadata;
 use auricle::nn::{Initializer, Linear};
 use auricle::training::log::RunLog;
 use auricle::training::{
-    Draw, Group, Held, Metric, Prepare, Recipe, StepOutput, Task, TrainError, Trainer, Validation, Wave,
+    Draw, Group, Held, Item, Metric, Prepare, Recipe, Selection, StepOutput, Task, TooLong, TrainError,
+    Trainer, Validation, Wave,
 };
 use auricle_rng::{Key, Purpose};
 use burn::tensor::activation::log_softmax;
@@ -65,9 +66,9 @@ impl Prepare for VoicePrepare {
         self.number_of(utterance).map(drop).ok_or_else(|| "its speaker is unknown".into())
     }
 
-    fn prepare(&self, waves: &[Wave], _: f64, _: Draw) -> Result<Voices, TrainError> {
+    fn prepare(&self, items: &[Item], _: f64, _: Draw) -> Result<Voices, TrainError> {
         let (mut spectra, mut speakers) = (Vec::new(), Vec::new());
-        for Wave { utterance, samples } in waves {
+        for Wave { utterance, samples } in Item::speech(items) {
             let fail = |error: String| TrainError::Data(format!("utterance {}: {error}", utterance.id));
             let mel =
                 self.front_end.compute(samples, samples.len(), None).map_err(|e| fail(e.to_string()))?;
@@ -183,7 +184,8 @@ pub fn run(out: &Path) -> Result<f64, Box<dyn Error>> {
     let task = VoiceTask::new(recipe.seed, speakers, &recipe.train.device()?)?;
     let log = RunLog::open(out, recipe.train.steps, true)?;
     std::fs::create_dir_all(out.join("checkpoints"))?;
-    let mut trainer = Trainer::new(task, recipe, out, train, validation, log)?;
+    let selection = Selection::new(&recipe, train, validation, TooLong::LeftOut)?;
+    let mut trainer = Trainer::new(task, recipe, out, selection, log)?;
     trainer.run(&AtomicBool::new(false))?;
     let validation = Validation::read(out)?.ok_or("there is no validation")?;
     Ok(validation.selecting().ok_or("there is no score")?.1)

@@ -2,10 +2,10 @@
 
 use crate::shared::args::SearchArgs;
 use crate::shared::out::Sink;
-use crate::shared::recordings::Recordings;
 use crate::shared::sequences::read_all;
-use crate::shared::terminal::progress;
+use crate::shared::terminal::{Terminal, progress};
 use anyhow::{Context as _, Result, bail};
+use auricle::Recordings;
 use auricle_asr::{Recogniser, TranscribeConfig, transcribe};
 use auricle_data::Utterance;
 use auricle_decode::write::{Format, Transcript, write};
@@ -82,7 +82,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         (_, _, true) => Format::Srt,
         _ => Format::Text,
     };
-    let recordings = Recordings::of(&args.inputs);
+    let recordings = Recordings::of(&args.inputs, &Terminal::new(args.quiet));
     let (utterances, mut failures) = (&recordings.utterances, recordings.failures);
     if let Some(id) = recordings.repeated_id() {
         if format == Format::Ctm {

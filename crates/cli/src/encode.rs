@@ -1,8 +1,8 @@
 //! `auricle encode`.
 
-use crate::shared::recordings::Recordings;
-use crate::shared::terminal::progress;
+use crate::shared::terminal::{Terminal, progress};
 use anyhow::{Context as _, Result, bail};
+use auricle::Recordings;
 use auricle_audio::Limits;
 use auricle_data::{DataError, Utterance};
 use auricle_io::atomic_write_with;
@@ -44,7 +44,7 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> Result<ExitCode> {
-    let recordings = Recordings::of(&args.inputs);
+    let recordings = Recordings::of(&args.inputs, &Terminal::new(args.quiet));
     let (utterances, mut failures) = (&recordings.utterances, recordings.failures);
     if let Some(id) = recordings.repeated_id() {
         bail!("two inputs have the id `{id}`; give them one manifest with distinct ids");

@@ -6,6 +6,5 @@ pub mod out;
 pub mod args;
 pub mod hypotheses;
 pub mod interrupt;
-pub mod recordings;
 pub mod sequences;
 pub mod terminal;

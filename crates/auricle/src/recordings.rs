@@ -1,6 +1,7 @@
-//! The recordings that a command is given: files, folders, manifests, and what comes through a pipe.
+//! Recordings by name: files, folders, manifests, and what comes through a pipe.
 
-use anyhow::{Context as _, Result, bail};
+use crate::error::Doing as _;
+use crate::{Error, Events, Result};
 use auricle_data::{Utterance, read_any};
 use std::collections::HashSet;
 use std::fs::File;
@@ -15,20 +16,20 @@ const MAX_PIPED_BYTES: u64 = 4 << 30;
 pub struct Recordings {
     /// Those that could be found.
     pub utterances: Vec<Utterance>,
-    /// How many inputs could not be read; each was reported.
+    /// How many inputs could not be read; each was told to the listener.
     pub failures: usize,
     /// What came through pipes, for as long as it is needed.
     _copies: Vec<Copy>,
 }
 
 impl Recordings {
-    /// Reads what is there of all inputs; what cannot be read is reported on the error stream.
-    pub fn of(inputs: &[PathBuf]) -> Self {
+    /// Reads what is there of all inputs; `-` is the standard input. What cannot be read is told to the listener.
+    pub fn of(inputs: &[PathBuf], events: &dyn Events) -> Self {
         let mut recordings = Self { utterances: Vec::new(), failures: 0, _copies: Vec::new() };
         for input in inputs {
             if let Err(error) = recordings.add(input) {
                 recordings.failures += 1;
-                errln!("error: {error:#}");
+                events.failure(&error.to_string());
             }
         }
         recordings
@@ -41,11 +42,13 @@ impl Recordings {
         }
         let name = name_of_pipe(input);
         let copy = match input == Path::new("-") {
-            true => Copy::of(&mut io::stdin().lock()),
-            false => File::open(input).map_err(Into::into).and_then(|mut pipe| Copy::of(&mut pipe)),
+            true => Copy::of(&mut io::stdin().lock(), input),
+            false => {
+                File::open(input).map_err(Error::io(input)).and_then(|mut pipe| Copy::of(&mut pipe, input))
+            }
         };
-        let copy = copy.with_context(|| format!("{name} ({})", input.display()))?;
-        let found = read_any(&copy.0).with_context(|| format!("{name} ({})", input.display()))?;
+        let copy = copy?;
+        let found = read_any(&copy.0).doing(input.display())?;
         let single = found.len() == 1;
         self.utterances.extend(found.into_iter().map(|mut utterance| {
             if single {
@@ -57,20 +60,26 @@ impl Recordings {
         Ok(())
     }
 
+    /// An input that is one recording; `otherwise` is what to use for more.
+    ///
+    /// # Errors
+    /// An input that cannot be read or is another number of recordings.
+    pub fn single(input: &Path, otherwise: &str) -> Result<(Utterance, Self)> {
+        let mut recordings = Self { utterances: Vec::new(), failures: 0, _copies: Vec::new() };
+        recordings.add(input)?;
+        match recordings.utterances.len() {
+            1 => Ok((recordings.utterances.swap_remove(0), recordings)),
+            count => Error::refused(format!(
+                "{}: {count} recordings; give one, or use {otherwise}",
+                input.display()
+            )),
+        }
+    }
+
     /// The first id that comes twice: two files in two folders may have one name.
     pub fn repeated_id(&self) -> Option<&str> {
         let mut ids = HashSet::new();
         self.utterances.iter().map(|utterance| utterance.id.as_str()).find(|id| !ids.insert(*id))
-    }
-}
-
-/// The one recording of an input.
-pub fn single(input: &Path, otherwise: &str) -> Result<(Utterance, Recordings)> {
-    let mut recordings = Recordings { utterances: Vec::new(), failures: 0, _copies: Vec::new() };
-    recordings.add(input)?;
-    match recordings.utterances.len() {
-        1 => Ok((recordings.utterances.swap_remove(0), recordings)),
-        count => bail!("{}: {count} recordings; give one, or use {otherwise}", input.display()),
     }
 }
 
@@ -92,33 +101,38 @@ fn name_of_pipe(input: &Path) -> String {
 struct Copy(PathBuf);
 
 impl Copy {
-    fn of(pipe: &mut dyn Read) -> Result<Self> {
+    fn of(pipe: &mut dyn Read, name: &Path) -> Result<Self> {
         static COPIES: AtomicU64 = AtomicU64::new(0);
         let mut start = [0; 16];
         let mut filled = 0;
         while filled < start.len() {
-            match pipe.read(&mut start[filled..])? {
+            match pipe.read(&mut start[filled..]).map_err(Error::io(name))? {
                 0 => break,
                 more => filled += more,
             }
         }
         let start = &start[..filled];
         if start.is_empty() {
-            bail!("nothing came through it");
+            return Error::refused(format!("{}: nothing came through it", name.display()));
         }
         let number = COPIES.fetch_add(1, Ordering::Relaxed);
-        let name = format!("auricle-pipe-{}-{number}.{}", std::process::id(), extension(start));
-        let path = std::env::temp_dir().join(name);
+        let file = format!("auricle-pipe-{}-{number}.{}", std::process::id(), extension(start));
+        let path = std::env::temp_dir().join(file);
         // Only this user may read it, and nobody else's file is written to.
         let mut options = File::options();
         options.write(true).create_new(true);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let mut file = options.open(&path).with_context(|| path.display().to_string())?;
+        let mut file = options.open(&path).map_err(Error::io(&path))?;
         let copy = Self(path);
-        file.write_all(start)?;
-        if io::copy(&mut pipe.take(MAX_PIPED_BYTES), &mut file)? == MAX_PIPED_BYTES {
-            bail!("more than {} GiB came through it; write it to a file", MAX_PIPED_BYTES >> 30);
+        file.write_all(start).map_err(Error::io(&copy.0))?;
+        let copied = io::copy(&mut pipe.take(MAX_PIPED_BYTES), &mut file).map_err(Error::io(&copy.0))?;
+        if copied == MAX_PIPED_BYTES {
+            return Error::refused(format!(
+                "{}: more than {} GiB came through it; write it to a file",
+                name.display(),
+                MAX_PIPED_BYTES >> 30
+            ));
         }
         Ok(copy)
     }
@@ -156,13 +170,13 @@ mod tests {
 
     #[test]
     fn what_comes_through_a_pipe_is_read_by_its_content() {
-        let copy = Copy::of(&mut wav().as_slice()).unwrap();
+        let copy = Copy::of(&mut wav().as_slice(), Path::new("-")).unwrap();
         let path = copy.0.clone();
         let found = read_any(&path).unwrap();
         assert_eq!((found.len(), found[0].duration_secs), (1, 0.1));
         drop(copy);
         assert!(!path.exists());
-        assert!(Copy::of(&mut io::empty()).is_err());
+        assert!(Copy::of(&mut io::empty(), Path::new("-")).is_err());
         for (start, expected) in [
             (&b"fLaC\0"[..], "flac"),
             (b"OggS\0", "ogg"),
@@ -182,14 +196,13 @@ mod tests {
         let pipe = folder.path().join("sound");
         let made = std::process::Command::new("mkfifo").arg(&pipe).status();
         if !made.is_ok_and(|status| status.success()) {
-            errln!("skipped: this machine has no mkfifo");
-            return;
+            return; // this machine has no mkfifo
         }
         let writer = std::thread::spawn({
             let pipe = pipe.clone();
             move || std::fs::write(pipe, wav()).unwrap()
         });
-        let recordings = Recordings::of(&[pipe, folder.path().join("none.wav")]);
+        let recordings = Recordings::of(&[pipe, folder.path().join("none.wav")], &crate::Silent);
         writer.join().unwrap();
         assert_eq!((recordings.utterances.len(), recordings.failures), (1, 1));
         assert_eq!(recordings.utterances[0].id, "pipe-sound");
