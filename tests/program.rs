@@ -13,6 +13,7 @@ mod mdd;
 mod models;
 mod npu_spiral;
 mod official_layouts;
+mod output;
 mod recipes;
 mod resume;
 mod self_training;

@@ -184,8 +184,8 @@ pub fn run(out: &Path) -> Result<f64, Box<dyn Error>> {
     let task = VoiceTask::new(recipe.seed, speakers, &recipe.train.device()?)?;
     let log = RunLog::open(out, recipe.train.steps, true)?;
     std::fs::create_dir_all(out.join("checkpoints"))?;
-    let data = Selection::new(&recipe, train, validation, TooLong::LeftOut)?;
-    let mut trainer = Trainer::new(task, recipe, out, data, log)?;
+    let selection = Selection::new(&recipe, train, validation, TooLong::LeftOut)?;
+    let mut trainer = Trainer::new(task, recipe, out, selection, log)?;
     trainer.run(&AtomicBool::new(false))?;
     let validation = Validation::read(out)?.ok_or("there is no validation")?;
     Ok(validation.selecting().ok_or("there is no score")?.1)
