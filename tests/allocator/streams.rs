@@ -1,54 +1,13 @@
-//! A stream that is running allocates nothing: counted by the allocator of this test.
+//! A stream that is running allocates nothing.
 
-#![allow(clippy::unwrap_used)] // helpers of tests may fail like tests
-#![allow(unsafe_code)] // an allocator
-
+use crate::{allocations, alone};
 use auricle_cca_mdd::{
     Assessor, CcaMddConfig, CcaMddModel, Event, FrameWeights, Live, Session, Streaming as _, Target,
 };
 use auricle_nn::Initializer;
 use auricle_rng::{Key, Purpose};
 use auricle_tests::server::sound;
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::sync::Arc;
-
-thread_local! {
-    /// Allocations of this thread; other tests run on others.
-    static COUNT: Cell<usize> = const { Cell::new(0) };
-}
-
-struct Counting;
-
-// SAFETY: all work is the system's; counting neither allocates nor touches the memory.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        COUNT.with(|count| count.set(count.get() + 1));
-        // SAFETY: the caller keeps the contract of this method, which is the system's.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: as above.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        COUNT.with(|count| count.set(count.get() + 1));
-        // SAFETY: as above.
-        unsafe { System.realloc(pointer, layout, size) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-/// How often `work` allocates.
-fn allocations<T>(work: impl FnOnce() -> T) -> (usize, T) {
-    let before = COUNT.get();
-    let done = work();
-    (COUNT.get() - before, done)
-}
 
 /// Everything that a shipped model has, with a bounded left context everywhere.
 const MODEL: &str = r#"
@@ -91,6 +50,7 @@ fn assessor(weights: FrameWeights) -> Arc<Assessor> {
 
 #[test]
 fn a_session_allocates_nothing_once_it_runs() {
+    let _alone = alone();
     for weights in [FrameWeights::Column, FrameWeights::Softmax { temperature: 1.0 }, FrameWeights::Logits] {
         let mut session = Session::new(assessor(weights), vec![3, 17, 3, 38, 0, 25, 11]).unwrap();
         let samples = sound(16_000 * 100, 16_000, 1);
@@ -108,6 +68,7 @@ fn a_session_allocates_nothing_once_it_runs() {
 
 #[test]
 fn a_live_frame_without_an_event_allocates_nothing() {
+    let _alone = alone();
     for rate in [16_000, 48_000] {
         let target = Target::of_phones("AO IY AO ZH AA OY ER").unwrap();
         let mut live = Live::new("a", assessor(FrameWeights::Column), target, rate, 50.0).unwrap();

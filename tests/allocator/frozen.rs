@@ -1,8 +1,6 @@
-//! Parts that are not trained keep nothing of a step: bytes in use, counted by the allocator of this test.
+//! Parts that are not trained keep nothing of a step: bytes in use.
 
-#![allow(clippy::unwrap_used)] // helpers of tests may fail like tests
-#![allow(unsafe_code)] // an allocator
-
+use crate::{alone, live};
 use auricle_asr::{CtcBatch, CtcConfig, CtcTask};
 use auricle_augment::Libraries;
 use auricle_lasyn::{LasynBatch, LasynTask};
@@ -10,34 +8,6 @@ use auricle_rng::{Key, Purpose};
 use auricle_tests::cut::{TWO_STAGES, recogniser};
 use auricle_text::Tokenizer;
 use auricle_train::{AugmentConfig, Draw, FeatureBatch, Recipe, Task};
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::atomic::{AtomicIsize, Ordering};
-use std::sync::{Mutex, PoisonError};
-
-static LIVE: AtomicIsize = AtomicIsize::new(0);
-
-struct Counting;
-
-// SAFETY: all work is the system's; counting neither allocates nor touches the memory.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        LIVE.fetch_add(layout.size().cast_signed(), Ordering::Relaxed);
-        // SAFETY: the caller keeps the contract of this method, which is the system's.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        LIVE.fetch_sub(layout.size().cast_signed(), Ordering::Relaxed);
-        // SAFETY: as above.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-/// One test at a time: they share the count.
-static ALONE: Mutex<()> = Mutex::new(());
 
 const BINS: usize = 32;
 const FRAMES: usize = 256;
@@ -60,7 +30,7 @@ fn growth<T: Task>(task: &mut T, batch: &<T::Prepare as auricle_train::Prepare>:
         for step in steps {
             drop(task.forward_backward(batch, step, Draw::Train { epoch: Key::new(1), batch: 0 }).unwrap());
         }
-        LIVE.load(Ordering::Relaxed)
+        live()
     };
     let warm = run(0..5);
     (run(5..5 + STEPS) - warm) / STEPS.cast_signed() as isize
@@ -71,7 +41,7 @@ const ALLOWED: isize = (ROWS * FRAMES * BINS * 4 / 100) as isize;
 
 #[test]
 fn a_frozen_encoder_keeps_nothing_of_a_step() {
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let _alone = alone();
     let device = auricle_tensor::device("cpu").unwrap().autodiff();
     for frozen in [100, 0] {
         let mut config: CtcConfig = toml::from_str(TWO_STAGES).unwrap();
@@ -96,7 +66,7 @@ fn a_frozen_encoder_keeps_nothing_of_a_step() {
 
 #[test]
 fn a_latent_encoder_keeps_nothing_of_a_step() {
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let _alone = alone();
     let device = auricle_tensor::device("cpu").unwrap().autodiff();
     for (train_lower, noise) in [(false, 0.1), (true, 0.1)] {
         let (_, base) = recogniser(TWO_STAGES, None, &device);
