@@ -12,8 +12,11 @@ use symphonia::default::formats::{AdtsReader, IsoMp4Reader, MpaReader, OggReader
 
 use super::detect::Container;
 use super::guard::{Panicked, guarded};
+use super::info::AudioInfo;
 use super::input::Input;
-use super::{AudioInfo, Origin, WarningKind, mp4, mpeg, ogg, tags};
+use super::origin::Origin;
+use super::warning::WarningKind;
+use super::{mp4, mpeg, ogg, tags};
 use crate::error::AudioError;
 
 /// Samples by which the number of frames that an MP3 counts may be off: some encoders count the tag itself.

@@ -1,11 +1,6 @@
 //! How much a file may ask for.
 
-use std::ops::RangeInclusive;
-
 use auricle_io::Budget;
-
-/// Sampling rates that are read, in Hz. What lies outside is a damaged header or no audio.
-pub const SAMPLE_RATES_HZ: RangeInclusive<u32> = 1_000..=768_000;
 
 /// Bounds on what is read, against damaged or hostile files. They hold while decoding: a small file that expands
 /// to hours is refused when it passes the limit, not when all of it is in memory.

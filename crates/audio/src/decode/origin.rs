@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use super::{Warning, WarningKind};
+use super::warning::{Warning, WarningKind};
 use crate::error::AudioError;
 
 pub(super) struct Origin {

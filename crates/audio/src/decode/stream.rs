@@ -5,10 +5,15 @@ use std::path::Path;
 use super::compressed::CompressedBlocks;
 use super::detect::{self, Container, Unreadable};
 use super::flac::FlacBlocks;
+use super::info::AudioInfo;
 use super::input::Input;
-use super::wav::{self, WavBlocks};
-use super::{AudioInfo, Limits, Origin, SAMPLE_RATES_HZ, Warning, WarningKind, tags};
+use super::limits::Limits;
+use super::origin::Origin;
+use super::tags;
+use super::warning::{Warning, WarningKind};
+use super::wav::{self, Opened, WavBlocks};
 use crate::error::{AudioError, first_non_finite};
+use crate::time::SAMPLE_RATES_HZ;
 
 /// Where blocks of interleaved samples come from.
 pub(super) enum Source {
@@ -31,7 +36,10 @@ impl Source {
             }
         })?;
         Ok(match container {
-            Container::Wav => wav::open(input, origin)?,
+            Container::Wav => match wav::open(input, origin)? {
+                Opened::Plain(blocks) => Self::Wav(blocks),
+                Opened::Compressed(blocks) => Self::Compressed(blocks),
+            },
             Container::Flac => Self::Flac(FlacBlocks::open(input, origin)?),
             Container::Ogg | Container::Mp4 => {
                 Self::Compressed(CompressedBlocks::open(container, input, false, origin)?)

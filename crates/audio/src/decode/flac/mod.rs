@@ -9,8 +9,11 @@ use symphonia::core::units::{Duration, Timestamp};
 use symphonia::default::codecs::FlacDecoder;
 
 use super::guard::{Panicked, guarded};
+use super::info::AudioInfo;
 use super::input::Input;
-use super::{AudioInfo, Origin, WarningKind, tags};
+use super::origin::Origin;
+use super::tags;
+use super::warning::WarningKind;
 use crate::error::AudioError;
 use frames::{Frames, Step, end_by_last_frame};
 

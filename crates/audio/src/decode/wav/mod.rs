@@ -7,8 +7,10 @@ use std::io::{self, BufReader, Read as _, Seek as _, SeekFrom};
 
 use super::compressed::CompressedBlocks;
 use super::detect::Container;
+use super::info::AudioInfo;
 use super::input::Input;
-use super::{AudioInfo, Origin, Source, WarningKind};
+use super::origin::Origin;
+use super::warning::WarningKind;
 use crate::error::AudioError;
 use header::{BadHeader, DataLength, Format, Header, TAG_A_LAW, TAG_FLOAT, TAG_MU_LAW, TAG_PCM};
 
@@ -128,8 +130,14 @@ pub(super) struct WavBlocks {
     bytes: Vec<u8>,
 }
 
+/// What reads a WAV file.
+pub(super) enum Opened {
+    Plain(WavBlocks),
+    Compressed(CompressedBlocks),
+}
+
 /// Opens a WAV file: plain samples here, ADPCM with the general decoder.
-pub(super) fn open(input: Input, origin: &mut Origin) -> Result<Source, AudioError> {
+pub(super) fn open(input: Input, origin: &mut Origin) -> Result<Opened, AudioError> {
     let header = match Header::read(&input).map_err(origin.io("read"))? {
         Ok(header) => header,
         Err(BadHeader::Ends) => return Err(origin.bad_header("the file ends before its first sample")),
@@ -155,7 +163,7 @@ pub(super) fn open(input: Input, origin: &mut Origin) -> Result<Source, AudioErr
             origin.warn(WarningKind::SkippedAfterSound { bytes: data_bytes - kept });
         }
         let input = with_lengths(&input, data_at, kept - kept % block).map_err(origin.io("read"))?;
-        return Ok(Source::Compressed(CompressedBlocks::open(Container::Wav, input, is_cut, origin)?));
+        return Ok(Opened::Compressed(CompressedBlocks::open(Container::Wav, input, is_cut, origin)?));
     }
     let Some((layout, codec)) = Layout::of(&format) else {
         let Format { tag, channels, bits, bytes_per_group, .. } = format;
@@ -178,7 +186,7 @@ pub(super) fn open(input: Input, origin: &mut Origin) -> Result<Source, AudioErr
         codec,
     };
     let end = data_at.saturating_add(data_bytes);
-    Ok(Source::Wav(WavBlocks {
+    Ok(Opened::Plain(WavBlocks {
         info,
         reader: BufReader::with_capacity(1 << 16, input.part(data_at, end)),
         layout,

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use hound::{SampleFormat, WavSpec, WavWriter};
 
-use crate::decode::Audio;
+use crate::decode::info::Audio;
 use crate::error::AudioError;
 
 /// Writes 16-bit mono WAV; samples outside [−1, 1] are clipped.
