@@ -35,7 +35,10 @@ impl Teacher {
             "ctc" => {
                 let model = Recogniser::from_weights(tensors, &metadata, &device)?;
                 Self::Ctc(Box::new(match lm {
-                    Some(lm) => model.with_lm(WordLm::new(lm, WordLmConfig::default())),
+                    Some(lm) => {
+                        let lm = WordLm::new(lm, model.tokenizer(), WordLmConfig::default())?;
+                        model.with_lm(lm)
+                    }
                     None => model,
                 }))
             }
