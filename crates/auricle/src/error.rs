@@ -95,6 +95,7 @@ causes![
     auricle_audio::AudioError,
     auricle_cca_mdd::SessionError,
     auricle_data::builtin::BuiltinError,
+    auricle_decode::WordLmError,
     auricle_lasyn::LasynError,
     auricle_nn::ConfigError,
     auricle_nn::StoredError,

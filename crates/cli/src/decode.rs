@@ -9,7 +9,7 @@ use auricle::Recordings;
 use auricle_asr::{Recogniser, TranscribeConfig, transcribe};
 use auricle_data::Utterance;
 use auricle_decode::write::{Format, Transcript, write};
-use auricle_decode::{TokenLm, WordLm, WordLmConfig};
+use auricle_decode::{Spelling, TokenLm, WordLm, WordLmConfig};
 use auricle_lasyn::SequenceRecogniser;
 use auricle_text::lm::NgramLm;
 use std::collections::HashSet;
@@ -106,15 +106,23 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let recogniser = match &args.lm {
         Some(path) => {
             let config = WordLmConfig::default();
-            recogniser.with_lm(WordLm::new(
-                NgramLm::load(path)?,
-                WordLmConfig {
-                    beam: args.beam.map_or(config.beam, |beam| beam.clamp(1, 4096)),
-                    lm_weight: args.lm_weight.unwrap_or(config.lm_weight),
-                    word_bonus: args.word_bonus,
-                    ..config
-                },
-            ))
+            let config = WordLmConfig {
+                beam: args.beam.map_or(config.beam, |beam| beam.clamp(1, 4096)),
+                lm_weight: args.lm_weight.unwrap_or(config.lm_weight),
+                word_bonus: args.word_bonus,
+                ..config
+            };
+            let lm = WordLm::new(NgramLm::load(path)?, recogniser.tokenizer(), config)
+                .with_context(|| path.display().to_string())?;
+            if let Spelling { words, spelt, example: Some(example) } = lm.spelling() {
+                errln!(
+                    "warning: {}: {} of {words} words are never written, because the model's tokenizer cannot spell \
+                     them, such as `{example}`",
+                    path.display(),
+                    words - spelt
+                );
+            }
+            recogniser.with_lm(lm)
         }
         None => recogniser,
     };
