@@ -23,6 +23,7 @@ pub mod params;
 mod positional;
 pub mod pytorch;
 pub mod streaming;
+mod tdnnf;
 mod transformer;
 pub mod weights;
 
@@ -37,4 +38,7 @@ pub use linear::Linear;
 pub use mask::zero_beyond;
 pub use norm::{BatchNorm, BatchStats, LayerNorm};
 pub use positional::{PositionalConv, PositionalConvConfig};
+pub use tdnnf::{
+    FrameNorm, Moments, SUBSAMPLING, Tdnnf, TdnnfConfig, TdnnfHead, TdnnfLayer, semi_orthogonal_step,
+};
 pub use transformer::{NormScheme, TransformerBlock, TransformerConfig, TransformerLayer};

@@ -10,11 +10,13 @@
 
 mod activation;
 mod attention;
+mod batch_norm;
 mod contrastive;
 mod conv;
 mod ctc;
 mod dropout;
 mod linear;
+mod mmi;
 mod norm;
 mod optimizer;
 mod products;
@@ -22,6 +24,8 @@ mod softmax;
 
 pub use activation::gelu;
 pub use attention::{AttentionOptions, alibi_slope, attention};
+pub use batch_norm::{BatchMoments, BatchNormOptions, batch_norm};
+pub(crate) use batch_norm::{host, valid_frames};
 pub use contrastive::{ContrastiveOutput, contrastive_loss};
 pub use conv::{Conv1dOptions, Conv1dSizes, conv1d};
 pub use ctc::ctc_loss;
@@ -31,6 +35,10 @@ pub(crate) use dropout::{
 };
 pub use dropout::{Dropout, dropout};
 pub use linear::{linear, linear_gelu};
+pub(crate) use mmi::Arcs;
+pub use mmi::{
+    DenGraph, LfMmiOptions, LfMmiOutput, LfMmiScore, MmiArc, MmiGraphError, MmiState, NumGraph, lf_mmi,
+};
 pub use norm::{add_layer_norm, layer_norm, rms_norm};
 pub use optimizer::{AdamWStep, adamw, adamw_ema, ema};
 pub use products::{Products, with_products};

@@ -7,6 +7,7 @@ mod common;
 
 mod activation;
 mod attention;
+mod batch_norm;
 mod contrastive;
 mod conv;
 mod ctc;
@@ -14,6 +15,7 @@ mod golden;
 mod graph;
 mod layouts;
 mod linear;
+mod mmi;
 mod optimizer;
 mod products;
 mod rows;
