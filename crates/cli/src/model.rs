@@ -133,15 +133,15 @@ fn verify(args: &Verify) -> Result<ExitCode> {
     };
     let digest = digest.with_context(|| name.to_string())?;
     match &digest.stored {
-        Some(stored) if digest.holds() => println!("{name}: as written, BLAKE3 {stored}"),
+        Some(stored) if digest.holds() => outln!("{name}: as written, BLAKE3 {stored}"),
         Some(stored) => {
-            eprintln!(
+            errln!(
                 "error: {name}: changed since it was written: its BLAKE3 is {}, not {stored}; copy or download it again",
                 digest.found
             );
             return Ok(ExitCode::FAILURE);
         }
-        None => println!("{name}: no digest to compare with; `auricle model verify --seal` writes one"),
+        None => outln!("{name}: no digest to compare with; `auricle model verify --seal` writes one"),
     }
     Ok(ExitCode::SUCCESS)
 }

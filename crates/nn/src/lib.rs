@@ -25,6 +25,7 @@ mod positional;
 pub mod pytorch;
 pub mod stored;
 pub mod streaming;
+mod tdnnf;
 mod transformer;
 pub mod weights;
 
@@ -41,4 +42,7 @@ pub use mask::zero_beyond;
 pub use norm::{BatchNorm, BatchStats, LayerNorm};
 pub use positional::{PositionalConv, PositionalConvConfig};
 pub use stored::StoredError;
+pub use tdnnf::{
+    FrameNorm, Moments, SUBSAMPLING, Tdnnf, TdnnfConfig, TdnnfHead, TdnnfLayer, semi_orthogonal_step,
+};
 pub use transformer::{NormScheme, TransformerBlock, TransformerConfig, TransformerLayer};

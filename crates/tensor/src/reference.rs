@@ -8,6 +8,7 @@ use burn::tensor::module::linear as burn_linear;
 use burn::tensor::ops::{ConvOptions, PadMode};
 use burn::tensor::{Bool, Int, Tensor, TensorData, activation};
 
+use crate::ops::{BatchMoments, BatchNormOptions, host, valid_frames};
 use crate::options::dropout::BLOCK;
 use crate::options::{AdamWStep, AttentionOptions, Conv1dOptions, Dropout, alibi_slope};
 
@@ -87,6 +88,37 @@ pub fn add_layer_norm<const D: usize>(
 pub fn rms_norm<const D: usize>(x: Tensor<D>, gamma: Tensor<1>, epsilon: f64) -> Tensor<D> {
     let mean_square = (x.clone() * x.clone()).mean_dim(D - 1);
     x / (mean_square + epsilon).sqrt() * gamma.unsqueeze()
+}
+
+/// See [`ops::batch_norm`](crate::ops::batch_norm).
+pub fn batch_norm(
+    x: Tensor<3>,
+    residual: Option<(Tensor<3>, f64)>,
+    lengths: &[usize],
+    options: BatchNormOptions,
+) -> (Tensor<3>, BatchMoments) {
+    let valid = valid_frames(&x, lengths);
+    let count = lengths.iter().sum::<usize>().max(1) as f64;
+    // Padding may hold NaN, which no product with 0 removes.
+    let x = x.clone().mask_fill(valid.clone().equal_elem(0.0).expand(x.dims()), 0.0);
+    let x = if options.relu { activation::relu(x) } else { x };
+    let mean = x.clone().sum_dim(1).sum_dim(0) / count;
+    let centred = (x - mean.clone()) * valid.clone();
+    let variance = (centred.clone() * centred.clone()).sum_dim(1).sum_dim(0) / count;
+    let moments = BatchMoments {
+        mean: host(mean.clone().flatten(0, 2)),
+        variance: host(variance.clone().flatten(0, 2)),
+    };
+    let y = centred / (variance + options.epsilon).sqrt();
+    let y = match residual {
+        Some((residual, scale)) => {
+            let dims = residual.dims();
+            let beyond = valid.equal_elem(0.0).expand(dims);
+            y + residual.mask_fill(beyond, 0.0) * scale
+        }
+        None => y,
+    };
+    (y, moments)
 }
 
 /// See [`ops::linear`](crate::ops::linear).

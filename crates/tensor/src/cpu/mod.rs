@@ -13,12 +13,14 @@
 pub mod math;
 
 pub mod attention;
+pub mod batch_norm;
 pub mod bf16;
 pub mod contrastive;
 pub mod conv;
 pub mod ctc;
 pub mod elementwise;
 pub mod gemm;
+pub mod mmi;
 pub mod norm;
 pub mod optimizer;
 pub mod reduce;

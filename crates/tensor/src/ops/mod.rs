@@ -10,11 +10,13 @@
 
 mod activation;
 mod attention;
+mod batch_norm;
 mod contrastive;
 mod conv;
 mod ctc;
 mod dropout;
 mod linear;
+mod mmi;
 mod norm;
 mod optimizer;
 mod softmax;
@@ -25,11 +27,17 @@ pub use crate::options::{
 pub use crate::reference::ContrastiveOutput;
 pub use activation::gelu;
 pub use attention::attention;
+pub use batch_norm::{BatchMoments, BatchNormOptions, batch_norm};
+pub(crate) use batch_norm::{host, valid_frames};
 pub use contrastive::contrastive_loss;
 pub use conv::conv1d;
 pub use ctc::ctc_loss;
 pub use dropout::dropout;
 pub use linear::{linear, linear_gelu};
+pub(crate) use mmi::Arcs;
+pub use mmi::{
+    DenGraph, LfMmiOptions, LfMmiOutput, LfMmiScore, MmiArc, MmiGraphError, MmiState, NumGraph, lf_mmi,
+};
 pub use norm::{add_layer_norm, layer_norm, rms_norm};
 pub use optimizer::{adamw, adamw_ema, ema};
 pub use softmax::{log_softmax, masked_softmax, softmax};

@@ -7,6 +7,7 @@ mod common;
 
 mod activation;
 mod attention;
+mod batch_norm;
 mod contrastive;
 mod conv;
 mod ctc;
@@ -15,6 +16,7 @@ mod graph;
 mod independence;
 mod layouts;
 mod linear;
+mod mmi;
 mod optimizer;
 mod products;
 mod rows;
