@@ -120,7 +120,7 @@ pub fn run(command: &Command) -> Result<ExitCode> {
 }
 
 fn verify(args: &Verify) -> Result<ExitCode> {
-    let path = find_model(&args.model)?;
+    let path = models::find(&args.model)?;
     let name = path.display();
     let bytes = std::fs::read(&path).with_context(|| name.to_string())?;
     if args.seal {
