@@ -15,7 +15,7 @@ fn corpus(files: &[(&str, f64)]) -> tempfile::TempDir {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         let pitch = 0.02 * (number + 1) as f32;
         let samples = (0..(secs * 8000.0) as usize).map(|i| 0.5 * (i as f32 * pitch).sin()).collect();
-        write_wav(&path, &Audio { samples, sample_rate: 8000 }).unwrap();
+        write_wav(&path, &Audio { samples, sample_rate: 8000, warnings: Vec::new() }).unwrap();
     }
     folder
 }
