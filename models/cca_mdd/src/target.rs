@@ -22,6 +22,7 @@ struct TargetWord {
 
 /// Phones that cannot be read.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum TargetError {
     /// No phone.
     #[error("there are no phones; write what should be said")]
