@@ -200,7 +200,7 @@ impl Session {
         self.level.quiet_samples() as f64 / f64::from(self.assessor.sample_rate())
     }
 
-    /// [Look-ahead](Assessor::lookahead_ms) of the model.
+    /// [Look-ahead](Assessor::lookahead_ms) of the model. The two frames before the first sound wait for it, too.
     pub fn lookahead_ms(&self) -> f64 {
         self.assessor.lookahead_ms()
     }
