@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 /// Every crate, lowest first. A crate may depend on those before it, whatever the kind of dependency.
-const ORDER: [&str; 20] = [
+const ORDER: [&str; 23] = [
     "auricle-rng",
     "auricle-io",
     "auricle-tensor",
@@ -20,6 +20,9 @@ const ORDER: [&str; 20] = [
     "auricle-lasyn",
     "auricle-cca-mdd",
     "auricle-serve",
+    "auricle-recipes",
+    "auricle-models",
+    "auricle",
     "auricle-cli",
     "auricle-tests",
     "auricle-benches",
@@ -28,7 +31,7 @@ const ORDER: [&str; 20] = [
 
 /// Crates that speak in slices and small structs, so that they can be used without a tensor library. They
 /// depend on each other only: every other crate of the workspace brings burn.
-const WITHOUT_BURN: [&str; 8] = [
+const WITHOUT_BURN: [&str; 10] = [
     "auricle-rng",
     "auricle-io",
     "auricle-audio",
@@ -37,6 +40,8 @@ const WITHOUT_BURN: [&str; 8] = [
     "auricle-data",
     "auricle-decode",
     "auricle-data-prep",
+    "auricle-recipes",
+    "auricle-models",
 ];
 
 /// What `cargo metadata --no-deps` says, as far as it matters here.

@@ -1,5 +1,6 @@
 //! Development tasks: `cargo xtask check`.
 
+mod circles;
 mod layers;
 mod numbers;
 
@@ -8,8 +9,9 @@ use std::process::{Command, ExitCode};
 
 const HELP: &str = "cargo xtask <task>
 
-  check    formatting, layering, numbers, clippy without warnings, documentation: run it before a pull request
+  check    formatting, layering, circles, numbers, clippy without warnings, documentation: run it before a pull request
   layers   only the layering: no crate depends on one above it
+  circles  only the circles: no two files of a crate import each other
   numbers  only the numbers: each table of results has the command that made it
 
 Clippy and the documentation use the release profile, so that they share its build scripts.";
@@ -19,6 +21,7 @@ fn main() -> ExitCode {
     let result = match task.as_str() {
         "check" => check(),
         "layers" => check_layers(),
+        "circles" => check_circles(),
         "numbers" => check_numbers(),
         _ => {
             println!("{HELP}");
@@ -41,6 +44,7 @@ fn main() -> ExitCode {
 fn check() -> Result<()> {
     cargo("formatting", &["fmt", "--all", "--check"], &[])?;
     check_layers()?;
+    check_circles()?;
     check_numbers()?;
     cargo(
         "clippy",
@@ -65,6 +69,16 @@ fn check_layers() -> Result<()> {
     let training = layers::of_training(&tree("auricle-serve")?);
     if !training.is_empty() {
         bail!("layering: auricle-serve, which is inference alone, is compiled with {}", training.join(", "));
+    }
+    Ok(())
+}
+
+fn check_circles() -> Result<()> {
+    println!("== circles");
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let found = circles::violations(&root)?;
+    if !found.is_empty() {
+        bail!("circles:\n  {}", found.join("\n  "));
     }
     Ok(())
 }

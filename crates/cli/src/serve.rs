@@ -1,11 +1,9 @@
 //! `auricle serve`.
 
-use crate::interrupt;
-use crate::lexicon::{LexiconArgs, pronouncer};
-use crate::mdd::{assessor, threshold};
+use crate::shared::args::{LexiconArgs, assessor, threshold};
+use crate::shared::interrupt;
 use anyhow::{Context as _, Result, bail};
 use auricle_serve::{Config, Limits, Server};
-use std::io::Write as _;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -129,20 +127,19 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         prompts: args.prompts.as_ref().map(sentences).transpose()?.unwrap_or(default.prompts),
         limits,
     };
-    let server = Server::bind(config, assessor, pronouncer(&args.lexicon)?)?;
+    let server = Server::bind(config, assessor, args.lexicon.pronouncer()?)?;
     let address = server.address();
     if !address.ip().is_loopback() {
-        interrupt::say(&format!(
+        errln!(
             "warning: everybody who can reach {address} can use this server, and what they say travels unencrypted; put a proxy with TLS in front, which browsers also want for the microphone"
-        ));
+        );
     }
     let stopper = server.stopper();
     interrupt::first(move || {
         stopper.stop();
-        interrupt::say("ending sessions; once more ends at once");
+        errln!("ending sessions; once more ends at once");
     })?;
-    // Who started it may have no interest in the address; serving does not depend on that.
-    let _ = writeln!(std::io::stdout(), "http://{address}/");
+    outln!("http://{address}/");
     server.run();
     Ok(ExitCode::SUCCESS)
 }

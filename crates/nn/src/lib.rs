@@ -25,6 +25,7 @@ mod positional;
 pub mod pytorch;
 pub mod stored;
 pub mod streaming;
+mod tdnnf;
 mod transformer;
 pub mod weights;
 
@@ -32,7 +33,7 @@ pub use config::ConfigError;
 pub use context::Context;
 pub use conv::{Conv1d, Conv1dConfig, ConvModule, ConvModuleConfig};
 pub use decoder::{AttentionDecoder, DecoderConfig, smoothed_cross_entropy};
-pub use ema::ema_update;
+pub use ema::{MomentumSchedule, ema_update, warm_momentum};
 pub use encoder::{ConvTransformerEncoder, EncoderConfig, StageConfig};
 pub use heads::{CharacterHead, CtcHead, CtcHeadConfig, SubwordHead};
 pub use init::{Init, Initializer};
@@ -41,4 +42,7 @@ pub use mask::zero_beyond;
 pub use norm::{BatchNorm, BatchStats, LayerNorm};
 pub use positional::{PositionalConv, PositionalConvConfig};
 pub use stored::StoredError;
+pub use tdnnf::{
+    FrameNorm, Moments, SUBSAMPLING, Tdnnf, TdnnfConfig, TdnnfHead, TdnnfLayer, semi_orthogonal_step,
+};
 pub use transformer::{NormScheme, TransformerBlock, TransformerConfig, TransformerLayer};

@@ -5,6 +5,7 @@
 //!
 //! Training is behind the feature `train`, which is on by default; recognition does without the trainer.
 
+mod aligner;
 #[cfg(feature = "train")]
 mod batch;
 mod config;
@@ -18,6 +19,7 @@ mod stored;
 mod task;
 mod transcribe;
 
+pub use aligner::Aligner;
 #[cfg(feature = "train")]
 pub use batch::{CtcBatch, CtcPrepare};
 pub use config::CtcConfig;
@@ -26,5 +28,5 @@ pub use model::CtcModel;
 pub use recogniser::{Recogniser, Recognition};
 pub use stored::Stored;
 #[cfg(feature = "train")]
-pub use task::CtcTask;
+pub use task::{CtcTask, Pretrained};
 pub use transcribe::{TranscribeConfig, transcribe};

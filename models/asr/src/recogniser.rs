@@ -131,7 +131,7 @@ impl Recogniser {
         let classes = self.tokenizer.vocab_size();
         let decode = |row: Vec<f32>| {
             let tokens = match &self.lm {
-                Some(lm) => lm.decode(&row, &self.tokenizer),
+                Some(lm) => lm.decode(&row),
                 None => greedy(&row, classes, self.tokenizer.blank_id()),
             };
             let text = self.tokenizer.decode(&tokens.iter().map(|t| t.id).collect::<Vec<_>>());

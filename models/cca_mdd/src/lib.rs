@@ -14,6 +14,8 @@ mod batch;
 mod coca;
 mod config;
 mod confusions;
+pub mod evaluation;
+mod exposure;
 mod gop;
 pub mod inventory;
 mod level;

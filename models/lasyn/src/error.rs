@@ -14,6 +14,14 @@ pub enum LasynError {
     /// Texts that cannot be used.
     #[error("texts: {0}")]
     Text(String),
+    /// A recording that cannot be used.
+    #[error("utterance {id}: {reason}")]
+    Speech {
+        /// The utterance's id.
+        id: String,
+        /// Why not.
+        reason: String,
+    },
     /// A model that cannot be cut.
     #[error("model: {0}")]
     Model(String),

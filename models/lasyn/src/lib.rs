@@ -32,7 +32,9 @@ mod compare;
 mod config;
 mod durations;
 mod error;
+mod frames;
 mod judge;
+mod make_bank;
 mod model;
 pub mod network;
 #[cfg(feature = "train")]
@@ -62,6 +64,7 @@ pub use config::{LasynConfig, Target};
 pub use durations::DurationPredictor;
 pub use error::LasynError;
 pub use judge::{read_latents, read_sentences};
+pub use make_bank::{BankOptions, make_bank, pair_with_latents};
 pub use model::{LasynModel, Upper};
 pub use network::{Lengths, Method, NetworkConfig, SynthesizerNetwork};
 pub use pool::{Sentence, TextPool};

@@ -1,5 +1,6 @@
 //! Trained synthesizers: prototypes, diffusion and flow matching on one network.
 
+use crate::frames::Frame;
 use crate::units::UNITS;
 use crate::{DurationPredictor, LasynError};
 use auricle_nn::config::{divides, in_range, of_linear, probability, product, sum};
@@ -157,25 +158,6 @@ impl NetworkConfig {
             init: Default::default(),
         }
     }
-}
-
-/// The unit of every frame, with its place in the unit.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Frame {
-    /// Phone or silence.
-    pub unit: u32,
-    /// Frames of the unit before it.
-    pub place: usize,
-    /// Frames of the unit.
-    pub length: usize,
-}
-
-/// Units with their lengths as frames.
-pub fn frames(units: impl IntoIterator<Item = (u32, usize)>) -> Vec<Frame> {
-    units
-        .into_iter()
-        .flat_map(|(unit, length)| (0..length).map(move |place| Frame { unit, place, length }))
-        .collect()
 }
 
 /// A Transformer over frames: what is to be said and, for diffusion and flow, what is there so far.
@@ -445,12 +427,5 @@ mod tests {
             assert!(errors[0] < 0.2, "{errors:?}");
             assert!(errors[1] < 0.62 * errors[0] && errors[2] < 0.62 * errors[1], "{errors:?}");
         }
-    }
-
-    #[test]
-    fn frames_know_their_place() {
-        let made = frames([(3, 2), (7, 1)]);
-        let frame = |unit, place, length| Frame { unit, place, length };
-        assert_eq!(made, [frame(3, 0, 2), frame(3, 1, 2), frame(7, 0, 1)]);
     }
 }

@@ -131,7 +131,8 @@ impl SequenceRecogniser {
             return Err(LasynError::Model("shallow fusion needs an attention decoder".into()));
         }
         let model = self.with_frame_synchronous(false)?;
-        let lm = TokenLm::new(lm, &model.tokenizer, weight).map_err(LasynError::Model)?;
+        let lm = TokenLm::new(lm, &model.tokenizer, weight)
+            .map_err(|error| LasynError::Model(error.to_string()))?;
         Ok(Self { lm: Some(lm), ..model })
     }
 

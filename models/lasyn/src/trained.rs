@@ -1,6 +1,7 @@
 //! A trained network as a synthesizer.
 
-use crate::network::{Frame, Method, NetworkConfig, SynthesizerNetwork, Velocity, frames, sample};
+use crate::frames::{Frame, frames};
+use crate::network::{Method, NetworkConfig, SynthesizerNetwork, Velocity, sample};
 use crate::{Bank, Durations, FixedProjection, LasynError, Projection, Synthesizer};
 use auricle_nn::Context;
 use auricle_nn::params::NamedTensors;

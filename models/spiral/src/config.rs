@@ -3,7 +3,7 @@
 use auricle_audio::MelConfig;
 use auricle_augment::{ChannelConfig, LowPassConfig, NoiseConfig, ReverbConfig, SpecAugmentConfig};
 use auricle_nn::config::in_range;
-use auricle_nn::{ConfigError, EncoderConfig};
+use auricle_nn::{ConfigError, EncoderConfig, MomentumSchedule};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -61,37 +61,6 @@ fn default_crop_secs() -> f64 {
 const MAX_PROJECTION: usize = 1 << 13;
 const MAX_NEGATIVES: usize = 10_000;
 const MAX_SHIFT: usize = 1 << 10;
-
-/// Momentum of the teacher at step s:
-/// `m(s) = end + ½·(start − end)·(1 + cos(π·s/steps))`, `end` after `steps` (SPIRAL §4).
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct MomentumSchedule {
-    /// Momentum at step 0.
-    pub start: f64,
-    /// Momentum from `steps` on.
-    pub end: f64,
-    /// Steps of the cosine.
-    pub steps: u64,
-}
-
-impl Default for MomentumSchedule {
-    /// The values of Base.
-    fn default() -> Self {
-        Self { start: 0.995, end: 1.0, steps: 200_000 }
-    }
-}
-
-impl MomentumSchedule {
-    /// m(s).
-    pub fn at(&self, step: u64) -> f64 {
-        if step > self.steps {
-            return self.end;
-        }
-        let phase = std::f64::consts::PI * step as f64 / self.steps.max(1) as f64;
-        self.end + 0.5 * (self.start - self.end) * (1.0 + phase.cos())
-    }
-}
 
 /// The `[augment]` table of a SPIRAL recipe.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -190,24 +159,5 @@ mod tests {
         let shifted = SpiralAugment { max_shift: 1_000_000, ..SpiralAugment::default() };
         assert!(shifted.validate().unwrap_err().to_string().contains("augment.max_shift: 1000000"));
         assert_eq!(SpiralAugment::default().validate(), Ok(()));
-    }
-
-    #[test]
-    fn momentum_follows_the_published_program() {
-        let base = MomentumSchedule::default();
-        let large = MomentumSchedule { start: 0.99, end: 0.999, steps: 500_000 };
-        // Values of the published program.
-        for (schedule, step, expected) in [
-            (base, 0, 0.995),
-            (base, 1, 0.9950000000003084),
-            (base, 50_000, 0.9957322330470336),
-            (base, 150_000, 0.9992677669529664),
-            (base, 200_001, 1.0),
-            (large, 1, 0.9900000000000888),
-            (large, 250_000, 0.9944999999999999),
-            (large, 600_000, 0.999),
-        ] {
-            assert!((schedule.at(step) - expected).abs() < 1e-12, "step {step}: {}", schedule.at(step));
-        }
     }
 }

@@ -29,7 +29,7 @@ mod task;
 
 #[cfg(feature = "train")]
 pub use batch::{SpiralBatch, SpiralPrepare};
-pub use config::{MomentumSchedule, SpiralAugment, SpiralConfig};
+pub use config::{SpiralAugment, SpiralConfig};
 pub use extract::{ExtractConfig, ExtractError, Extraction, Extractor, Representation};
 #[cfg(feature = "train")]
 pub use loss::draw_negatives;
