@@ -63,7 +63,7 @@ impl Prepare for MddPrepare {
     }
 
     fn check(&self, utterance: &Utterance) -> Result<(), String> {
-        Labels::of(utterance)?;
+        Labels::of(utterance).map_err(|error| error.to_string())?;
         self.acoustics.check_length(utterance.duration_secs)
     }
 
