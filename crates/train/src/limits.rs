@@ -86,7 +86,7 @@ fn batch(config: &BatchConfig) -> Result<(), TrainError> {
 }
 
 fn optimizer(config: &AdamWConfig) -> Result<(), TrainError> {
-    within("optimizer.lr", config.lr, 0.0..=1e3)?;
+    within("optimizer.lr", config.lr, 0.0..=1e38)?;
     for (key, beta) in [("optimizer.beta1", config.beta1), ("optimizer.beta2", config.beta2)] {
         if !(0.0..1.0).contains(&beta) {
             return Err(TrainError::Recipe(format!("{key}: {beta} is not at least 0 and below 1")));
