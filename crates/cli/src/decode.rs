@@ -5,10 +5,11 @@ use crate::tasks::load_model;
 use anyhow::{Context as _, Result, bail};
 use auricle_asr::{Recogniser, TranscribeConfig, transcribe};
 use auricle_data::{Utterance, read_any};
-use auricle_decode::write::{Format, write};
+use auricle_decode::write::{Format, Writer};
 use auricle_decode::{Spelling, TokenLm, WordLm, WordLmConfig};
 use auricle_lasyn::SequenceRecogniser;
 use auricle_text::lm::NgramLm;
+use auricle_text::text_line;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::fs::File;
 use std::io::{BufWriter, IsTerminal as _, Write};
@@ -126,7 +127,13 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         }
         None => recogniser,
     };
-    let mut out: Box<dyn Write> = match &args.out {
+    if format == Format::Srt && utterances.len() > 1 {
+        let count = utterances.len();
+        bail!(
+            "--srt: {count} recordings cannot share one file of subtitles, because the times of each begin at 0: decode them one by one"
+        );
+    }
+    let out: Box<dyn Write> = match &args.out {
         Some(path) => {
             let part = unfinished(path);
             Box::new(BufWriter::new(File::create(&part).with_context(|| part.display().to_string())?))
@@ -136,13 +143,13 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let bar = progress(utterances.len(), args.quiet);
     let config = TranscribeConfig { batch_secs: args.batch_secs, ..TranscribeConfig::default() };
     let started = Instant::now();
-    let (mut cues, mut secs) = (0, 0.0);
+    let (mut writer, mut secs) = (Writer::new(out, format), 0.0);
     transcribe(&recogniser, &utterances, &config, |_, result| -> Result<()> {
         bar.inc(1);
         match result {
             Ok(transcript) => {
                 secs += transcript.duration_secs;
-                write(&mut out, &transcript, format, &mut cues).context("cannot write the transcript")
+                Ok(writer.write(&transcript)?)
             }
             Err(error) => {
                 failures += 1;
@@ -151,8 +158,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             }
         }
     })?;
-    out.flush().context("cannot write the transcripts")?;
-    drop(out);
+    writer.flush()?;
+    drop(writer);
     if let Some(path) = &args.out {
         std::fs::rename(unfinished(path), path).with_context(|| path.display().to_string())?;
     }
@@ -179,8 +186,17 @@ fn sequences(args: &Args, format: Format, model: SequenceRecogniser) -> Result<E
     let mut lines: Vec<u8> = Vec::new();
     let failures = crate::slu::read_all(&model, &args.inputs, args.quiet, |utterance, text| {
         match format {
-            Format::Json => writeln!(lines, "{}", serde_json::json!({ "id": utterance.id, "text": text }))?,
-            _ => writeln!(lines, "{} {text}", utterance.id)?,
+            Format::Json => writeln!(
+                lines,
+                "{}",
+                serde_json::json!({
+                    "id": utterance.id,
+                    "path": utterance.audio.display().to_string(),
+                    "text": text,
+                    "duration_secs": utterance.duration_secs,
+                })
+            )?,
+            _ => writeln!(lines, "{}", text_line(&utterance.id, &text))?,
         }
         Ok(())
     })?;
