@@ -8,10 +8,11 @@ use anyhow::{Context as _, Result, bail};
 use auricle::Recordings;
 use auricle_asr::{Recogniser, TranscribeConfig, transcribe};
 use auricle_data::Utterance;
-use auricle_decode::write::{Format, Transcript, write};
+use auricle_decode::write::{Format, Transcript, Writer};
 use auricle_decode::{Spelling, TokenLm, WordLm, WordLmConfig};
 use auricle_lasyn::SequenceRecogniser;
 use auricle_text::lm::NgramLm;
+use auricle_text::text_line;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -131,12 +132,12 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let config = TranscribeConfig { batch_secs: args.batch_secs, ..TranscribeConfig::default() };
     let started = Instant::now();
     let mut secs = 0.0;
-    transcribe(&recogniser, utterances, &config, |i, result| -> Result<()> {
+    transcribe(&recogniser, utterances, &config, |_, result| -> Result<()> {
         bar.inc(1);
         match result {
             Ok(transcript) => {
                 secs += transcript.duration_secs;
-                bar.suspend(|| written.take(transcript, &utterances[i]))
+                bar.suspend(|| written.take(&transcript))
             }
             Err(error) => {
                 failures += 1;
@@ -163,9 +164,6 @@ struct Written {
     format: Format,
     folder: Option<PathBuf>,
     sink: Sink,
-    /// Subtitles so far, and where the clock of the next recording begins.
-    cues: usize,
-    clock_secs: f64,
     names: HashSet<String>,
 }
 
@@ -176,29 +174,20 @@ impl Written {
         if let Some(folder) = &folder {
             std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
         } else if format == Format::Srt && count > 1 {
-            errln!(
-                "warning: the subtitles of {count} recordings stand in one file, as if these were played one after \
-                 another; `--out FOLDER/` writes a file for each"
+            bail!(
+                "--srt: the subtitles of {count} recordings cannot share a file, because the times of each begin at 0; \
+                 `--out FOLDER/` writes a file for each"
             );
         }
         let sink = Sink::open(out.filter(|_| folder.is_none()))?;
-        Ok(Self { format, folder, sink, cues: 0, clock_secs: 0.0, names: HashSet::new() })
+        Ok(Self { format, folder, sink, names: HashSet::new() })
     }
 
-    fn take(&mut self, mut transcript: Transcript, utterance: &Utterance) -> Result<()> {
-        let Some(folder) = self.folder.clone() else {
-            if self.format == Format::Srt {
-                let begins = self.clock_secs;
-                for word in &mut transcript.words {
-                    word.start_secs += begins;
-                    word.end_secs += begins;
-                }
-                self.clock_secs += transcript.duration_secs;
-            }
-            let text = self.text(&transcript, utterance)?;
-            return self.sink.write(&text);
-        };
-        self.cues = 0;
+    fn take(&mut self, transcript: &Transcript) -> Result<()> {
+        let mut writer = Writer::new(Vec::new(), self.format);
+        writer.write(transcript)?;
+        let text = writer.into_inner();
+        let Some(folder) = &self.folder else { return self.sink.write(&String::from_utf8_lossy(&text)) };
         let extension = match self.format {
             Format::Text => "txt",
             Format::Json => "json",
@@ -211,32 +200,13 @@ impl Written {
                 "two recordings would be written to {name}.{extension}; give them one manifest with distinct ids"
             );
         }
-        let text = self.text(&transcript, utterance)?;
         let path = folder.join(format!("{name}.{extension}"));
-        auricle_io::atomic_write(&path, text.as_bytes()).with_context(|| path.display().to_string())
-    }
-
-    fn text(&mut self, transcript: &Transcript, utterance: &Utterance) -> Result<String> {
-        if self.format == Format::Json {
-            let line = Line { transcript, audio: utterance.audio.display().to_string() };
-            return Ok(serde_json::to_string(&line)? + "\n");
-        }
-        let mut text = Vec::new();
-        write(&mut text, transcript, self.format, &mut self.cues).context("cannot write the transcript")?;
-        Ok(String::from_utf8_lossy(&text).into_owned())
+        auricle_io::atomic_write(&path, &text).with_context(|| path.display().to_string())
     }
 
     fn finish(self) -> Result<()> {
         self.sink.finish()
     }
-}
-
-/// A transcript and where its recording is.
-#[derive(serde::Serialize)]
-struct Line<'t> {
-    #[serde(flatten)]
-    transcript: &'t Transcript,
-    audio: String,
 }
 
 /// An id as the name of a file, on any system.
@@ -255,8 +225,14 @@ fn sequences(args: &Args, format: Format, model: SequenceRecogniser) -> Result<E
     }
     let mut sink = Sink::open(args.out.as_deref())?;
     let failures = read_all(&model, &args.inputs, args.quiet, |utterance, text| match format {
-        Format::Json => sink.write(&format!("{}\n", serde_json::json!({ "id": utterance.id, "text": text }))),
-        _ => sink.write(&format!("{} {text}\n", utterance.id)),
+        Format::Json => {
+            let path = utterance.audio.display().to_string();
+            let line = serde_json::json!({
+                "id": utterance.id, "path": path, "text": text, "duration_secs": utterance.duration_secs,
+            });
+            sink.write(&format!("{line}\n"))
+        }
+        _ => sink.write(&format!("{}\n", text_line(&utterance.id, &text))),
     })?;
     sink.finish()?;
     Ok(if failures == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
