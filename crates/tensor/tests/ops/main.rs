@@ -18,3 +18,4 @@ mod linear;
 mod optimizer;
 mod products;
 mod rows;
+mod sizes;
