@@ -138,12 +138,15 @@ pub fn dropout<const D: usize>(x: Tensor<D>, mask: Dropout) -> Tensor<D> {
 
 /// See [`ops::conv1d`](crate::ops::conv1d).
 pub fn conv1d(x: Tensor<3>, weight: Tensor<3>, bias: Option<Tensor<1>>, options: Conv1dOptions) -> Tensor<3> {
-    let ([batch, frames, _], [kernel, _, outputs]) = (x.dims(), weight.dims());
-    if batch == 0 || options.output_frames(frames, kernel) == 0 {
-        return Tensor::zeros(
-            [batch, options.output_frames(frames, kernel), outputs],
-            (&x.device(), x.dtype()),
-        );
+    let ([batch, frames, inputs], [kernel, _, outputs]) = (x.dims(), weight.dims());
+    let shape = [batch, options.output_frames(frames, kernel), outputs];
+    let is_empty = shape.contains(&0);
+    if is_empty || kernel == 0 || inputs == 0 {
+        let y = Tensor::zeros(shape, (&x.device(), x.dtype()));
+        return match bias.filter(|_| !is_empty) {
+            Some(bias) => y + bias.unsqueeze(),
+            None => y,
+        };
     }
     if options.groups > 1 && options.stride > 1 {
         // burn 0.22.1 gives wrong weight gradients here where the stride leaves frames over.
