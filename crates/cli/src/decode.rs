@@ -7,7 +7,6 @@ use crate::shared::terminal::{Terminal, progress};
 use anyhow::{Context as _, Result, bail};
 use auricle::Recordings;
 use auricle_asr::{Recogniser, TranscribeConfig, transcribe};
-use auricle_data::Utterance;
 use auricle_decode::write::{Format, Transcript, Writer};
 use auricle_decode::{Spelling, TokenLm, WordLm, WordLmConfig};
 use auricle_lasyn::SequenceRecogniser;
