@@ -48,6 +48,7 @@ pub struct SynthesisConfig {
     #[serde(default = "tenth")]
     pub condition_dropout: f64,
     /// Lexicons in the format of the CMU dictionary, later ones first, then the letter-to-sound model.
+    /// Default: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lexicon: Vec<PathBuf>,
     /// Letter-to-sound model. Default: the one that comes with the program.
