@@ -70,6 +70,10 @@ fn check_layers() -> Result<()> {
     if !found.is_empty() {
         bail!("layering:\n  {}", found.join("\n  "));
     }
+    let training = layers::of_training(&tree("auricle-serve")?);
+    if !training.is_empty() {
+        bail!("layering: auricle-serve, which is inference alone, is compiled with {}", training.join(", "));
+    }
     Ok(())
 }
 
@@ -111,6 +115,20 @@ fn metadata() -> Result<layers::Metadata> {
         bail!("cargo metadata: {}", String::from_utf8_lossy(&output.stderr));
     }
     serde_json::from_slice(&output.stdout).context("cargo metadata")
+}
+
+/// The packages that a crate by itself is compiled with.
+fn tree(package: &str) -> Result<String> {
+    let output = Command::new(env!("CARGO"))
+        .args(["tree", "--package", package, "--edges", "normal", "--prefix", "none"])
+        // Which would give every crate the features that any other asks for.
+        .env_remove("CARGO_RESOLVER_FEATURE_UNIFICATION")
+        .output()
+        .context("cargo tree")?;
+    if !output.status.success() {
+        bail!("cargo tree: {}", String::from_utf8_lossy(&output.stderr));
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 fn cargo(what: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Result<()> {

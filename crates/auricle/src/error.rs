@@ -91,13 +91,18 @@ macro_rules! causes {
 }
 
 causes![
+    auricle_asr::RecogniseError,
     auricle_audio::AudioError,
     auricle_cca_mdd::SessionError,
     auricle_data::builtin::BuiltinError,
+    auricle_decode::WordLmError,
     auricle_lasyn::LasynError,
+    auricle_nn::ConfigError,
+    auricle_nn::StoredError,
     auricle_nn::params::LoadError,
     auricle_nn::pytorch::PytorchError,
     auricle_nn::weights::WeightsError,
+    auricle_spiral::ExtractError,
     auricle_tensor::DeviceError,
     auricle_text::G2pError,
     auricle_text::LexiconError,

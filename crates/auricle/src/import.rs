@@ -116,7 +116,7 @@ fn check(recipe: &Recipe, tensors: &NamedTensors, metadata: &Metadata) -> Result
         return Ok(());
     }
     let config: SpiralConfig = recipe::parse(&recipe.model, "model")?;
-    config.validate().map_err(Error::Refused)?;
+    config.validate()?;
     let mut stream = Key::new(0).stream(Purpose::Init);
     let student = Student::new(&config, &mut Initializer::new(&mut stream, &device));
     let mut left = tensors.clone();

@@ -40,7 +40,10 @@ impl Teacher {
             TaskKind::Ctc => {
                 let model = Recogniser::from_weights(tensors, &metadata, &device)?;
                 Self::Ctc(Box::new(match lm {
-                    Some(lm) => model.with_lm(WordLm::new(lm, WordLmConfig::default())),
+                    Some(lm) => {
+                        let lm = WordLm::new(lm, model.tokenizer(), WordLmConfig::default())?;
+                        model.with_lm(lm)
+                    }
                     None => model,
                 }))
             }

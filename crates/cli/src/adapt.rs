@@ -1,12 +1,12 @@
 //! `auricle adapt`.
 
-use crate::eval::{AsrScores, score};
 use crate::shared::args::{LexiconArgs, SourceArgs};
 use crate::shared::interrupt;
 use crate::shared::terminal::Terminal;
 use anyhow::{Context as _, Result};
 use auricle::Training;
 use auricle::adapt::{Adaptation, Adapted, Reading, adapt};
+use auricle_text::asr::{AsrScores, score};
 use auricle_train::log::read_series;
 use auricle_train::report::{Axis, Report, Series};
 use std::path::{Path, PathBuf};

@@ -1,16 +1,12 @@
 //! `auricle data`.
 
 use crate::shared::out::one_line;
-use crate::shared::terminal::progress;
+use crate::shared::terminal::Terminal;
 use anyhow::{Context as _, Result, bail};
-use auricle::Teacher;
-use auricle_asr::{TranscribeConfig, transcribe};
 use auricle_audio::{MelConfig, MelFrontEnd};
 use auricle_data::doctor::{self, CheckConfig, CheckReport, Finding, Set};
 use auricle_data::{Manifest, Utterance, read_any};
-use auricle_decode::write::Transcript;
-use auricle_text::{cer, normalise};
-use auricle_train::{KnownError, Recipe};
+use auricle_train::Recipe;
 use indicatif::ProgressBar;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -267,49 +263,10 @@ fn print(sets: &[Set], report: &CheckReport) {
 
 fn difficulty(args: &Difficulty) -> Result<ExitCode> {
     let utterances = auricle_data::read_all(&args.inputs)?;
-    let bar = progress(utterances.len(), args.quiet);
-    let mut lines: Vec<u8> = Vec::new();
-    let mut failures = 0;
-    let mut note = |i: usize, error: Result<f64>| -> Result<()> {
-        bar.inc(1);
-        match error {
-            Ok(error) => {
-                let known = KnownError { id: utterances[i].id.clone(), error };
-                serde_json::to_writer(&mut lines, &known)?;
-                lines.push(b'\n');
-            }
-            Err(reason) => {
-                failures += 1;
-                bar.suspend(|| errln!("error: utterance {}: {reason:#}", utterances[i].id));
-            }
-        }
-        Ok(())
-    };
-    match Teacher::load(&args.model, None, None)? {
-        Teacher::Ctc(teacher) => {
-            transcribe(&teacher, &utterances, &TranscribeConfig::default(), |i, transcript| {
-                let error = |transcript: Transcript| -> Result<f64> {
-                    let text = utterances[i].text.as_ref().context("no transcript")?;
-                    let words = &transcript.words;
-                    let sure = words.iter().map(|w| f64::from(w.confidence)).sum::<f64>()
-                        / words.len().max(1) as f64;
-                    Ok(cer(&normalise(text), &transcript.text).rate() + 1.0 - sure)
-                };
-                note(i, transcript.map_err(Into::into).and_then(error))
-            })?;
-        }
-        teacher => {
-            for (i, utterance) in utterances.iter().enumerate() {
-                let error = || -> Result<f64> {
-                    let truth = teacher.truth(utterance).context("nothing is known of what it says")?;
-                    let samples = utterance.samples(teacher.sample_rate())?;
-                    Ok(teacher.error(&truth, &teacher.label(utterance, &samples)?))
-                };
-                note(i, error())?;
-            }
-        }
-    }
-    bar.finish_and_clear();
-    auricle_io::atomic_write(&args.out, &lines).with_context(|| args.out.display().to_string())?;
-    Ok(if failures == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    let terminal = Terminal::new(args.quiet);
+    let known = auricle::difficulty(&args.model, &utterances, &terminal)?;
+    let lines = known.iter().map(|error| serde_json::to_string(error).map(|line| line + "\n"));
+    let lines: String = lines.collect::<Result<_, _>>()?;
+    auricle_io::atomic_write(&args.out, lines.as_bytes()).with_context(|| args.out.display().to_string())?;
+    Ok(if known.len() == utterances.len() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

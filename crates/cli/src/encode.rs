@@ -1,15 +1,13 @@
 //! `auricle encode`.
 
-use crate::shared::args::recordings;
-use crate::shared::terminal::progress;
+use crate::shared::terminal::{Terminal, progress};
 use anyhow::{Context as _, Result, bail};
+use auricle::Recordings;
 use auricle_audio::Limits;
 use auricle_data::{DataError, Utterance};
 use auricle_io::atomic_write_with;
 use auricle_nn::weights::{MatrixWriter, Metadata};
-use auricle_spiral::{ExtractConfig, Extractor};
-use auricle_train::TrainError;
-use std::collections::HashSet;
+use auricle_spiral::{ExtractConfig, ExtractError, Extractor};
 use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -45,10 +43,10 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> Result<ExitCode> {
-    let (utterances, mut failures) = recordings(&args.inputs);
-    let mut ids = HashSet::new();
-    if let Some(twice) = utterances.iter().find(|utterance| !ids.insert(utterance.id.as_str())) {
-        bail!("two inputs have the id `{}`; give them one manifest with distinct ids", twice.id);
+    let recordings = Recordings::of(&args.inputs, &Terminal::new(args.quiet));
+    let (utterances, mut failures) = (&recordings.utterances, recordings.failures);
+    if let Some(id) = recordings.repeated_id() {
+        bail!("two inputs have the id `{id}`; give them one manifest with distinct ids");
     }
     let device = auricle_tensor::device(&args.device)?;
     let extractor = auricle::models::extractor(&args.model, &device)?;
@@ -60,7 +58,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let bar = progress(utterances.len(), args.quiet);
     let written = atomic_write_with(&args.out, |file| -> io::Result<usize> {
         let mut writer = MatrixWriter::new(file, utterances.iter().map(|u| u.id.as_str()), &described)?;
-        for utterance in &utterances {
+        for utterance in utterances {
             match encode(&extractor, utterance, args.layer, &mut writer) {
                 Ok(()) => writer.end(&utterance.id, extractor.width(args.layer)),
                 Err(Failure::Output(error)) => return Err(error),
@@ -94,8 +92,8 @@ impl From<DataError> for Failure {
     }
 }
 
-impl From<TrainError> for Failure {
-    fn from(error: TrainError) -> Self {
+impl From<ExtractError> for Failure {
+    fn from(error: ExtractError) -> Self {
         Self::Utterance(error.to_string())
     }
 }

@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result, bail};
 use auricle_data::Sentence;
-use auricle_text::lm::{LmConfig, NgramLm, Perplexity, Unit};
+use auricle_text::lm::{LmConfig, NgramLm, Perplexity, Unit, sentences};
 use auricle_text::{Tokenizer, normalise, spoken};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -123,17 +123,16 @@ impl Texts {
         let mut texts = Vec::new();
         for input in &self.inputs {
             for sentence in Sentence::read(Path::new(input))? {
-                let text = if self.spoken { spoken(&sentence.text) } else { normalise(&sentence.text) };
-                let units = match &tokenizer {
-                    Some(tokenizer) => tokens(tokenizer, &text)?,
-                    None => match self.units {
-                        Units::Words => Unit::Word.split(&text),
-                        Units::Characters => Unit::Character.split(&text),
-                    },
-                };
-                if !units.is_empty() {
-                    texts.push(units);
-                }
+                texts.extend(sentences(&sentence.text, |text| -> Result<_> {
+                    let text = if self.spoken { spoken(text) } else { normalise(text) };
+                    Ok(match &tokenizer {
+                        Some(tokenizer) => tokens(tokenizer, &text)?,
+                        None => match self.units {
+                            Units::Words => Unit::Word.split(&text),
+                            Units::Characters => Unit::Character.split(&text),
+                        },
+                    })
+                })?);
             }
         }
         Ok(texts)

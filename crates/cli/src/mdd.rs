@@ -3,8 +3,8 @@
 use crate::shared::args::{LexiconArgs, assessor, threshold};
 use crate::shared::terminal::show;
 use anyhow::{Context as _, Result, bail};
+use auricle::Recordings;
 use auricle_cca_mdd::{Reading, Session, Target};
-use auricle_data::read_any;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -73,14 +73,7 @@ pub fn run(command: &Command) -> Result<ExitCode> {
 fn score(args: &Score) -> Result<ExitCode> {
     let assessor = assessor(&args.model, &args.device)?;
     let threshold = threshold(args.threshold, &assessor)?;
-    let found = read_any(&args.file)?;
-    let [utterance] = found.as_slice() else {
-        bail!(
-            "{}: {} recordings; give one, or use `auricle eval mdd` for a manifest",
-            args.file.display(),
-            found.len()
-        );
-    };
+    let (utterance, _recordings) = Recordings::single(&args.file, "`auricle eval mdd` for a manifest")?;
     let samples = utterance.samples(assessor.sample_rate())?;
     let target = match (&args.text, &args.phones) {
         (Some(text), _) => Target::of_prompt(args.lexicon.pronouncer()?.prompt(text)?),

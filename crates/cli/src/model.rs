@@ -4,7 +4,7 @@ use crate::shared::out::one_line;
 use anyhow::{Context as _, Result};
 use auricle::models;
 use auricle_nn::params::NamedTensors;
-use auricle_nn::weights::{self, Precision};
+use auricle_nn::weights::{self, Digest, Precision};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -29,6 +29,13 @@ Nothing in the checkpoint is executed: its pickle is read by a machine that know
         after_help = "Example:\n  auricle model average runs/a runs/b --out models/average\n  auricle model average runs/a/checkpoints/best-step-*.safetensors --out models/a-average"
     )]
     Average(Average),
+    /// Whether a model is as it was written: compare its contents with the BLAKE3 digest in its metadata.
+    #[command(after_help = "Examples:
+  auricle model verify asr-en-small
+  auricle model verify --seal old.safetensors      # write the digest into a file of an older version
+
+Every model is checked like this when it is loaded; AURICLE_SKIP_DIGEST=1 leaves that out. Exit status 1: changed.")]
+    Verify(Verify),
 }
 
 #[derive(clap::Args)]
@@ -86,6 +93,15 @@ pub struct Average {
     out: PathBuf,
 }
 
+#[derive(clap::Args)]
+pub struct Verify {
+    /// Model: a folder, a file, or the name of a shipped model.
+    model: PathBuf,
+    /// Write the digest of what is there into the file; no byte of a tensor changes.
+    #[arg(long)]
+    seal: bool,
+}
+
 pub fn run(command: &Command) -> Result<ExitCode> {
     match command {
         Command::Info(args) => info(args),
@@ -99,7 +115,35 @@ pub fn run(command: &Command) -> Result<ExitCode> {
             write(&args.out, &tensors, &metadata, precision)
         }
         Command::Average(args) => average(args),
+        Command::Verify(args) => verify(args),
     }
+}
+
+fn verify(args: &Verify) -> Result<ExitCode> {
+    let path = models::find(&args.model)?;
+    let name = path.display();
+    let bytes = std::fs::read(&path).with_context(|| name.to_string())?;
+    if args.seal {
+        let sealed = weights::seal(&bytes).with_context(|| name.to_string())?;
+        auricle_io::atomic_write(&path, &sealed)?;
+    }
+    let digest = match args.seal {
+        true => Digest::of(&std::fs::read(&path)?),
+        false => Digest::of(&bytes),
+    };
+    let digest = digest.with_context(|| name.to_string())?;
+    match &digest.stored {
+        Some(stored) if digest.holds() => outln!("{name}: as written, BLAKE3 {stored}"),
+        Some(stored) => {
+            errln!(
+                "error: {name}: changed since it was written: its BLAKE3 is {}, not {stored}; copy or download it again",
+                digest.found
+            );
+            return Ok(ExitCode::FAILURE);
+        }
+        None => outln!("{name}: no digest to compare with; `auricle model verify --seal` writes one"),
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Writes `<folder>/model.safetensors`.

@@ -2,15 +2,16 @@
 
 mod new_words;
 
-use crate::eval::{AsrScores, score};
 use crate::shared::interrupt;
 use crate::shared::terminal::Terminal;
 use anyhow::{Context as _, Result, bail};
 use auricle::adapt::transcripts;
 use auricle::{Training, models};
+use auricle_cca_mdd::evaluation::{Evaluation, EvaluationConfig, evaluate};
 use auricle_data::builtin;
 use auricle_io::atomic_write;
 use auricle_text::Scored;
+use auricle_text::asr::{AsrScores, score};
 use auricle_train::log::read_series;
 use auricle_train::report::{Axis, Report, Series};
 use auricle_train::{Outcome, Recipe};
@@ -105,7 +106,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
 /// What mispronunciation detection scores on the test speakers.
 struct Mdd {
     run: PathBuf,
-    scores: serde_json::Value,
+    scores: Evaluation,
     train_secs: f64,
 }
 
@@ -113,23 +114,23 @@ impl Mdd {
     fn of(run: &Path, manifest: &Path, train_secs: f64) -> Result<Self> {
         let assessor = models::assessor(run, &auricle_tensor::device("cpu")?)?;
         let utterances = auricle::utterances(&[manifest.to_path_buf()])?;
-        let scores = crate::eval_mdd::evaluate(&Arc::new(assessor), &utterances, 0.5, None, true)?;
+        let config = EvaluationConfig { threshold: 0.5, simulate: None };
+        let scores = evaluate(&Arc::new(assessor), &utterances, &config, &mut |_| ())?;
         Ok(Self { run: run.to_path_buf(), scores, train_secs })
     }
 
-    fn number(&self, pointer: &str) -> f64 {
-        self.scores.pointer(pointer).and_then(serde_json::Value::as_f64).unwrap_or(0.0)
-    }
-
     fn sentence(&self) -> String {
-        let (phones, wrong) = (self.number("/phones"), self.number("/mispronounced"));
+        let scores = &self.scores;
+        let (phones, wrong) = (scores.phones, scores.mispronounced);
+        let percent =
+            |value: Option<f64>| value.map_or("–".into(), |value| format!("{:.1} %", 100.0 * value));
         format!(
-            "CCA-MDD, streaming: phone error rate {:.1} %; of {phones} phones {wrong} are mispronounced ({:.1} %): average precision {:.1} %, F1 {:.1} % (fused), real-time factor {:.3}, trained in {:.0} s.",
-            100.0 * self.number("/scorer_m/phone_error_rate"),
-            100.0 * wrong / phones.max(1.0),
-            100.0 * self.number("/average_precision"),
-            100.0 * self.number("/fused/f1"),
-            self.number("/real_time_factor"),
+            "CCA-MDD, streaming: phone error rate {}; of {phones} phones {wrong} are mispronounced ({:.1} %): average precision {}, F1 {} (fused), real-time factor {:.3}, trained in {:.0} s.",
+            percent(scores.scorer_m.as_ref().map(|scores| scores.phone_error_rate)),
+            100.0 * wrong as f64 / phones.max(1) as f64,
+            percent(scores.average_precision),
+            percent(scores.fused.rates.f1),
+            scores.real_time_factor,
             self.train_secs
         )
     }

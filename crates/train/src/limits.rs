@@ -1,30 +1,12 @@
 //! Ranges of a recipe's numbers: whatever a recipe says, a training starts, or says what is wrong with it.
 
-use crate::{AdamWConfig, Recipe, TrainError};
+use crate::{AdamWConfig, Recipe, TrainError, within};
 use auricle_data::{BatchConfig, MAX_WORKERS};
-use std::fmt::Display;
-use std::ops::RangeInclusive;
 
 /// Seconds in eleven days: no recording and no batch is longer.
 const MAX_SECS: f64 = 1e6;
 /// Steps, and batches in one: their product is far from the end of 64 bits.
 const MAX_STEPS: u64 = 1_000_000_000;
-
-/// A number of a recipe within limits; what is no number is in no range.
-///
-/// # Errors
-/// Key, value and limits.
-pub fn within<T: PartialOrd + Display>(
-    key: &str,
-    value: T,
-    range: RangeInclusive<T>,
-) -> Result<(), TrainError> {
-    if range.contains(&value) {
-        return Ok(());
-    }
-    let (from, to) = range.into_inner();
-    Err(TrainError::Recipe(format!("{key}: {value} is not between {from} and {to}")))
-}
 
 impl Recipe {
     /// Whether its numbers are in their ranges. The tables of the task are checked by the task.

@@ -9,15 +9,6 @@ use burn::module::Module;
 use burn::tensor::Gradients;
 use std::sync::Arc;
 
-/// An utterance with its samples, as the loader hands it to a task.
-#[derive(Debug, Clone)]
-pub struct Wave {
-    /// Manifest entry.
-    pub utterance: Utterance,
-    /// Mono samples at the task's rate.
-    pub samples: Arc<[f32]>,
-}
-
 /// Where a batch's randomness comes from.
 #[derive(Debug, Clone, Copy)]
 pub enum Draw {

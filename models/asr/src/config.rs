@@ -1,7 +1,7 @@
 //! Configuration of CTC fine-tuning.
 
 use auricle_audio::MelConfig;
-use auricle_nn::{CtcHeadConfig, EncoderConfig};
+use auricle_nn::{ConfigError, CtcHeadConfig, EncoderConfig};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -41,10 +41,21 @@ impl CtcConfig {
         mel.div_ceil(self.encoder.downsampling()).saturating_mul(self.head.upsampling())
     }
 
-    /// What is wrong with this configuration, in words, or `Ok`.
-    pub fn validate(&self) -> Result<(), String> {
-        self.encoder.validate()?;
-        self.encoder.validate_input(self.front_end.num_bins)?;
-        self.head.validate()
+    /// Checks every number before anything is made of it.
+    ///
+    /// # Errors
+    /// What cannot be had, or would be larger than any model.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        let of_model = |error: ConfigError| error.within("model");
+        self.front_end.validate().map_err(|error| ConfigError::new("model.front_end", error.to_string()))?;
+        self.encoder.validate().map_err(of_model)?;
+        self.encoder.validate_input(self.front_end.num_bins).map_err(of_model)?;
+        self.head.validate().map_err(of_model)
+    }
+
+    /// Values of a model of `classes` tokens, blank included.
+    pub fn parameters(&self, classes: usize) -> usize {
+        let head = self.head.parameters(self.encoder.output_width(), classes);
+        self.encoder.parameters().saturating_add(head)
     }
 }

@@ -54,7 +54,7 @@ impl LasynPrepare {
         pool: TextPool,
         libraries: Libraries,
     ) -> Result<Self, TrainError> {
-        config.validate().map_err(TrainError::Recipe)?;
+        config.validate().map_err(|e| TrainError::Recipe(e.to_string()))?;
         let acoustics = Acoustics::new(base.config.front_end.clone(), augment, libraries)?;
         Ok(Self {
             acoustics,

@@ -162,7 +162,7 @@ impl SynthesisTask {
         libraries: Libraries,
         device: &Device,
     ) -> Result<Self, TrainError> {
-        config.network.validate().map_err(TrainError::Recipe)?;
+        config.network.validate().map_err(|e| TrainError::Recipe(e.to_string()))?;
         let mut stream = Key::new(recipe.seed).stream(Purpose::Init);
         let prototypes = match config.network.method {
             Method::Prototypes { count } => kmeans(

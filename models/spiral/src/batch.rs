@@ -45,7 +45,7 @@ impl SpiralPrepare {
         mask_vector: Vec<f32>,
         libraries: Libraries,
     ) -> Result<Self, TrainError> {
-        augment.validate().map_err(TrainError::Recipe)?;
+        augment.validate().map_err(|e| TrainError::Recipe(e.to_string()))?;
         augment.channel().validate(&libraries).map_err(TrainError::Recipe)?;
         let front_end =
             MelFrontEnd::new(config.front_end.clone()).map_err(|e| TrainError::Recipe(e.to_string()))?;

@@ -1,7 +1,6 @@
 //! The quickstart's row of latent synthesis: words that a recogniser has never heard, learnt from text.
 
 use super::{Args, decode, run_anew};
-use crate::eval::{AsrScores, score};
 use crate::shared::terminal::progress;
 use anyhow::{Context as _, Result};
 use auricle::adapt::{Plan, Text, recipe_of};
@@ -12,6 +11,7 @@ use auricle_io::atomic_write;
 use auricle_lasyn::{BankOptions, make_bank};
 use auricle_nn::weights::Metadata;
 use auricle_text::Scored;
+use auricle_text::asr::{AsrScores, score};
 use auricle_train::Recipe;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;

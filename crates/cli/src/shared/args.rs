@@ -4,7 +4,6 @@ use anyhow::{Result, bail};
 use auricle::Pronunciations;
 use auricle::latents::Source;
 use auricle_cca_mdd::Assessor;
-use auricle_data::{Utterance, read_any};
 use auricle_decode::BeamConfig;
 use auricle_lasyn::{Durations, Projection, SequenceRecogniser};
 use auricle_text::Pronouncer;
@@ -115,22 +114,6 @@ impl SearchArgs {
             ..own
         }))
     }
-}
-
-/// The recordings of all inputs in their order, and how many inputs could not be read; these are reported.
-pub fn recordings(inputs: &[PathBuf]) -> (Vec<Utterance>, usize) {
-    let mut failures = 0;
-    let mut utterances = Vec::new();
-    for input in inputs {
-        match read_any(input) {
-            Ok(found) => utterances.extend(found),
-            Err(error) => {
-                failures += 1;
-                errln!("error: {error}");
-            }
-        }
-    }
-    (utterances, failures)
 }
 
 /// A model for mispronunciation detection on a device.

@@ -1,8 +1,8 @@
 //! Reading with an attention decoder.
 
-use super::args::recordings;
-use super::terminal::progress;
+use super::terminal::{Terminal, progress};
 use anyhow::{Result, bail};
+use auricle::Recordings;
 use auricle_data::Utterance;
 use auricle_lasyn::SequenceRecogniser;
 use std::path::PathBuf;
@@ -17,9 +17,10 @@ pub fn read_all(
     quiet: bool,
     mut each: impl FnMut(&Utterance, String) -> Result<()>,
 ) -> Result<usize> {
-    let (utterances, mut failures) = recordings(inputs);
+    let recordings = Recordings::of(inputs, &Terminal::new(quiet));
+    let (utterances, mut failures) = (&recordings.utterances, recordings.failures);
     let bar = progress(utterances.len(), quiet);
-    for utterance in &utterances {
+    for utterance in utterances {
         bar.inc(1);
         match read(model, utterance) {
             Ok(written) => each(utterance, written)?,

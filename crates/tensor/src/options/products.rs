@@ -4,7 +4,7 @@ use std::cell::Cell;
 
 /// What the operands of matrix products on the CPU are rounded to; sums, and everything else, are single precision.
 ///
-/// It concerns [`linear`](super::linear()), [`conv1d`](super::conv1d()) without groups, [`attention`](super::attention()), and their
+/// It concerns [`linear`](crate::ops::linear()), [`conv1d`](crate::ops::conv1d()) without groups, [`attention`](crate::ops::attention()), and their
 /// gradients. Convolutions with groups, whose products have few columns, stay in single precision.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Products {

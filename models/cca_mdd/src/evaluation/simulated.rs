@@ -1,8 +1,8 @@
 //! Mistakes of which all is known: prompts that ask for a phone that was not said.
 
-use auricle_cca_mdd::{Confusions, ExposureConfig, Labels, NearWords, PhoneVerdict, Slot};
+use super::scores::Simulation;
+use crate::{Confusions, ExposureConfig, Labels, NearWords, PhoneVerdict, Slot};
 use auricle_rng::{Key, Purpose};
-use serde_json::{Value, json};
 
 /// What became of the replaced phones of a set, and of the good ones beside them.
 #[derive(Debug, Default)]
@@ -61,20 +61,24 @@ impl Simulated {
     }
 
     /// Counts and rates.
-    pub fn report(&self) -> Value {
+    pub fn scores(&self) -> Simulation {
         let rate = |part: usize, whole: usize| (whole > 0).then(|| part as f64 / whole as f64);
-        json!({
-            "substituted": self.substituted, "found": rate(self.found, self.substituted),
-            "named_of_found": rate(self.named, self.found), "heard": rate(self.heard, self.substituted),
-            "good": self.good, "false_alarms": rate(self.alarms, self.good),
-        })
+        Simulation {
+            substituted: self.substituted,
+            found: rate(self.found, self.substituted),
+            named_of_found: rate(self.named, self.found),
+            heard: rate(self.heard, self.substituted),
+            good: self.good,
+            false_alarms: rate(self.alarms, self.good),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use auricle_cca_mdd::inventory::class;
+    use crate::inventory::class;
+    use serde_json::json;
 
     #[test]
     fn replaced_phones_are_known_and_counted() {
@@ -108,12 +112,11 @@ mod tests {
         let report = |verdicts: &[PhoneVerdict]| {
             let mut counts = Simulated::default();
             counts.count(&labels, &replaced, verdicts, 0.5);
-            counts.report()
+            counts.scores()
         };
-        let of =
-            |report: &Value| ["found", "named_of_found", "heard", "false_alarms"].map(|n| report[n].as_f64());
+        let of = |s: &Simulation| [s.found, s.named_of_found, s.heard, s.false_alarms];
         assert_eq!(of(&report(&perfect)), [Some(1.0), Some(1.0), Some(1.0), Some(0.0)]);
         assert_eq!(of(&report(&sulky)), [Some(1.0), Some(0.0), Some(0.0), Some(1.0)]);
-        assert_eq!(Simulated::default().report()["found"], Value::Null);
+        assert_eq!(Simulated::default().scores().found, None);
     }
 }
