@@ -1,7 +1,7 @@
 //! Where tokens stand in the speech, for triggered decoders.
 
 use crate::Upper;
-use auricle_decode::forced_alignment;
+use auricle_decode::{by_frame, forced_alignment};
 use auricle_train::TrainError;
 
 /// The encoder frame at which CTC's best path begins each token, after 0 for what begins the row. In rows that CTC
@@ -13,7 +13,7 @@ pub(crate) fn places(upper: &Upper, targets: &[Vec<u32>], blank: u32) -> Result<
     let row = |(row, target): (usize, &Vec<u32>)| {
         let frames = upper.lengths[row].min(padded);
         let scores = &logits[row * padded * classes..][..frames * classes];
-        let starts: Vec<f64> = match forced_alignment(scores, classes, blank, target) {
+        let starts: Vec<f64> = match forced_alignment(by_frame(scores, classes), blank, target) {
             Some(ranges) => ranges.iter().map(|range| range.start as f64).collect(),
             None => (0..target.len()).map(|u| (u * frames) as f64 / target.len() as f64).collect(),
         };
