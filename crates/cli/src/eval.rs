@@ -1,5 +1,6 @@
 //! `auricle eval`.
 
+use crate::shared::hypotheses::first;
 use anyhow::{Context as _, Result, bail};
 use auricle_data::read_any;
 use auricle_text::asr::{AsrEvaluation, evaluate};
@@ -68,7 +69,7 @@ fn asr(args: &Asr) -> Result<ExitCode> {
         .with_context(|| format!("{} and {}", args.reference.display(), args.hypothesis.display()))?;
     let AsrEvaluation { missing, extra, scored, words, characters, .. } = &found;
     if !extra.is_empty() {
-        eprintln!(
+        errln!(
             "warning: {} has no utterance for {} of the hypotheses, which are not scored: {}",
             args.reference.display(),
             extra.len(),
@@ -76,33 +77,28 @@ fn asr(args: &Asr) -> Result<ExitCode> {
         );
     }
     if let Some(path) = &args.report {
-        auricle_train::files::atomic_write(path, report(scored).as_bytes())
+        auricle_io::atomic_write(path, report(scored).as_bytes())
             .with_context(|| path.display().to_string())?;
     }
     if args.json {
-        println!("{}", serde_json::to_string(&found)?);
+        outln!("{}", serde_json::to_string(&found)?);
         return Ok(ExitCode::SUCCESS);
     }
-    println!("utterances  {}", scored.len());
+    outln!("utterances  {}", scored.len());
     if !missing.is_empty() {
-        println!("missing     {} without hypothesis, counted as deleted: {}", missing.len(), first(missing));
+        outln!("missing     {} without hypothesis, counted as deleted: {}", missing.len(), first(missing));
     }
     let ErrorCounts { substitutions, deletions, insertions, reference } = *words;
-    println!(
+    outln!(
         "WER         {:.2} %  (95 % interval {:.2} to {:.2}, bootstrap over {})",
         100.0 * found.wer,
         100.0 * found.wer_interval_95[0],
         100.0 * found.wer_interval_95[1],
         found.bootstrap_unit
     );
-    println!(
+    outln!(
         "            {substitutions} substitutions, {deletions} deletions, {insertions} insertions, {reference} words"
     );
-    println!("CER         {:.2} %  ({} characters)", 100.0 * found.cer, characters.reference);
+    outln!("CER         {:.2} %  ({} characters)", 100.0 * found.cer, characters.reference);
     Ok(ExitCode::SUCCESS)
-}
-
-pub(crate) fn first(ids: &[String]) -> String {
-    let shown = ids.iter().take(5).cloned().collect::<Vec<_>>().join(", ");
-    if ids.len() > 5 { format!("{shown}, …") } else { shown }
 }

@@ -1,6 +1,6 @@
 //! `auricle eval slu`.
 
-use crate::eval::first;
+use crate::shared::hypotheses::first;
 use anyhow::{Context as _, Result, bail};
 use auricle_data::{Sentence, read_any};
 use auricle_rng::Key;
@@ -70,7 +70,7 @@ pub fn run(args: &Slu) -> Result<ExitCode> {
         bail!("no id of {reference} is in {hypothesis}: are they of the same set?");
     }
     if !extra.is_empty() {
-        eprintln!(
+        errln!(
             "warning: {reference} has no utterance for {} of the hypotheses, which are not scored: {}",
             extra.len(),
             first(&extra)
@@ -90,20 +90,20 @@ pub fn run(args: &Slu) -> Result<ExitCode> {
     }
     if args.json {
         let json = serde_json::json!({"scores": report, "missing": missing, "extra": extra});
-        println!("{json}");
+        outln!("{json}");
         return Ok(ExitCode::SUCCESS);
     }
     let (count, broken) = sizes(&report);
-    println!("utterances         {count}");
+    outln!("utterances         {count}");
     if !missing.is_empty() {
-        println!(
+        outln!(
             "missing            {} without hypothesis, counted as wrong: {}",
             missing.len(),
             first(&missing)
         );
     }
     if broken > 0 {
-        println!(
+        outln!(
             "broken             {broken} hypotheses cannot be read: scored by their intent, without slots"
         );
     }
@@ -111,7 +111,7 @@ pub fn run(args: &Slu) -> Result<ExitCode> {
         let interval = rate.interval.map_or(String::new(), |interval| {
             format!("  (95 % interval {:.2} to {:.2})", 100.0 * interval.low, 100.0 * interval.high)
         });
-        println!("{name:18} {:.2} %{interval}", 100.0 * rate.value);
+        outln!("{name:18} {:.2} %{interval}", 100.0 * rate.value);
     }
     Ok(ExitCode::SUCCESS)
 }

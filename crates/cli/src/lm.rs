@@ -80,7 +80,7 @@ pub fn run(command: &Command) -> Result<ExitCode> {
             let config = LmConfig { order: args.order, min_count: args.min_count, prune_nats: args.prune };
             let lm = NgramLm::train(texts, &config)?;
             lm.save(&args.out)?;
-            println!(
+            outln!(
                 "{}: {} n-grams of {} units from {count} texts",
                 args.out.display(),
                 lm.ngram_count(),
@@ -98,16 +98,13 @@ pub fn run(command: &Command) -> Result<ExitCode> {
             }
             let (all, known) = (sums.perplexity(), sums.known_perplexity());
             if args.json {
-                println!(
-                    "{}",
-                    serde_json::json!({"perplexity": all, "known_perplexity": known, "sums": sums})
-                );
+                outln!("{}", serde_json::json!({"perplexity": all, "known_perplexity": known, "sums": sums}));
                 return Ok(ExitCode::SUCCESS);
             }
             let share = 100.0 * sums.unknown as f64 / sums.units as f64;
-            println!("sentences   {}", sums.sentences);
-            println!("units       {} ({} unknown, {share:.2} %)", sums.units, sums.unknown);
-            println!("perplexity  {all:.2}, without unknown units {known:.2}");
+            outln!("sentences   {}", sums.sentences);
+            outln!("units       {} ({} unknown, {share:.2} %)", sums.units, sums.unknown);
+            outln!("perplexity  {all:.2}, without unknown units {known:.2}");
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -6,6 +6,28 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
 
+/// Why something is no utterance.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum UtteranceError {
+    /// There is no id.
+    #[error("the utterance of {} has an empty id; give it one", audio.display())]
+    NoId {
+        /// Its audio.
+        audio: PathBuf,
+    },
+    /// A time is below zero, infinite or no number.
+    #[error("utterance {id}: the {what} is {secs} s, which is below zero or no number; correct it")]
+    Time {
+        /// The utterance.
+        id: String,
+        /// "start" or "duration".
+        what: &'static str,
+        /// The time.
+        secs: f64,
+    },
+}
+
 /// A stretch of audio with what is known about it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Utterance {
@@ -55,16 +77,6 @@ impl Utterance {
         }
     }
 
-    /// A sentence that nobody has said: it has a text, no audio, and the length it is expected to have.
-    pub fn of_text(id: impl Into<String>, text: impl Into<String>, expected_secs: f64) -> Self {
-        Self { text: Some(text.into()), ..Self::new(id, PathBuf::new(), expected_secs) }
-    }
-
-    /// Whether it has no audio.
-    pub fn is_text(&self) -> bool {
-        self.audio.as_os_str().is_empty()
-    }
-
     /// A stretch of a file, as a list of another toolkit gives it.
     ///
     /// # Errors
@@ -74,7 +86,7 @@ impl Utterance {
         audio: impl Into<PathBuf>,
         start_secs: f64,
         duration_secs: f64,
-    ) -> Result<Self, String> {
+    ) -> Result<Self, UtteranceError> {
         Self { start_secs, ..Self::new(id, audio, duration_secs) }.validated()
     }
 
@@ -82,16 +94,13 @@ impl Utterance {
     ///
     /// # Errors
     /// What is wrong: no id, a time that is below zero or no number.
-    pub fn validated(self) -> Result<Self, String> {
+    pub fn validated(self) -> Result<Self, UtteranceError> {
         if self.id.is_empty() {
-            return Err(format!("the utterance of {} has an empty id; give it one", self.audio.display()));
+            return Err(UtteranceError::NoId { audio: self.audio });
         }
-        for (name, secs) in [("start", self.start_secs), ("duration", self.duration_secs)] {
+        for (what, secs) in [("start", self.start_secs), ("duration", self.duration_secs)] {
             if !(secs.is_finite() && secs >= 0.0) {
-                return Err(format!(
-                    "utterance {}: the {name} is {secs} s, which is below zero or no number; correct it",
-                    self.id
-                ));
+                return Err(UtteranceError::Time { id: self.id, what, secs });
             }
         }
         Ok(self)
@@ -180,10 +189,16 @@ impl Utterance {
             return each(&after);
         }
         if given == 0 {
-            let reason = format!(
-                "has {seen} samples, utterance {} starts at {start}; run `auricle data check`",
-                self.id
-            );
+            let reason = match seen {
+                0 => format!(
+                    "is too short to have a sample at {sample_rate} Hz; leave utterance {} out",
+                    self.id
+                ),
+                _ => format!(
+                    "has {seen} samples, utterance {} starts at {start}; run `auricle data check`",
+                    self.id
+                ),
+            };
             return Err(DataError::layout(&self.audio, reason).into());
         }
         Ok(())

@@ -13,7 +13,7 @@ use std::path::PathBuf;
 fn wav(folder: &tempfile::TempDir, name: &str, secs: f64, pitch: f32) -> PathBuf {
     let path = folder.path().join(name);
     let samples = (0..(secs * 8000.0) as usize).map(|i| 0.5 * (i as f32 * pitch).sin()).collect();
-    write_wav(&path, &Audio { samples, sample_rate: 8000 }).unwrap();
+    write_wav(&path, &Audio { samples, sample_rate: 8000, warnings: Vec::new() }).unwrap();
     path
 }
 
@@ -92,7 +92,7 @@ fn what_is_worth_a_look_is_found_and_kept() {
     let good = |id: &str, pitch| Utterance::new(id, wav(&folder, &format!("{id}.wav"), 0.5, pitch), 0.5);
     let loud = folder.path().join("loud.wav");
     let samples = (0..4000).map(|i| (4.0 * (i as f32 * 0.3).sin()).clamp(-1.0, 1.0)).collect();
-    write_wav(&loud, &Audio { samples, sample_rate: 16_000 }).unwrap();
+    write_wav(&loud, &Audio { samples, sample_rate: 16_000, warnings: Vec::new() }).unwrap();
     let train = vec![
         good("a", 0.1).with_speaker("anna").with_text("we saw two"),
         good("b", 0.2).with_speaker("bert").with_text("we saw 2 cafés"),

@@ -10,6 +10,7 @@
 //! | [`FrameSearch`] | the same frame by frame, for decoders that write while somebody speaks |
 //! | [`TokenLm`] | shallow fusion of a language model of tokens in that search |
 //! | [`WordLm`] | CTC with a word language model |
+//! | [`graph`] | phones over the outputs of an acoustic model: denominators, numerators, best paths |
 //! | [`words()`] | tokens to words with times |
 //! | [`write`](mod@write) | plain text, JSON, CTM and SRT |
 //! | [`Chunker`] | hours of audio in bounded memory, cut where nobody speaks |
@@ -18,6 +19,7 @@ mod attention;
 mod ctc;
 mod forced;
 mod frame_search;
+pub mod graph;
 mod long_form;
 mod prefix;
 mod spelling;

@@ -15,6 +15,7 @@ pub mod lm;
 pub mod mdd;
 mod normalise;
 mod numbers;
+pub mod phone_lm;
 pub mod phones;
 mod prompt;
 mod report;
@@ -22,6 +23,7 @@ mod score;
 pub mod slu;
 mod spoken;
 mod tokenizer;
+pub mod units;
 
 pub use align::{Alignment, Edit, align};
 pub use asr::{AsrError, AsrEvaluation, AsrScores, BootstrapUnit};
