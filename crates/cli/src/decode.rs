@@ -131,7 +131,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let config = TranscribeConfig { batch_secs: args.batch_secs, ..TranscribeConfig::default() };
     let started = Instant::now();
     let mut secs = 0.0;
-    transcribe(&recogniser, utterances, &config, |i, result| -> Result<()> {
+    transcribe(&recogniser, utterances, &config, |_, result| -> Result<()> {
         bar.inc(1);
         match result {
             Ok(transcript) => {

@@ -180,7 +180,7 @@ mod tests {
         let audio = "a b.wav".into();
         Transcript {
             id: "a b".into(),
-            path,
+            audio,
             text: "good morning \"all\"".into(),
             duration_secs: 3700.0,
             words,
