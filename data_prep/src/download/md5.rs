@@ -8,7 +8,8 @@ const SHIFTS: [[u32; 4]; 4] = [[7, 12, 17, 22], [5, 9, 14, 20], [4, 11, 16, 23],
 /// The digest of all that a reader gives, in lower-case hexadecimal.
 pub(super) fn md5(mut reader: impl Read) -> io::Result<String> {
     // ⌊2³² · |sin(i + 1)|⌋
-    let constants: [u32; 64] = std::array::from_fn(|i| (((i + 1) as f64).sin().abs() * 4_294_967_296.0) as u32);
+    let constants: [u32; 64] =
+        std::array::from_fn(|i| (((i + 1) as f64).sin().abs() * 4_294_967_296.0) as u32);
     let mut state = [0x6745_2301u32, 0xefcd_ab89, 0x98ba_dcfe, 0x1032_5476];
     let mut total = 0u64;
     let mut buffer = vec![0; 1 << 16];
@@ -54,7 +55,8 @@ fn compress(state: &mut [u32; 4], block: &[u8; 64], constants: &[u32; 64]) {
             2 => (b ^ c ^ d, (3 * i + 5) % 16),
             _ => (c ^ (b | !d), (7 * i) % 16),
         };
-        let sum = mix.wrapping_add(a).wrapping_add(constants[i]).wrapping_add(u32::from_le_bytes(words[word]));
+        let sum =
+            mix.wrapping_add(a).wrapping_add(constants[i]).wrapping_add(u32::from_le_bytes(words[word]));
         (a, d, c) = (d, c, b);
         b = b.wrapping_add(sum.rotate_left(SHIFTS[i / 16][i % 4]));
     }
