@@ -96,8 +96,11 @@ fn subset(folder: &Path, name: &str) -> Result<Draft, PrepError> {
 
 /// Whether a folder has folders `SPEAKER/CHAPTER` with `SPEAKER-CHAPTER.trans.txt`, by the first of them.
 pub(crate) fn is_subset(folder: &Path) -> Result<bool, PrepError> {
-    let Some(speaker) = folder_names(folder)?.into_iter().next() else { return Ok(false) };
-    let Some(chapter) = folder_names(&folder.join(&speaker))?.into_iter().next() else { return Ok(false) };
+    let first = |folder: &Path| -> Result<Option<String>, PrepError> {
+        Ok(folder_names(folder)?.into_iter().find(|name| !name.starts_with('.')))
+    };
+    let Some(speaker) = first(folder)? else { return Ok(false) };
+    let Some(chapter) = first(&folder.join(&speaker))? else { return Ok(false) };
     Ok(folder.join(&speaker).join(&chapter).join(format!("{speaker}-{chapter}.trans.txt")).is_file())
 }
 
