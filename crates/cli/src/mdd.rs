@@ -82,7 +82,7 @@ fn score(args: &Score) -> Result<ExitCode> {
             found.len()
         );
     };
-    let samples = utterance.samples(assessor.sample_rate())?;
+    let samples = utterance.samples_within(assessor.sample_rate(), auricle_cca_mdd::MAX_SECS)?;
     let target = match (&args.text, &args.phones) {
         (Some(text), _) => Target::of_prompt(pronouncer(&args.lexicon)?.prompt(text)?),
         (None, Some(phones)) => Target::of_phones(phones).context("--phones")?,

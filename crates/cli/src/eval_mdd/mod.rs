@@ -125,7 +125,7 @@ pub fn evaluate(
                 utterance.id
             );
         }
-        let samples = utterance.samples(assessor.sample_rate())?;
+        let samples = utterance.samples_within(assessor.sample_rate(), auricle_cca_mdd::MAX_SECS)?;
         secs += samples.len() as f64 / f64::from(assessor.sample_rate());
         let chunk = assessor.sample_rate() as usize * CHUNK_MS / 1000;
         let target = target(&labels)
