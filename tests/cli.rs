@@ -315,8 +315,9 @@ fn a_run_reports_its_speed_and_its_errors() {
     }
     assert!(!cfg!(target_os = "linux") || page.contains("Peak memory: "));
     // Six utterances of an untrained model: every one is among the worst.
-    let sections = parse(&std::fs::read_to_string(run.join("validation.json")).unwrap());
-    let sections = sections.as_array().unwrap();
+    let validation = parse(&std::fs::read_to_string(run.join("validation.json")).unwrap());
+    assert_eq!(validation["selected_by"][0], "validation/wer");
+    let sections = validation["sections"].as_array().unwrap();
     let worst = sections.iter().find(|section| section["heading"] == "Worst utterances").unwrap();
     assert_eq!(worst["rows"].as_array().unwrap().len(), 6);
     let wer =

@@ -120,7 +120,8 @@ fn outputs(
 
 #[test]
 fn configurations_that_cannot_work_are_refused_in_words() {
-    let parse = |text: &str| toml::from_str::<EncoderConfig>(text).unwrap().validate().unwrap_err();
+    let parse =
+        |text: &str| toml::from_str::<EncoderConfig>(text).unwrap().validate().unwrap_err().to_string();
     let stage = |conv: &str, heads: usize| {
         format!(
             "[[stages]]\nconvs = [{conv}]\ntransformer = {{ layers = 1, heads = {heads}, feed_forward = 8 }}\n"

@@ -3,6 +3,7 @@
 mod browser;
 mod cli;
 mod devices;
+mod examples;
 mod faults;
 mod golden_data;
 mod golden_spiral;
@@ -12,6 +13,7 @@ mod mdd;
 mod models;
 mod npu_spiral;
 mod official_layouts;
+mod output;
 mod recipes;
 mod resume;
 mod self_training;

@@ -79,6 +79,7 @@ pub mod slurp;
 pub mod snips;
 pub mod speechocean762;
 mod sphere;
+mod sphere_to_wav;
 pub mod stop;
 mod textgrid;
 pub mod timit;

@@ -26,8 +26,8 @@ pub(crate) static CORPUS: Definition = Definition {
     },
     version: 1,
     archives: &[
-        Archive { path: "31/dev-clean-2.tar.gz", provides: "dev-clean-2" },
-        Archive { path: "31/train-clean-5.tar.gz", provides: "train-clean-5" },
+        Archive::new("31/dev-clean-2.tar.gz", "dev-clean-2", "6d7ab67ac6a1d2c993d050e16d61080d"),
+        Archive::new("31/train-clean-5.tar.gz", "train-clean-5", "5df7d4e78065366204ca6845bb08f490"),
     ],
     top: TOP,
     layout,

@@ -15,7 +15,7 @@ fn mistakes_in_a_recipe_are_explained_before_anything_begins() {
         ("conv_dropout", "conv_droput", &["model", "`conv_droput`", "did you mean `conv_dropout`?"]),
         ("kind = \"character\"", "kind = \"charakter\"", &["`charakter`", "did you mean `character`?"]),
         ("steps = 2,", "steps = \"two\",", &["wrong.toml", "invalid type: string \"two\"", "`train.steps`"]),
-        ("heads = 2", "heads = 3", &["stage 0", "16 is not divisible by 3 heads"]),
+        ("heads = 2", "heads = 3", &["encoder.stages.0", "16 is not divisible by 3 heads"]),
         ("task = \"ctc\"", "task = \"ctx\"", &["unknown task `ctx`", "`spiral`, `ctc`, `cca_mdd`, `lasyn`"]),
         ("schedule = { kind = \"constant\" }", "", &["wrong.toml", "missing field `schedule`"]),
         ("[model.head]", "[model.head", &["wrong.toml", "line 8"]),

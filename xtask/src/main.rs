@@ -1,5 +1,6 @@
 //! Development tasks: `cargo xtask check`.
 
+mod circles;
 mod layers;
 mod numbers;
 
@@ -8,8 +9,9 @@ use std::process::{Command, ExitCode};
 
 const HELP: &str = "cargo xtask <task>
 
-  check    formatting, layering, numbers, clippy without warnings, documentation: run it before a pull request
+  check    formatting, layering, circles, numbers, clippy without warnings, documentation: run it before a pull request
   layers   only the layering: no crate depends on one above it
+  circles  only the circles: no two files of a crate import each other
   numbers  only the numbers: each table of results has the command that made it
 
 Clippy and the documentation use the release profile, so that they share its build scripts.";
@@ -19,6 +21,7 @@ fn main() -> ExitCode {
     let result = match task.as_str() {
         "check" => check(),
         "layers" => check_layers(),
+        "circles" => check_circles(),
         "numbers" => check_numbers(),
         _ => {
             println!("{HELP}");
@@ -41,6 +44,7 @@ fn main() -> ExitCode {
 fn check() -> Result<()> {
     cargo("formatting", &["fmt", "--all", "--check"], &[])?;
     check_layers()?;
+    check_circles()?;
     check_numbers()?;
     cargo(
         "clippy",
@@ -61,6 +65,20 @@ fn check_layers() -> Result<()> {
     let found = layers::violations(&metadata()?);
     if !found.is_empty() {
         bail!("layering:\n  {}", found.join("\n  "));
+    }
+    let training = layers::of_training(&tree("auricle-serve")?);
+    if !training.is_empty() {
+        bail!("layering: auricle-serve, which is inference alone, is compiled with {}", training.join(", "));
+    }
+    Ok(())
+}
+
+fn check_circles() -> Result<()> {
+    println!("== circles");
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let found = circles::violations(&root)?;
+    if !found.is_empty() {
+        bail!("circles:\n  {}", found.join("\n  "));
     }
     Ok(())
 }
@@ -84,6 +102,20 @@ fn metadata() -> Result<layers::Metadata> {
         bail!("cargo metadata: {}", String::from_utf8_lossy(&output.stderr));
     }
     serde_json::from_slice(&output.stdout).context("cargo metadata")
+}
+
+/// The packages that a crate by itself is compiled with.
+fn tree(package: &str) -> Result<String> {
+    let output = Command::new(env!("CARGO"))
+        .args(["tree", "--package", package, "--edges", "normal", "--prefix", "none"])
+        // Which would give every crate the features that any other asks for.
+        .env_remove("CARGO_RESOLVER_FEATURE_UNIFICATION")
+        .output()
+        .context("cargo tree")?;
+    if !output.status.success() {
+        bail!("cargo tree: {}", String::from_utf8_lossy(&output.stderr));
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 fn cargo(what: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Result<()> {

@@ -78,16 +78,6 @@ impl Utterance {
         }
     }
 
-    /// A sentence that nobody has said: it has a text, no audio, and the length it is expected to have.
-    pub fn of_text(id: impl Into<String>, text: impl Into<String>, expected_secs: f64) -> Self {
-        Self { text: Some(text.into()), ..Self::new(id, PathBuf::new(), expected_secs) }
-    }
-
-    /// Whether it has no audio.
-    pub fn is_text(&self) -> bool {
-        self.audio.as_os_str().is_empty()
-    }
-
     /// A stretch of a file, as a list of another toolkit gives it.
     ///
     /// # Errors

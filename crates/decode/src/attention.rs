@@ -38,7 +38,7 @@ struct Partial {
     decoder: f64,
     /// Weighted already.
     lm: f64,
-    ctc: Option<Prefix>,
+    ctc: Option<CtcPrefix>,
     score: f64,
 }
 
@@ -61,21 +61,21 @@ pub fn beam_search<E>(
     mut next: impl FnMut(&[Vec<u32>], &[usize]) -> Result<Vec<Vec<f32>>, E>,
 ) -> Result<Vec<Hypothesis>, E> {
     let beam = config.beam.max(1);
-    let prefixes = (!ctc.is_empty()).then(|| Prefixes::new(ctc, classes, blank));
+    let prefixes = (!ctc.is_empty()).then(|| CtcPrefixes::new(ctc, classes, blank));
     let lambda = if prefixes.is_some() { config.ctc_weight } else { 0.0 };
-    let start = prefixes.as_ref().map(Prefixes::start);
+    let start = prefixes.as_ref().map(CtcPrefixes::start);
     let mut open = vec![Partial { tokens: Vec::new(), decoder: 0.0, lm: 0.0, ctc: start, score: 0.0 }];
     let mut done: Vec<Hypothesis> = Vec::new();
     for length in 0..=config.max_tokens {
         let sequences: Vec<Vec<u32>> = open.iter().map(|partial| partial.tokens.clone()).collect();
-        let begun: Vec<usize> =
-            open.iter().map(|partial| partial.ctc.as_ref().map_or(0, |ctc| ctc.begun)).collect();
-        let scores = next(&sequences, &begun)?;
+        let start_frames: Vec<usize> =
+            open.iter().map(|partial| partial.ctc.as_ref().map_or(0, |ctc| ctc.start_frame)).collect();
+        let scores = next(&sequences, &start_frames)?;
         let (mut grown, mut ended): (Vec<Partial>, Vec<Hypothesis>) = (Vec::new(), Vec::new());
         for (partial, row) in open.iter().zip(&scores) {
             let language = lm.map_or_else(|| vec![0.0; classes], |lm| lm.next(&partial.tokens, blank));
             let decoder = partial.decoder + f64::from(row[blank as usize]);
-            let aligned = partial.ctc.as_ref().map_or(0.0, Prefix::whole);
+            let aligned = partial.ctc.as_ref().map_or(0.0, CtcPrefix::whole);
             let bonus = config.length_bonus * partial.tokens.len() as f64;
             let fluent = partial.lm + language[blank as usize];
             let score = (1.0 - lambda) * decoder + weighted(lambda, aligned) + fluent + bonus;
@@ -148,16 +148,16 @@ fn best_tokens(classes: usize, blank: u32, count: usize, score: impl Fn(u32) -> 
 /// Forward variables of a prefix: log-probability that it was read from the first t frames, ending in
 /// its last token or in a blank.
 #[derive(Clone)]
-struct Prefix {
+struct CtcPrefix {
     token: Vec<f64>,
     blank: Vec<f64>,
     /// `ln P(prefix, …)`: the probability of all outputs that begin with it.
     score: f64,
     /// The frame at which the last token most probably begins.
-    begun: usize,
+    start_frame: usize,
 }
 
-impl Prefix {
+impl CtcPrefix {
     /// `ln P(prefix)` as the whole output.
     fn whole(&self) -> f64 {
         match (self.token.last(), self.blank.last()) {
@@ -168,7 +168,7 @@ impl Prefix {
 }
 
 /// CTC prefix scores (Watanabe et al. 2017, "Hybrid CTC/Attention", algorithm 2).
-struct Prefixes<'a> {
+struct CtcPrefixes<'a> {
     ctc: &'a [f32],
     classes: usize,
     blank: u32,
@@ -176,7 +176,7 @@ struct Prefixes<'a> {
     best: Vec<f64>,
 }
 
-impl<'a> Prefixes<'a> {
+impl<'a> CtcPrefixes<'a> {
     fn new(ctc: &'a [f32], classes: usize, blank: u32) -> Self {
         let mut sum = 0.0;
         let top = |row: &[f32]| f64::from(row.iter().copied().fold(f32::NEG_INFINITY, f32::max));
@@ -196,7 +196,7 @@ impl<'a> Prefixes<'a> {
         self.ctc.len() / self.classes
     }
 
-    fn start(&self) -> Prefix {
+    fn start(&self) -> CtcPrefix {
         let mut sum = 0.0;
         let blank = (0..self.frames())
             .map(|t| {
@@ -204,16 +204,16 @@ impl<'a> Prefixes<'a> {
                 sum
             })
             .collect();
-        Prefix { token: vec![f64::NEG_INFINITY; self.frames()], blank, score: 0.0, begun: 0 }
+        CtcPrefix { token: vec![f64::NEG_INFINITY; self.frames()], blank, score: 0.0, start_frame: 0 }
     }
 
-    fn extend(&self, prefix: &Prefix, tokens: &[u32], token: u32) -> Prefix {
+    fn extend(&self, prefix: &CtcPrefix, tokens: &[u32], token: u32) -> CtcPrefix {
         let frames = self.frames();
-        let mut ends = Prefix {
+        let mut ends = CtcPrefix {
             token: vec![f64::NEG_INFINITY; frames],
             blank: vec![f64::NEG_INFINITY; frames],
             score: f64::NEG_INFINITY,
-            begun: 0,
+            start_frame: 0,
         };
         // Beginning late is less probable only because more frames were read: how far below the best path is it?
         let mut least_below = f64::NEG_INFINITY;
@@ -235,7 +235,7 @@ impl<'a> Prefixes<'a> {
             let begins = before + self.row(t, token);
             ends.score = log_add(ends.score, begins);
             if begins - self.best[t] > least_below {
-                (least_below, ends.begun) = (begins - self.best[t], t);
+                (least_below, ends.start_frame) = (begins - self.best[t], t);
             }
         }
         ends
@@ -254,7 +254,7 @@ mod tests {
     fn prefix_scores_are_sums_over_all_paths() {
         let ctc = frames(7, 6);
         let all = outputs(&ctc, BLANK);
-        let prefixes = Prefixes::new(&ctc, CLASSES, BLANK);
+        let prefixes = CtcPrefixes::new(&ctc, CLASSES, BLANK);
         for output in [vec![0], vec![1, 1], vec![0, 1, 0], vec![1, 1, 0]] {
             let (mut prefix, mut tokens) = (prefixes.start(), Vec::new());
             for &token in &output {
@@ -330,11 +330,11 @@ mod tests {
             .iter()
             .flat_map(|&best| (0..3).map(move |c| if c == best { 0.7f32.ln() } else { 0.15f32.ln() }))
             .collect();
-        let prefixes = Prefixes::new(&ctc, CLASSES, BLANK);
+        let prefixes = CtcPrefixes::new(&ctc, CLASSES, BLANK);
         let (mut prefix, mut begun) = (prefixes.start(), Vec::new());
         for tokens in [vec![0], vec![0, 0], vec![0, 0, 1]] {
             prefix = prefixes.extend(&prefix, &tokens[..tokens.len() - 1], tokens[tokens.len() - 1]);
-            begun.push(prefix.begun);
+            begun.push(prefix.start_frame);
         }
         assert_eq!(begun, [1, 6, 7]);
     }

@@ -8,6 +8,7 @@
 //! | [`FrameSearch`] | the same frame by frame, for decoders that write while somebody speaks |
 //! | [`TokenLm`] | shallow fusion of a language model of tokens in that search |
 //! | [`WordLm`] | CTC with a word language model |
+//! | [`graph`] | phones over the outputs of an acoustic model: denominators, numerators, best paths |
 //! | [`words()`] | tokens to words with times |
 //! | [`write`](mod@write) | plain text, JSON, CTM and SRT |
 //! | [`Chunker`] | hours of audio in bounded memory, cut where nobody speaks |
@@ -16,7 +17,10 @@ mod attention;
 mod ctc;
 mod forced;
 mod frame_search;
+pub mod graph;
 mod long_form;
+mod prefix;
+mod spelling;
 mod token_lm;
 mod word_lm;
 mod words;
@@ -25,8 +29,9 @@ pub mod write;
 pub use attention::{BeamConfig, Hypothesis, beam_search};
 pub use ctc::{TimedToken, greedy, log_softmax};
 pub use forced::forced_alignment;
-pub use frame_search::{Begun, FrameSearch, NextToken};
+pub use frame_search::{FrameSearch, Prefix, PrefixScorer};
 pub use long_form::{Chunk, Chunker};
-pub use token_lm::TokenLm;
-pub use word_lm::{WordLm, WordLmConfig};
+pub use spelling::Spelling;
+pub use token_lm::{TokenLm, TokenLmError};
+pub use word_lm::{WordLm, WordLmConfig, WordLmError};
 pub use words::{Word, words};

@@ -1,8 +1,8 @@
 //! An attention decoder: tokens from encoder frames, one after the other.
 
-use crate::encoder::{MAX_WIDTH, validate_probability};
+use crate::config::{MAX_CONTEXT, MAX_WIDTH, divides, in_range, of_linear, probability, product, sum};
 use crate::positional::sinusoids;
-use crate::{Context, Init, Initializer, LayerNorm, Linear};
+use crate::{ConfigError, Context, Init, Initializer, LayerNorm, Linear};
 use auricle_tensor::ops::{self, AttentionOptions, Dropout};
 use burn::module::{Module, Param};
 use burn::tensor::{Int, Tensor, TensorData};
@@ -36,23 +36,37 @@ fn tenth() -> f64 {
 }
 
 impl DecoderConfig {
-    /// What is wrong for an encoder of a width, in words, or `Ok`.
+    /// Whether there can be such a decoder beside an encoder of a width.
     ///
     /// # Errors
-    /// The reason.
-    pub fn validate(&self, width: usize) -> Result<(), String> {
-        if !(1..=64).contains(&self.layers) || !(1..=MAX_WIDTH).contains(&self.feed_forward) {
-            return Err(format!("decoder: layers outside 1..=64, or feed_forward outside 1..={MAX_WIDTH}"));
-        }
-        if self.heads == 0 || !width.is_multiple_of(self.heads) {
-            return Err(format!("decoder: the width {width} is not divisible by {} heads", self.heads));
-        }
+    /// What cannot be had.
+    pub fn validate(&self, width: usize) -> Result<(), ConfigError> {
+        in_range("decoder.layers", self.layers, 1..=64)?;
+        in_range("decoder.feed_forward", self.feed_forward, 1..=MAX_WIDTH)?;
+        divides("decoder.heads", self.heads, "heads", width)?;
+        in_range("decoder.look_ahead", self.look_ahead.unwrap_or(0), 0..=MAX_CONTEXT)?;
         if self.look_ahead.is_some() && !self.triggered {
-            return Err(
-                "decoder.look_ahead is counted from where CTC places tokens: set triggered = true".into()
-            );
+            let reason = "it is counted from where CTC places tokens: set triggered = true";
+            return Err(ConfigError::new("decoder.look_ahead", reason));
         }
-        validate_probability("decoder.dropout", self.dropout)
+        probability("decoder.dropout", self.dropout)
+    }
+
+    /// Values of a decoder of a width for `classes` tokens.
+    pub fn parameters(&self, width: usize, classes: usize) -> usize {
+        let attention = sum([product(&[4, of_linear(width, width)]), product(&[2, width])]);
+        let layer = sum([
+            product(&[2, attention]),
+            product(&[2, width]),
+            of_linear(width, self.feed_forward),
+            of_linear(self.feed_forward, width),
+        ]);
+        sum([
+            product(&[classes, width]),
+            product(&[self.layers, layer]),
+            product(&[2, width]),
+            of_linear(width, classes),
+        ])
     }
 }
 
@@ -405,7 +419,7 @@ mod tests {
         assert_eq!(limit(5.9, usize::MAX), usize::MAX, "a number from a file");
         let config = r#"{"layers": 1, "heads": 1, "feed_forward": 8, "look_ahead": 3}"#;
         let config: DecoderConfig = serde_json::from_str(config).unwrap();
-        assert!(config.validate(8).unwrap_err().contains("triggered"));
+        assert!(config.validate(8).unwrap_err().reason.contains("triggered"));
     }
 
     /// Rows with places of their own, one shorter than the other, are what they are alone.

@@ -14,6 +14,7 @@ mod device;
 mod fused;
 pub mod npu;
 pub mod ops;
+mod options;
 pub mod reference;
 pub mod rows;
 

@@ -126,7 +126,7 @@ impl Acoustics {
     /// Audio that has no features, with the utterance's id.
     pub fn batch(
         &self,
-        waves: &[Wave],
+        waves: &[&Wave],
         padded_secs: f64,
         multiple: usize,
         mask: &[f32],

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use tar::{EntryType, Header};
 use zip::write::SimpleFileOptions;
 
-const SMALL: Archive = Archive { path: "99/small.tar.gz", provides: "set" };
+const SMALL: Archive = Archive { path: "99/small.tar.gz", provides: "set", md5: None };
 
 /// What a test server does with one connection.
 enum Reply {
@@ -307,7 +307,7 @@ fn zip_of(members: &[(&str, &[u8])], link: bool) -> Vec<u8> {
 
 #[test]
 fn zip_archives_are_held_to_the_same_rules() {
-    let zipped = Archive { path: "99/small.zip", provides: "set" };
+    let zipped = Archive { path: "99/small.zip", provides: "set", md5: None };
     let content = noise();
     let good: &[(&str, &[u8])] = &[("top/README.TXT", b"read me"), ("top/set/a/x.bin", &content)];
     let mut flipped = zip_of(good, false);

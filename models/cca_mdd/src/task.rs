@@ -57,7 +57,7 @@ impl CcaMddTask {
         (near, confusions): (NearWords, Confusions),
         device: &Device,
     ) -> Result<Self, TrainError> {
-        config.validate().map_err(TrainError::Recipe)?;
+        config.validate().map_err(|e| TrainError::Recipe(e.to_string()))?;
         let mut stream = Key::new(recipe.seed).stream(Purpose::Init);
         let mut model = CcaMddModel::new(&config, &mut Initializer::new(&mut stream, device));
         if let Some(mut pretrained) = pretrained {

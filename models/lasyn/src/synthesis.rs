@@ -1,7 +1,8 @@
 //! Training of a synthesizer network on transcribed speech.
 
 use crate::align::align;
-use crate::network::{Frame, Method, Mixture, NetworkConfig, SynthesizerNetwork, frames};
+use crate::frames::{Frame, frames};
+use crate::network::{Method, Mixture, NetworkConfig, SynthesizerNetwork};
 use crate::prototypes::kmeans;
 use crate::trained::{Scale, mix};
 use crate::{Bank, SplitRecogniser, Upper};
@@ -14,8 +15,8 @@ use auricle_rng::{Key, Purpose};
 use auricle_tensor::ops;
 use auricle_text::normalise;
 use auricle_train::{
-    Acoustics, AugmentConfig, Draw, FeatureBatch, Group, Held, Metric, Prepare, Recipe, StepOutput, Task,
-    TrainError, Wave,
+    Acoustics, AugmentConfig, Draw, FeatureBatch, Group, Held, Item, Metric, Prepare, Recipe, StepOutput,
+    Task, TrainError,
 };
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
@@ -98,11 +99,12 @@ impl Prepare for SynthesisPrepare {
             .ok_or_else(|| "it has no words that can be pronounced".into())
     }
 
-    fn prepare(&self, waves: &[Wave], padded_secs: f64, draw: Draw) -> Result<SynthesisBatch, TrainError> {
+    fn prepare(&self, items: &[Item], padded_secs: f64, draw: Draw) -> Result<SynthesisBatch, TrainError> {
+        let waves = Item::speech(items);
         let zeros = vec![0.0; self.bins];
-        let features = self.acoustics.batch(waves, padded_secs, self.multiple, &zeros, draw)?;
+        let features = self.acoustics.batch(&waves, padded_secs, self.multiple, &zeros, draw)?;
         let (mut words, mut targets) = (Vec::new(), Vec::new());
-        for wave in waves {
+        for wave in &waves {
             let id = &wave.utterance.id;
             let fail = |what: &dyn std::fmt::Display| TrainError::Data(format!("utterance {id}: {what}"));
             words.push(self.words.get(id).cloned().ok_or_else(|| fail(&"it has no words"))?);
@@ -159,7 +161,7 @@ impl SynthesisTask {
         libraries: Libraries,
         device: &Device,
     ) -> Result<Self, TrainError> {
-        config.network.validate().map_err(TrainError::Recipe)?;
+        config.network.validate().map_err(|e| TrainError::Recipe(e.to_string()))?;
         let mut stream = Key::new(recipe.seed).stream(Purpose::Init);
         let prototypes = match config.network.method {
             Method::Prototypes { count } => kmeans(

@@ -240,14 +240,9 @@ impl Lexicon {
     }
 }
 
-/// Lower case, with typographic apostrophes made plain.
+/// Lower case, with every apostrophe made plain, in Unicode's normal form C.
 fn key(word: &str) -> String {
-    word.chars()
-        .flat_map(|c| match c {
-            '\u{2018}' | '\u{2019}' | '\u{02BC}' | '`' => '\''.to_lowercase(),
-            c => c.to_lowercase(),
-        })
-        .collect()
+    crate::normalise::folded(word)
 }
 
 #[cfg(test)]

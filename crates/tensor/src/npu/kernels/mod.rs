@@ -6,6 +6,7 @@
 
 pub mod attention;
 pub mod attention_backward;
+mod attention_plan;
 pub mod contrastive;
 pub mod conv;
 pub mod ctc;

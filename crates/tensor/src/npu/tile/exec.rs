@@ -468,8 +468,9 @@ fn transposed(from: &[f32], rows: usize, cols: usize, to: &mut Vec<f32>) {
 
 /// `c += a·b`.
 fn product(c: &mut [f32], a: &[f32], b: &[f32], [m, k, n]: [usize; 3]) {
-    use crate::cpu::gemm::{Threads, View, ViewMut, gemm};
-    use crate::ops::Products;
+    use crate::cpu::gemm::gemm;
+    use crate::cpu::view::{Threads, View, ViewMut};
+    use crate::options::Products;
     let (a, b) = (View::new(a, m, k, k), View::new(b, k, n, n));
     gemm(ViewMut::new(c, m, n, n), true, 1.0, a, b, Products::Single, Threads::One);
 }

@@ -1,0 +1,126 @@
+//! The members of a `.tar.gz`, with long names read within limits.
+//!
+//! A tar archive can give a name or attributes in members of their own, before the one that they belong to. A reader that
+//! trusts their size holds gigabytes of a file of megabytes; here they may have [`MAX_HEADER_BYTES`].
+
+use crate::PrepError;
+use flate2::read::MultiGzDecoder;
+use std::io::{self, Read};
+use std::path::PathBuf;
+use tar::EntryType;
+
+/// A longer name, or more attributes, are none of a corpus.
+const MAX_HEADER_BYTES: u64 = 64 << 10;
+
+/// A member, with what its own headers say of it.
+pub(super) struct Member<'a> {
+    pub path: PathBuf,
+    pub kind: EntryType,
+    pub size: u64,
+    pub content: &'a mut dyn Read,
+}
+
+/// A compressed archive.
+pub(super) struct TarGz<R> {
+    reader: io::Take<MultiGzDecoder<R>>,
+}
+
+/// What comes before a member and is about it.
+#[derive(Default)]
+struct Ahead {
+    path: Option<PathBuf>,
+    size: Option<u64>,
+}
+
+impl<R: Read> TarGz<R> {
+    /// An archive of at most `max_bytes` when it is unpacked.
+    pub fn new(reader: R, max_bytes: u64) -> Self {
+        Self { reader: MultiGzDecoder::new(reader).take(max_bytes) }
+    }
+
+    /// Calls `each` with every member; `broken` makes an error of what the archive's reader says.
+    ///
+    /// # Errors
+    /// A damaged or cut archive; names or attributes that are too long; what `each` returns.
+    pub fn for_each(
+        &mut self,
+        broken: &impl Fn(io::Error) -> PrepError,
+        mut each: impl FnMut(Member<'_>) -> Result<(), PrepError>,
+    ) -> Result<(), PrepError> {
+        let mut ahead = Ahead::default();
+        let mut archive = tar::Archive::new(&mut self.reader);
+        for entry in archive.entries().map_err(broken)?.raw(true) {
+            let mut entry = entry.map_err(broken)?;
+            let size = entry.size();
+            match entry.header().entry_type() {
+                EntryType::GNULongName => {
+                    let name = header(&mut entry, size).map_err(broken)?;
+                    let name = name.strip_suffix(b"\0").unwrap_or(&name);
+                    ahead.path = Some(path(name).map_err(broken)?);
+                }
+                EntryType::XHeader => {
+                    attributes(&header(&mut entry, size).map_err(broken)?, &mut ahead).map_err(broken)?;
+                }
+                // Attributes of all members: dates and comments.
+                EntryType::XGlobalHeader => drop(header(&mut entry, size).map_err(broken)?),
+                kind => {
+                    let Ahead { path, size: said } = std::mem::take(&mut ahead);
+                    if said.is_some_and(|said| said != size) {
+                        // Sizes above 8 GiB, which no file of a corpus has.
+                        return Err(broken(invalid("the attributes of a member say another size than it")));
+                    }
+                    let path = match path {
+                        Some(path) => path,
+                        None => entry.path().map_err(broken)?.into_owned(),
+                    };
+                    each(Member { path, kind, size, content: &mut entry })?;
+                }
+            }
+        }
+        // The check sum stands at the very end.
+        io::copy(&mut self.reader, &mut io::sink()).map_err(broken)?;
+        Ok(())
+    }
+}
+
+fn invalid(reason: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, reason)
+}
+
+/// The content of a member that is a header.
+fn header(entry: &mut impl Read, size: u64) -> io::Result<Vec<u8>> {
+    if size > MAX_HEADER_BYTES {
+        return Err(invalid(&format!("a name or attributes of {size} bytes, more than {MAX_HEADER_BYTES}")));
+    }
+    let mut content = Vec::new();
+    entry.take(size).read_to_end(&mut content)?;
+    Ok(content)
+}
+
+fn path(name: &[u8]) -> io::Result<PathBuf> {
+    std::str::from_utf8(name).map(PathBuf::from).map_err(|_| invalid("a name that is not UTF-8"))
+}
+
+/// Records `LENGTH NAME=VALUE\n` of POSIX's attributes.
+fn attributes(mut content: &[u8], ahead: &mut Ahead) -> io::Result<()> {
+    let damaged = || invalid("damaged attributes of a member");
+    while !content.is_empty() {
+        let blank = content.iter().position(|&byte| byte == b' ').ok_or_else(damaged)?;
+        let length = std::str::from_utf8(&content[..blank]).ok().and_then(|length| length.parse().ok());
+        let length: usize = length.filter(|&length| length > blank + 1).ok_or_else(damaged)?;
+        let record = content.get(blank + 1..length).and_then(|record| record.strip_suffix(b"\n"));
+        let record = record.ok_or_else(damaged)?;
+        let equals = record.iter().position(|&byte| byte == b'=').ok_or_else(damaged)?;
+        let (name, value) = (&record[..equals], &record[equals + 1..]);
+        match name {
+            b"path" => ahead.path = Some(path(value)?),
+            b"size" => {
+                let size = std::str::from_utf8(value).ok().and_then(|size| size.parse().ok());
+                ahead.size = Some(size.ok_or_else(damaged)?);
+            }
+            _ => {}
+        }
+        content = &content[length..];
+    }
+    Ok(())
+}
