@@ -3,7 +3,7 @@
 //! Pure functions of (input, random stream): what is drawn depends on the key that the caller
 //! gives, never on what was drawn before for another utterance.
 //!
-//! | on features `[T, F]` | on samples |
+//! | on features, `ndarray` views with the axes [frames, bins] | on samples, slices |
 //! |---|---|
 //! | [`time_spans`], [`frequency_bands`], [`spec_augment`], [`PositionShift`] | [`add_noise`], [`speed`], [`volume`], [`reverb`], [`low_pass`], [`SilenceConfig`], and the chain of them: [`ChannelConfig`] |
 
