@@ -90,8 +90,10 @@ impl Acoustics {
     ) -> Result<Self, TrainError> {
         let channel = augment.channel();
         let AugmentConfig { spec, speed, silence, .. } = augment;
-        channel.validate(&libraries).map_err(TrainError::Recipe)?;
-        silence.map_or(Ok(()), |silence| silence.validate()).map_err(TrainError::Recipe)?;
+        channel.validate(&libraries).map_err(|e| TrainError::Recipe(e.to_string()))?;
+        silence
+            .map_or(Ok(()), |silence| silence.validate())
+            .map_err(|e| TrainError::Recipe(e.to_string()))?;
         if let Some(bad) = speed.iter().find(|factor| !(0.5..=2.0).contains(*factor)) {
             return Err(TrainError::Recipe(format!("augment.speed: {bad} is not between 0.5 and 2")));
         }

@@ -46,7 +46,7 @@ impl SpiralPrepare {
         libraries: Libraries,
     ) -> Result<Self, TrainError> {
         augment.validate().map_err(|e| TrainError::Recipe(e.to_string()))?;
-        augment.channel().validate(&libraries).map_err(TrainError::Recipe)?;
+        augment.channel().validate(&libraries).map_err(|e| TrainError::Recipe(e.to_string()))?;
         let front_end =
             MelFrontEnd::new(config.front_end.clone()).map_err(|e| TrainError::Recipe(e.to_string()))?;
         Ok(Self { config, augment, front_end, mask_vector, libraries })
