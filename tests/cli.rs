@@ -5,7 +5,7 @@
 use auricle_data::{Manifest, Utterance};
 use auricle_nn::weights;
 use auricle_tests::program::{auricle, corpus, ctc_recipe, small_corpus, some, tiny_recogniser};
-use auricle_tests::sounds::{tone, write_hours};
+use auricle_tests::sounds::{WavFormat, write_wav};
 use serde_json::Value;
 use std::path::Path;
 
@@ -334,17 +334,22 @@ fn encoding_goes_on_past_bad_files() {
     let model = tiny_recogniser().to_str().unwrap();
     recordings(folder);
     std::fs::write(folder.join("letter.wav"), "Dear reader,\n".repeat(2_000)).unwrap();
-    // Good for longer than a window, then cut: nothing of it may be left in the file.
-    write_hours(&folder.join("cut.wav"), 180, &tone(8_000, 2.0), &[1, 170]);
-    let bytes = std::fs::read(folder.join("cut.wav")).unwrap();
-    std::fs::write(folder.join("cut.wav"), &bytes[..bytes.len() * 9 / 10]).unwrap();
+    // Good for longer than a window, then no number: nothing of it may be left in the file.
+    let values = (0..180 * 8_000).map(|n| if n == 170 * 8_000 { f32::NAN } else { (n as f32 * 0.1).sin() });
+    let bytes: Vec<u8> = values.flat_map(f32::to_le_bytes).collect();
+    write_wav(
+        &folder.join("nan.wav"),
+        WavFormat { tag: 3, channels: 1, sample_rate: 8_000, bits: 32 },
+        &bytes,
+    );
     let encode = |inputs: &[&str], out: &str| {
         auricle(folder, &[&["encode", "--model", model, "--out", out], inputs].concat())
     };
     encode(&["all.jsonl"], "good.safetensors").succeeded();
-    let said = encode(&["cut.wav", "letter.wav", "all.jsonl", "nowhere.wav"], "some.safetensors");
+    let said = encode(&["nan.wav", "letter.wav", "all.jsonl", "nowhere.wav"], "some.safetensors");
     assert_eq!((said.code, said.stdout.as_str()), (Some(1), "some.safetensors: 6 utterances\n"));
-    for (name, reason) in [("cut.wav", "truncated"), ("letter.wav", "not WAV"), ("nowhere.wav", "")] {
+    for (name, reason) in [("nan.wav", "not a finite number"), ("letter.wav", "not WAV"), ("nowhere.wav", "")]
+    {
         let named = |line: &&str| line.contains(name) && line.contains(reason) && line.starts_with("error: ");
         assert_eq!(said.stderr.lines().filter(named).count(), 1, "{name}: {said:?}");
     }

@@ -30,7 +30,7 @@ fn decode(criterion: &mut Criterion) {
             bench.iter(|| {
                 let mut mel = Vec::new();
                 for _ in 0..batch {
-                    mel.extend(front.compute(&samples, samples.len(), None).unwrap_or_default().data);
+                    mel.extend(front.compute(&samples, samples.len(), None).unwrap_or_default());
                 }
                 let frames = secs * 100;
                 let mel = Tensor::from_data(TensorData::new(mel, [batch, frames, 128]), &device);

@@ -188,7 +188,7 @@ fn stats(args: &Stats) -> Result<ExitCode> {
     for utterance in utterances.iter().step_by(step) {
         let samples = utterance.samples(front_end.config().sample_rate)?;
         let mel = front_end.compute(&samples, samples.len(), None)?;
-        for frame in mel.frames() {
+        for frame in mel.rows() {
             count += 1.0;
             for ((sum, square), value) in sums.iter_mut().zip(frame) {
                 *sum += f64::from(*value);

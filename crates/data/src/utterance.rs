@@ -2,7 +2,7 @@
 
 use crate::DataError;
 use crate::probe::say;
-use auricle_audio::{AudioError, AudioStream, Limits, StreamingResampler, stream};
+use auricle_audio::{AudioError, AudioStream, Limits, StreamingResampler, Warning, WarningKind, stream};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
@@ -138,14 +138,38 @@ impl Utterance {
         let length = (self.duration_secs * f64::from(sample_rate)) as usize;
         // A manifest's duration is a hint only: a wrong one must not reserve gigabytes.
         let mut samples = Vec::with_capacity((length + sample_rate as usize / 100).min(1 << 22));
-        // A stretch takes its own length of memory, however long its file is.
-        let whole = Limits::default();
-        let is_stretch = self.start_secs > 0.0 && self.duration_secs <= whole.max_duration_secs;
-        let limits = if is_stretch { Limits::unlimited_duration() } else { whole };
-        self.blocks(sample_rate, &limits, |block| {
+        self.blocks(sample_rate, &self.limits(), |block| {
             samples.extend_from_slice(block);
             Ok::<(), DataError>(())
         })?;
+        Ok(samples)
+    }
+
+    /// A stretch takes its own length of memory, however long its file is.
+    fn limits(&self) -> Limits {
+        let whole = Limits::default();
+        let is_stretch = self.start_secs > 0.0 && self.duration_secs <= whole.max_duration_secs;
+        if is_stretch { Limits::unlimited_duration() } else { whole }
+    }
+
+    /// [`Self::samples`] of an utterance that must be whole, because its label is one for all of it.
+    ///
+    /// # Errors
+    /// A file whose end is missing before the utterance ends; as [`Self::blocks`].
+    pub fn whole_samples(&self, sample_rate: u32) -> Result<Vec<f32>, DataError> {
+        let mut samples = Vec::new();
+        let (warnings, is_short) = self.read(sample_rate, &self.limits(), |block| {
+            samples.extend_from_slice(block);
+            Ok::<(), DataError>(())
+        })?;
+        for warning in warnings.iter().filter(|_| is_short) {
+            if let WarningKind::Truncated { position_samples, expected_samples, sample_rate } = warning.kind {
+                let path = warning.path.clone();
+                let cut = AudioError::Truncated { path, position_samples, expected_samples, sample_rate };
+                return Err(cut.into());
+            }
+        }
+        say(&warnings);
         Ok(samples)
     }
 
@@ -176,8 +200,20 @@ impl Utterance {
         &self,
         sample_rate: u32,
         limits: &Limits,
-        mut each: impl FnMut(&[f32]) -> Result<(), E>,
+        each: impl FnMut(&[f32]) -> Result<(), E>,
     ) -> Result<(), E> {
+        let (warnings, _) = self.read(sample_rate, limits, each)?;
+        say(&warnings);
+        Ok(())
+    }
+
+    /// What is to be said about the file, and whether it ends before the utterance.
+    fn read<E: From<DataError>>(
+        &self,
+        sample_rate: u32,
+        limits: &Limits,
+        mut each: impl FnMut(&[f32]) -> Result<(), E>,
+    ) -> Result<(Vec<Warning>, bool), E> {
         let samples_from_secs = |secs: f64| (secs * f64::from(sample_rate)).round() as usize;
         let start = samples_from_secs(self.start_secs);
         let end = start.saturating_add(samples_from_secs(self.duration_secs));
@@ -200,10 +236,11 @@ impl Utterance {
                 break;
             }
         }
-        say(reader.stream.warnings());
+        let is_short = seen.saturating_add(tolerance) < end;
+        let warnings = reader.stream.warnings().to_vec();
         // A whole file is taken as it is: a manifest's duration may be rounded.
         if start == 0 && given > 0 && !after.is_empty() {
-            return each(&after);
+            each(&after)?;
         }
         if given == 0 {
             let reason = match seen {
@@ -218,7 +255,7 @@ impl Utterance {
             };
             return Err(DataError::layout(&self.audio, reason).into());
         }
-        Ok(())
+        Ok((warnings, is_short))
     }
 }
 

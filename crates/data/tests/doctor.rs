@@ -256,6 +256,10 @@ fn a_missing_end_is_found_and_the_utterance_stays() {
     std::fs::write(&path, &bytes[..44 + 16_000]).unwrap();
     let utterance = Utterance::new("half", &path, 0.5);
     assert_eq!(utterance.samples(16_000).unwrap().len(), 8_000);
+    // A label for all of it is wrong for half of it.
+    assert_eq!(utterance.whole_samples(16_000).unwrap().len(), 8_000);
+    let error = Utterance::new("whole", &path, 1.0).whole_samples(16_000).unwrap_err().to_string();
+    assert!(error.contains("half.wav is truncated") && error.contains("fetch it again"), "{error}");
     let error = utterance.samples_within(16_000, 0.4).unwrap_err().to_string();
     assert!(error.contains("half lasts 0.5 s, more than 0.4 s"), "{error}");
     let report = look(&[set(vec![utterance])]);

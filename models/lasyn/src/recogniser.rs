@@ -3,7 +3,7 @@
 use crate::places::frame_rate;
 use crate::{LasynError, LasynModel, Target, TriggeredSearch, Upper};
 use auricle_asr::{CtcConfig, Recogniser, Stored};
-use auricle_audio::{Features, MelFrontEnd};
+use auricle_audio::{MelFrontEnd, padded};
 use auricle_decode::{BeamConfig, TokenLm, beam_search, by_frame, greedy, log_softmax};
 use auricle_nn::params::NamedTensors;
 use auricle_nn::stored::{self, StoredError};
@@ -151,13 +151,13 @@ impl SequenceRecogniser {
     /// # Errors
     /// Samples that are not finite, a device that fails.
     pub fn read(&self, samples: &[f32]) -> Result<String, LasynError> {
-        let Features { data: mut values, num_frames, num_bins } =
-            Recogniser::features(&self.front_end, samples)?;
+        let features = Recogniser::features(&self.front_end, samples)?;
+        let (num_frames, num_bins) = features.dim();
         if num_frames == 0 {
             return Ok(String::new());
         }
         let frames = num_frames.next_multiple_of(16usize.max(self.config.encoder.downsampling()));
-        values.resize(frames * num_bins, 0.0);
+        let values = padded(features, frames, 0.0);
         let mel = Tensor::<3>::from_data(TensorData::new(values, [1, frames, num_bins]), &self.device);
         let mut context = Context::eval();
         let (z, lengths) = self.model.lower(0, mel, &[num_frames], &mut context);
