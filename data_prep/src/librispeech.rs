@@ -77,6 +77,9 @@ fn layout(source: &Path, _: &Options) -> Result<Vec<Draft>, PrepError> {
     let mut drafts = Vec::new();
     for name in folder_names(&root)? {
         let folder = root.join(&name);
+        if name.starts_with('.') {
+            continue;
+        }
         if EXPECTED.iter().any(|(official, _)| *official == name) || is_subset(&folder)? {
             drafts.push(subset(&folder, &name)?);
         }

@@ -147,7 +147,7 @@ pub fn run(command: &Command) -> Result<ExitCode> {
         Command::Convert(args) => {
             let utterances = read_any(&args.input)?;
             Manifest::write(&args.out, &utterances)?;
-            let hours = utterances.iter().map(|u| u.duration_secs).sum::<f64>() / 3600.0;
+            let hours = utterances.iter().fold(0.0, |sum, u| sum + u.duration_secs) / 3600.0;
             outln!("{}: {} utterances, {hours:.2} h", args.out.display(), utterances.len());
             let unread: Vec<&Utterance> = utterances.iter().filter(|u| u.duration_secs <= 0.0).collect();
             let Some(first) = unread.first() else { return Ok(ExitCode::SUCCESS) };
@@ -172,7 +172,7 @@ fn subset(args: &Subset) -> Result<ExitCode> {
     for (path, part) in [(Some(&args.out), &taken), (args.rest.as_ref(), &rest)] {
         let Some(path) = path else { continue };
         Manifest::write(path, part)?;
-        let minutes = part.iter().map(|u| u.duration_secs).sum::<f64>() / 60.0;
+        let minutes = part.iter().fold(0.0, |sum, u| sum + u.duration_secs) / 60.0;
         outln!("{}: {} utterances, {minutes:.1} min", path.display(), part.len());
     }
     Ok(ExitCode::SUCCESS)

@@ -199,7 +199,7 @@ mod tests {
 
     #[test]
     fn damaged_archives_end_in_an_error_or_in_what_is_whole() {
-        let mut tar = plain("p", EntryType::XHeader, b"13 path=a/b\n");
+        let mut tar = plain("p", EntryType::XHeader, b"12 path=a/b\n");
         tar.extend(plain("x", EntryType::Regular, &[7; 700]));
         tar.extend(plain("././@LongLink", EntryType::GNULongName, b"c/d\0"));
         tar.extend(plain("y", EntryType::Regular, b"1"));

@@ -212,7 +212,7 @@ fn ljspeech_takes_the_text_with_numbers_as_words() {
     let utterance = &bench.manifest("all.jsonl")[0];
     assert_eq!(
         (utterance.id.as_str(), utterance.text.as_deref()),
-        ("LJ001-0001", Some("in eighteen sixty-six"))
+        ("LJ001-0001", Some("in eighteen sixty six"))
     );
     // Both are told by line: what is missing, and what is no row.
     for (row, expected) in [("LJ9|a|b", "no audio wavs/LJ9.wav"), ("LJ9|a", "2 fields")] {
@@ -252,4 +252,20 @@ fn a_part_of_a_corpus_or_a_renamed_one_is_prepared() {
     let (sets, lines) = bench.prepare().unwrap();
     assert_eq!(sets.len(), 1);
     assert!(has_line(&lines, "note: train", "no folder dev-clean-2"), "{lines:?}");
+}
+
+#[test]
+fn a_tree_finds_transcripts_in_any_case() {
+    let bench = Workbench::new("tree");
+    bench.audio("a/x.wav", 160);
+    bench.audio("a/y.WAV", 160);
+    bench.text("a/x.TXT", "\u{feff}One");
+    bench.text("a/y.Txt", "Two");
+    bench.prepare().unwrap();
+    let texts: Vec<_> = bench.manifest("all.jsonl").into_iter().filter_map(|u| u.text).collect();
+    assert_eq!(texts, ["one", "two"]);
+    bench.text("a/y.Txt", "x");
+    std::fs::write(bench.source().join("a/y.Txt"), b"caf\xe9").unwrap();
+    let message = bench.failure();
+    assert!(message.contains("y.Txt") && message.contains("UTF-8"), "{message}");
 }

@@ -422,6 +422,11 @@ mod tests {
         names.sort_unstable();
         names.dedup();
         assert_eq!(names.len(), count);
+        // The page for users names them all.
+        let page = include_str!("mod.rs");
+        for name in names {
+            assert!(page.contains(&format!("`{name}`")), "{name}");
+        }
         assert_eq!(field_of(" Start "), Some(Field::Start));
     }
 

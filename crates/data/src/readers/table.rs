@@ -131,10 +131,11 @@ fn record_of(header: &[String], row: &csv::StringRecord, form: Form) -> Result<R
         record.insert(name.to_owned(), Value::String(cell.to_owned()));
     }
     // Where LJSpeech's text was not normalised, the written one is it.
-    if form.is_ljspeech && !record.contains_key("text") {
-        if let Some(raw) = record.remove("raw_text") {
-            record.insert("text".to_owned(), raw);
-        }
+    if form.is_ljspeech
+        && !record.contains_key("text")
+        && let Some(raw) = record.remove("raw_text")
+    {
+        record.insert("text".to_owned(), raw);
     }
     Ok(record)
 }
