@@ -17,7 +17,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// Mutations of a run that nobody asked more of.
-const USUAL: usize = 3_000;
+const USUAL: usize = 10_000;
 /// Inputs are not grown beyond this.
 const MAX_BYTES: usize = 64 << 10;
 /// The process may hold so much at its peak: the inputs are small, so whatever they claim must be.
