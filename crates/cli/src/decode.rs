@@ -7,7 +7,6 @@ use crate::shared::terminal::{Terminal, progress};
 use anyhow::{Context as _, Result, bail};
 use auricle::Recordings;
 use auricle_asr::{Recogniser, TranscribeConfig, transcribe};
-use auricle_data::Utterance;
 use auricle_decode::write::{Format, Transcript, Writer};
 use auricle_decode::{Spelling, TokenLm, WordLm, WordLmConfig};
 use auricle_lasyn::SequenceRecogniser;
@@ -243,45 +242,28 @@ mod tests {
     use super::*;
     use auricle_decode::Word;
 
-    fn transcript(id: &str) -> (Transcript, Utterance) {
+    fn transcript(id: &str) -> Transcript {
         let word = Word { word: "word".into(), start_secs: 0.5, end_secs: 1.0, confidence: 0.9 };
-        let transcript =
-            Transcript { id: id.into(), text: "word".into(), duration_secs: 2.0, words: vec![word] };
-        (transcript, Utterance::new(id, "a/talk.wav", 2.0))
+        let path = "a/talk.wav".into();
+        Transcript { id: id.into(), path, text: "word".into(), duration_secs: 2.0, words: vec![word] }
     }
 
     #[test]
-    fn subtitles_of_two_recordings_do_not_go_back_in_time() {
+    fn subtitles_of_two_recordings_stand_in_two_files() {
         let folder = tempfile::tempdir().unwrap();
         let one = folder.path().join("both.srt");
-        let mut written = Written::open(Some(&one), Format::Srt, 2).unwrap();
-        for id in ["a", "b"] {
-            let (transcript, utterance) = transcript(id);
-            written.take(transcript, &utterance).unwrap();
-        }
-        written.finish().unwrap();
-        let text = std::fs::read_to_string(one).unwrap();
-        let times: Vec<&str> = text.lines().filter(|line| line.contains("-->")).collect();
-        assert_eq!(times, ["00:00:00,500 --> 00:00:01,000", "00:00:02,500 --> 00:00:03,000"]);
+        let refused = Written::open(Some(&one), Format::Srt, 2).err().unwrap().to_string();
+        assert!(refused.contains("--out FOLDER/") && !one.exists(), "{refused}");
 
         let each = folder.path().join("each/");
         let mut written = Written::open(Some(&each), Format::Srt, 2).unwrap();
         for id in ["a", "../b"] {
-            let (transcript, utterance) = transcript(id);
-            written.take(transcript, &utterance).unwrap();
+            written.take(&transcript(id)).unwrap();
         }
-        let (again, utterance) = transcript("a");
-        assert!(written.take(again, &utterance).unwrap_err().to_string().contains("a.srt"));
-        let second = std::fs::read_to_string(each.join(".._b.srt")).unwrap();
-        assert!(second.starts_with("1\n00:00:00,500 --> "), "{second}");
-    }
-
-    #[test]
-    fn json_says_which_file() {
-        let mut written = Written::open(None, Format::Json, 1).unwrap();
-        let (transcript, utterance) = transcript("a");
-        let line: serde_json::Value =
-            serde_json::from_str(&written.text(&transcript, &utterance).unwrap()).unwrap();
-        assert_eq!((&line["id"], &line["audio"]), (&"a".into(), &"a/talk.wav".into()));
+        assert!(written.take(&transcript("a")).unwrap_err().to_string().contains("a.srt"));
+        for name in ["a.srt", ".._b.srt"] {
+            let text = std::fs::read_to_string(each.join(name)).unwrap();
+            assert!(text.starts_with("1\n00:00:00,500 --> "), "{name}: {text}");
+        }
     }
 }
