@@ -6,7 +6,7 @@
 
 use burn::tensor::module::linear as burn_linear;
 use burn::tensor::ops::{ConvOptions, PadMode};
-use burn::tensor::{Bool, Int, Tensor, TensorData, activation};
+use burn::tensor::{Bool, DType, Int, Tensor, TensorData, activation};
 
 use crate::options::dropout::BLOCK;
 use crate::options::{

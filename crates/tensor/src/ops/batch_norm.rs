@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use burn::backend::flex::FlexTensor;
-use burn::tensor::{DType, Tensor, TensorData};
+use burn::tensor::Tensor;
 use rayon::prelude::*;
 
 use crate::cpu::batch_norm as kernel;
 use crate::cpu::elementwise;
 use crate::fused::{self, Aside, Kernel, dense, elements, owned};
 use crate::options::{BatchMoments, BatchNormOptions};
-use crate::reference::{self, host, valid_frames};
+use crate::reference;
 
 /// `y = (relu(x) − mean)/√(var + ε) + s·residual`, with mean and variance of each channel over the valid frames of the batch;
 /// frames beyond an utterance's length are 0.
