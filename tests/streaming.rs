@@ -126,7 +126,10 @@ proptest! {
         prop_assert_eq!(session.frames(), whole.frames[0]);
 
         let decoded = values(whole.decoder);
-        let tokens = auricle_decode::greedy(&decoded[..whole.frames[0] * CLASSES], CLASSES, BLANK);
+        let tokens = auricle_decode::greedy(
+            auricle_decode::by_frame(&decoded[..whole.frames[0] * CLASSES], CLASSES),
+            BLANK,
+        );
         let said: Vec<_> = tokens.iter().map(|t| (t.id, t.start_frame, t.end_frame)).collect();
         let heard: Vec<_> = session.heard().iter().map(|h| (h.phone, h.start_frame, h.end_frame)).collect();
         prop_assert_eq!(said, heard);

@@ -163,6 +163,8 @@ struct Written {
     format: Format,
     folder: Option<PathBuf>,
     sink: Sink,
+    /// What goes to the one output, which knows the subtitles so far.
+    writer: Writer<Vec<u8>>,
     names: HashSet<String>,
 }
 
@@ -173,20 +175,20 @@ impl Written {
         if let Some(folder) = &folder {
             std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
         } else if format == Format::Srt && count > 1 {
-            bail!(
-                "--srt: the subtitles of {count} recordings cannot share a file, because the times of each begin at 0; \
-                 `--out FOLDER/` writes a file for each"
+            errln!(
+                "warning: the subtitles of {count} recordings stand in one file, as if these were played one after \
+                 another; `--out FOLDER/` writes a file for each"
             );
         }
         let sink = Sink::open(out.filter(|_| folder.is_none()))?;
-        Ok(Self { format, folder, sink, names: HashSet::new() })
+        Ok(Self { format, folder, sink, writer: Writer::new(Vec::new(), format), names: HashSet::new() })
     }
 
     fn take(&mut self, transcript: &Transcript) -> Result<()> {
-        let mut writer = Writer::new(Vec::new(), self.format);
-        writer.write(transcript)?;
-        let text = writer.into_inner();
-        let Some(folder) = &self.folder else { return self.sink.write(&String::from_utf8_lossy(&text)) };
+        let Some(folder) = &self.folder else {
+            self.writer.write(transcript).context("cannot write the transcript")?;
+            return self.sink.write(&String::from_utf8_lossy(&self.writer.take()));
+        };
         let extension = match self.format {
             Format::Text => "txt",
             Format::Json => "json",
@@ -199,8 +201,10 @@ impl Written {
                 "two recordings would be written to {name}.{extension}; give them one manifest with distinct ids"
             );
         }
+        let mut writer = Writer::new(Vec::new(), self.format);
+        writer.write(transcript).context("cannot write the transcript")?;
         let path = folder.join(format!("{name}.{extension}"));
-        auricle_io::atomic_write(&path, &text).with_context(|| path.display().to_string())
+        auricle_io::atomic_write(&path, &writer.into_inner()).with_context(|| path.display().to_string())
     }
 
     fn finish(self) -> Result<()> {
@@ -225,13 +229,13 @@ fn sequences(args: &Args, format: Format, model: SequenceRecogniser) -> Result<E
     let mut sink = Sink::open(args.out.as_deref())?;
     let failures = read_all(&model, &args.inputs, args.quiet, |utterance, text| match format {
         Format::Json => {
-            let path = utterance.audio.display().to_string();
+            let (audio, duration) = (utterance.audio.display().to_string(), utterance.duration_secs);
             let line = serde_json::json!({
-                "id": utterance.id, "path": path, "text": text, "duration_secs": utterance.duration_secs,
+                "id": utterance.id, "audio": audio, "text": text, "duration_secs": duration
             });
             sink.write(&format!("{line}\n"))
         }
-        _ => sink.write(&format!("{}\n", text_line(&utterance.id, &text))),
+        _ => sink.write(&(text_line(&utterance.id, &text) + "\n")),
     })?;
     sink.finish()?;
     Ok(if failures == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -244,16 +248,22 @@ mod tests {
 
     fn transcript(id: &str) -> Transcript {
         let word = Word { word: "word".into(), start_secs: 0.5, end_secs: 1.0, confidence: 0.9 };
-        let path = "a/talk.wav".into();
-        Transcript { id: id.into(), path, text: "word".into(), duration_secs: 2.0, words: vec![word] }
+        let (id, audio, text) = (id.into(), "a/talk.wav".into(), "word".into());
+        Transcript { id, audio, text, duration_secs: 2.0, words: vec![word] }
     }
 
     #[test]
-    fn subtitles_of_two_recordings_stand_in_two_files() {
+    fn subtitles_of_two_recordings_do_not_go_back_in_time() {
         let folder = tempfile::tempdir().unwrap();
         let one = folder.path().join("both.srt");
-        let refused = Written::open(Some(&one), Format::Srt, 2).err().unwrap().to_string();
-        assert!(refused.contains("--out FOLDER/") && !one.exists(), "{refused}");
+        let mut written = Written::open(Some(&one), Format::Srt, 2).unwrap();
+        for id in ["a", "b"] {
+            written.take(&transcript(id)).unwrap();
+        }
+        written.finish().unwrap();
+        let text = std::fs::read_to_string(one).unwrap();
+        let times: Vec<&str> = text.lines().filter(|line| line.contains("-->")).collect();
+        assert_eq!(times, ["00:00:00,500 --> 00:00:01,000", "00:00:02,500 --> 00:00:03,000"]);
 
         let each = folder.path().join("each/");
         let mut written = Written::open(Some(&each), Format::Srt, 2).unwrap();
@@ -261,9 +271,7 @@ mod tests {
             written.take(&transcript(id)).unwrap();
         }
         assert!(written.take(&transcript("a")).unwrap_err().to_string().contains("a.srt"));
-        for name in ["a.srt", ".._b.srt"] {
-            let text = std::fs::read_to_string(each.join(name)).unwrap();
-            assert!(text.starts_with("1\n00:00:00,500 --> "), "{name}: {text}");
-        }
+        let second = std::fs::read_to_string(each.join(".._b.srt")).unwrap();
+        assert!(second.starts_with("1\n00:00:00,500 --> "), "{second}");
     }
 }

@@ -12,7 +12,7 @@ pub struct Transcript {
     pub id: String,
     /// The audio file, as it was given.
     #[serde(default)]
-    pub path: String,
+    pub audio: String,
     /// The words, joined by spaces.
     pub text: String,
     /// How long the recording is, in seconds.
@@ -30,7 +30,7 @@ pub enum Format {
     Json,
     /// NIST time marks: `<id> 1 <start> <duration> <word> <confidence>`; white space in ids becomes `_`.
     Ctm,
-    /// SubRip subtitles, of one recording: their times count from its beginning.
+    /// SubRip subtitles; several recordings are one after another.
     Srt,
 }
 
@@ -40,32 +40,15 @@ const SRT_CHARACTERS: usize = 84;
 const SRT_SECS: f64 = 6.0;
 const SRT_PAUSE_SECS: f64 = 0.8;
 
-/// Why a transcript cannot be written.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum WriteError {
-    /// What the writer says.
-    #[error("cannot write the transcript: {0}")]
-    Io(#[from] io::Error),
-    /// Times of two recordings would be mixed up.
-    #[error(
-        "subtitles of `{first}` and `{second}` cannot be in one file, because the times of both begin at 0: give one recording for each file of subtitles"
-    )]
-    SecondRecording {
-        /// Id of the recording that was written.
-        first: String,
-        /// Id of the one that was not.
-        second: String,
-    },
-}
-
 /// Writes transcripts in one format.
+///
+/// Subtitles of several recordings go on as if these were played one after another, so that no time comes twice.
 ///
 /// ```
 /// use auricle_decode::write::{Format, Transcript, Writer};
 /// let talk = Transcript {
 ///     id: "my talk".into(),
-///     path: "my talk.wav".into(),
+///     audio: "my talk.wav".into(),
 ///     text: "good morning".into(),
 ///     duration_secs: 1.5,
 ///     words: vec![],
@@ -73,7 +56,7 @@ pub enum WriteError {
 /// let mut writer = Writer::new(Vec::new(), Format::Text);
 /// writer.write(&talk)?;
 /// assert_eq!(writer.into_inner(), b"my talk\tgood morning\n");
-/// # Ok::<(), auricle_decode::write::WriteError>(())
+/// # Ok::<(), std::io::Error>(())
 /// ```
 #[derive(Debug)]
 pub struct Writer<W> {
@@ -81,14 +64,14 @@ pub struct Writer<W> {
     format: Format,
     /// Subtitles so far.
     cues: usize,
-    /// Id of the recording whose subtitles these are.
-    recording: Option<String>,
+    /// Where the subtitles of the next recording begin.
+    clock_secs: f64,
 }
 
 impl<W: Write> Writer<W> {
     /// A writer of a format.
     pub fn new(out: W, format: Format) -> Self {
-        Self { out, format, cues: 0, recording: None }
+        Self { out, format, cues: 0, clock_secs: 0.0 }
     }
 
     /// What was written to.
@@ -99,13 +82,13 @@ impl<W: Write> Writer<W> {
     /// Writes one transcript.
     ///
     /// # Errors
-    /// What the writer says; subtitles of a second recording.
-    pub fn write(&mut self, transcript: &Transcript) -> Result<(), WriteError> {
+    /// What the writer says.
+    pub fn write(&mut self, transcript: &Transcript) -> io::Result<()> {
         let out = &mut self.out;
         match self.format {
             Format::Text => writeln!(out, "{}", text_line(&transcript.id, &transcript.text))?,
             Format::Json => {
-                serde_json::to_writer(&mut *out, transcript).map_err(io::Error::from)?;
+                serde_json::to_writer(&mut *out, transcript)?;
                 writeln!(out)?;
             }
             Format::Ctm => {
@@ -119,12 +102,8 @@ impl<W: Write> Writer<W> {
                 }
             }
             Format::Srt => {
-                if let Some(first) = &self.recording {
-                    let (first, second) = (first.clone(), transcript.id.clone());
-                    return Err(WriteError::SecondRecording { first, second });
-                }
-                self.recording = Some(transcript.id.clone());
                 self.write_cues(&transcript.words)?;
+                self.clock_secs += transcript.duration_secs;
             }
         }
         Ok(())
@@ -134,8 +113,8 @@ impl<W: Write> Writer<W> {
     ///
     /// # Errors
     /// What it says.
-    pub fn flush(&mut self) -> Result<(), WriteError> {
-        Ok(self.out.flush()?)
+    pub fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
     }
 
     fn write_cues(&mut self, words: &[Word]) -> io::Result<()> {
@@ -143,10 +122,18 @@ impl<W: Write> Writer<W> {
             let (Some(first), Some(last)) = (cue.first(), cue.last()) else { continue };
             self.cues += 1;
             let text: Vec<&str> = cue.iter().map(|w| w.word.as_str()).collect();
-            let (from, to) = (srt_time(first.start_secs), srt_time(last.end_secs));
+            let clock = self.clock_secs;
+            let (from, to) = (srt_time(clock + first.start_secs), srt_time(clock + last.end_secs));
             writeln!(self.out, "{}\n{from} --> {to}\n{}\n", self.cues, text.join(" "))?;
         }
         Ok(())
+    }
+}
+
+impl Writer<Vec<u8>> {
+    /// What was written since the last call.
+    pub fn take(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.out)
     }
 }
 
@@ -190,10 +177,10 @@ mod tests {
             confidence: 0.5,
         };
         let words = vec![word("good", 0.25), word("morning", 0.75), word("\"all\"", 3661.5)];
-        let path = "a b.wav".into();
+        let audio = "a b.wav".into();
         Transcript {
             id: "a b".into(),
-            path,
+            audio,
             text: "good morning \"all\"".into(),
             duration_secs: 3700.0,
             words,
@@ -216,23 +203,17 @@ mod tests {
         );
         let json: serde_json::Value = serde_json::from_str(&written(Format::Json)).unwrap();
         assert_eq!(json["words"][2]["word"], "\"all\"");
-        assert_eq!((json["id"].as_str(), json["path"].as_str()), (Some("a b"), Some("a b.wav")));
+        assert_eq!((json["id"].as_str(), json["audio"].as_str()), (Some("a b"), Some("a b.wav")));
         assert_eq!(serde_json::from_value::<Transcript>(json).unwrap(), transcript());
     }
 
     #[test]
-    fn times_of_two_recordings_are_not_mixed() {
-        let other = Transcript { id: "c".into(), ..transcript() };
-        for format in [Format::Text, Format::Json, Format::Ctm] {
-            let mut writer = Writer::new(Vec::new(), format);
-            writer.write(&transcript()).unwrap();
-            writer.write(&other).unwrap();
-        }
+    fn times_of_two_recordings_do_not_restart() {
         let mut writer = Writer::new(Vec::new(), Format::Srt);
         writer.write(&transcript()).unwrap();
-        let error = writer.write(&other).unwrap_err().to_string();
-        assert!(error.contains("`a b` and `c`"), "{error}");
-        assert!(!String::from_utf8(writer.into_inner()).unwrap().contains("3\n0"));
+        writer.write(&Transcript { id: "c".into(), ..transcript() }).unwrap();
+        let text = String::from_utf8(writer.into_inner()).unwrap();
+        assert!(text.contains("\n3\n01:01:40,250 --> 01:01:41,150\ngood morning\n"), "{text}");
     }
 
     /// Letters are counted, not bytes: a subtitle in Greek is as long as one in English.
