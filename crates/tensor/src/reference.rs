@@ -63,6 +63,9 @@ pub fn layer_norm<const D: usize>(
     beta: Tensor<1>,
     epsilon: f64,
 ) -> Tensor<D> {
+    if x.dims().contains(&0) {
+        return x;
+    }
     let mean = x.clone().mean_dim(D - 1);
     let centred = x - mean;
     let variance = (centred.clone() * centred.clone()).mean_dim(D - 1);
@@ -87,6 +90,9 @@ pub fn add_layer_norm<const D: usize>(
 
 /// See [`ops::rms_norm`](crate::ops::rms_norm).
 pub fn rms_norm<const D: usize>(x: Tensor<D>, gamma: Tensor<1>, epsilon: f64) -> Tensor<D> {
+    if x.dims().contains(&0) {
+        return x;
+    }
     let mean_square = (x.clone() * x.clone()).mean_dim(D - 1);
     x / (mean_square + epsilon).sqrt() * gamma.unsqueeze()
 }
@@ -158,7 +164,8 @@ pub fn conv1d(x: Tensor<3>, weight: Tensor<3>, bias: Option<Tensor<1>>, options:
     let ([batch, frames, inputs], [kernel, _, outputs]) = (x.dims(), weight.dims());
     let shape = [batch, options.output_frames(frames, kernel), outputs];
     let is_empty = shape.contains(&0);
-    if is_empty || kernel == 0 || inputs == 0 {
+    if is_empty || [frames, kernel, inputs].contains(&0) {
+        // All that a window can see is padding.
         let y = Tensor::zeros(shape, (&x.device(), x.dtype()));
         return match bias.filter(|_| !is_empty) {
             Some(bias) => y + bias.unsqueeze(),

@@ -90,7 +90,7 @@ fn a_kaldi_folder_and_a_transcript_are_bounded() {
     fs::remove_file(packed).unwrap();
     auricle_audio::write_wav(
         &folder.path().join("x.wav"),
-        &auricle_audio::Audio { samples: vec![0.1; 800], sample_rate: 8000 },
+        &auricle_audio::Audio::new(vec![0.1; 800], 8000),
     )
     .unwrap();
     zipped(folder.path(), "x.txt", "", "a ", 32 << 20);

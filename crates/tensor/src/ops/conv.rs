@@ -40,7 +40,7 @@ pub fn conv1d(x: Tensor<3>, weight: Tensor<3>, bias: Option<Tensor<1>>, options:
         "conv1d: {batch} times {frames} frames with {options:?} are more than memory can hold"
     );
     // A stride beyond the last frame gives one output, however long it is.
-    let options = Conv1dOptions { stride: options.stride.min(padded.max(1)), ..options };
+    let options = Conv1dOptions { stride: options.stride.min(padded.saturating_add(1)), ..options };
     let sizes = Conv1dSizes {
         batch,
         frames,
@@ -50,7 +50,7 @@ pub fn conv1d(x: Tensor<3>, weight: Tensor<3>, bias: Option<Tensor<1>>, options:
         output: outputs,
         options,
     };
-    let empty = batch * sizes.outputs * kernel * inputs * outputs == 0;
+    let empty = [batch, frames, sizes.outputs, kernel, inputs, outputs].contains(&0);
     if empty
         || !fused::applies(&x)
         || !fused::applies(&weight)

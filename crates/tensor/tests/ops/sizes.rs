@@ -1,59 +1,65 @@
 //! Dimensions of size 0, and options with absurd numbers: a result as the definition says, forward and backward.
 
 use auricle_tensor::ops::{self, AttentionOptions, Conv1dOptions};
-use burn::tensor::{DType, Tensor};
+use burn::tensor::{DType, Tensor, TensorData};
 
-use crate::common::{assert_close, normal, run};
+use crate::common::{assert_close, normal, on, run, values};
 
 /// All lists of `N` of these sizes.
 fn sizes<const N: usize>(choices: [usize; 3]) -> impl Iterator<Item = [usize; N]> {
     (0..3usize.pow(N as u32)).map(move |i| std::array::from_fn(|d| choices[i / 3usize.pow(d as u32) % 3]))
 }
 
+/// A leaf of the graph; burn's `reshape` takes 0 for "as before", so the shape comes with the data.
+fn leaf<const D: usize>(seed: u64, shape: [usize; D]) -> Tensor<D> {
+    let data = TensorData::new(normal(shape.iter().product(), seed), shape);
+    Tensor::from_data(data, (&on(DType::F32).autodiff(), DType::F32)).require_grad()
+}
+
+/// The finite values of a result of this shape, whose backward pass runs.
+fn result<const D: usize>(what: &str, y: Tensor<D>, shape: [usize; D]) -> Vec<f64> {
+    assert_eq!(y.dims(), shape, "{what}");
+    let got = values(y.clone());
+    assert!(got.iter().all(|y| y.is_finite()), "{what}: {got:?}");
+    if !got.is_empty() {
+        // A result of nothing is no part of the graph; the other leaf is.
+        drop(((y.clone() * y).sum() + leaf(9, [1])).backward());
+    }
+    got
+}
+
 #[test]
 fn rows_and_columns_of_nothing() {
     for [rows, width] in sizes::<2>([0, 1, 3]) {
-        let inputs = [normal(rows * width, 1), normal(width, 2), normal(width, 3)];
-        let len = |op: &(dyn Fn(&[Tensor<1>]) -> Tensor<2> + Sync)| {
-            let flat = |x: &[Tensor<1>]| op(x).reshape([-1]);
-            // An empty tensor cannot be told by -1 what it is.
-            let flat_of_none = |x: &[Tensor<1>]| op(x).reshape([0]);
-            let op: crate::common::Op<'_> = if rows * width == 0 { &flat_of_none } else { &flat };
-            let (y, gradients) = run(op, &inputs, DType::F32);
-            assert_eq!(y.len(), rows * width, "[{rows}, {width}]");
-            assert!(y.iter().chain(gradients.iter().flatten()).all(|y| y.is_finite()), "[{rows}, {width}]");
-        };
-        let x = move |x: &[Tensor<1>]| x[0].clone().reshape([rows, width]);
-        len(&|i| ops::gelu(x(i)));
-        len(&|i| ops::dropout(x(i), 0.5, 3));
-        len(&|i| ops::softmax(x(i), 1));
-        len(&|i| ops::log_softmax(x(i), 1));
+        let shape = [rows, width];
+        let (x, gamma, beta) = (|| leaf(1, shape), || leaf(2, [width]), || leaf(3, [width]));
+        result("gelu", ops::gelu(x()), shape);
+        result("dropout", ops::dropout(x(), 0.5, 3), shape);
+        result("softmax", ops::softmax(x(), 1), shape);
+        result("log_softmax", ops::log_softmax(x(), 1), shape);
         for length in [0, 1, usize::MAX] {
-            len(&|i| ops::masked_softmax(x(i), &vec![length; rows]));
+            result("masked_softmax", ops::masked_softmax(x(), &vec![length; rows]), shape);
         }
-        len(&|i| ops::rms_norm(x(i), i[1].clone(), 1e-5));
-        len(&|i| ops::layer_norm(x(i), i[1].clone(), i[2].clone(), 1e-5));
-        len(&|i| ops::add_layer_norm(x(i), x(i), i[1].clone(), i[2].clone(), 1e-5, None));
+        result("rms_norm", ops::rms_norm(x(), gamma(), 1e-5), shape);
+        result("layer_norm", ops::layer_norm(x(), gamma(), beta(), 1e-5), shape);
+        result("add_layer_norm", ops::add_layer_norm(x(), x(), gamma(), beta(), 1e-5, None), shape);
     }
 }
 
 #[test]
 fn linear_maps_from_and_to_nothing() {
     for [rows, k, n] in sizes::<3>([0, 1, 3]) {
-        let inputs = [normal(rows * k, 1), normal(k * n, 2), normal(n, 3)];
-        let shape = |y: Tensor<2>| y.reshape([rows * n]);
-        let x = |x: &[Tensor<1>]| x[0].clone().reshape([rows, k]);
-        let w = |x: &[Tensor<1>]| x[1].clone().reshape([k, n]);
-        let term = |i: usize| (0..k).map(|p| inputs[0][i / n * k + p] * inputs[1][p * n + i % n]).sum();
+        let (x, w, b) = (normal(rows * k, 1), normal(k * n, 2), normal(n, 3));
+        let (x_leaf, w_leaf, b_leaf) = (|| leaf(1, [rows, k]), || leaf(2, [k, n]), || leaf(3, [n]));
+        let term = |i: usize| (0..k).map(|p| x[i / n * k + p] * w[p * n + i % n]).sum();
         let want: Vec<f64> = (0..rows * n).map(term).collect();
         let what = format!("[{rows}, {k}, {n}]");
-        let op = |i: &[Tensor<1>]| shape(ops::linear(x(i), w(i), None));
-        assert_close(&what, &run(&op, &inputs, DType::F32).0, &want, 1e-6);
-        let op = |i: &[Tensor<1>]| shape(ops::linear(x(i), w(i), Some(i[2].clone())));
-        let with_bias: Vec<f64> = want.iter().enumerate().map(|(i, y)| y + inputs[2][i % n]).collect();
-        assert_close(&what, &run(&op, &inputs, DType::F32).0, &with_bias, 1e-6);
-        let op = |i: &[Tensor<1>]| shape(ops::linear_gelu(x(i), w(i), i[2].clone()));
-        assert_eq!(run(&op, &inputs, DType::F32).0.len(), rows * n, "{what}");
+        let got = result(&what, ops::linear(x_leaf(), w_leaf(), None), [rows, n]);
+        assert_close(&what, &got, &want, 1e-6);
+        let with_bias: Vec<f64> = want.iter().enumerate().map(|(i, y)| y + b[i % n]).collect();
+        let got = result(&what, ops::linear(x_leaf(), w_leaf(), Some(b_leaf())), [rows, n]);
+        assert_close(&what, &got, &with_bias, 1e-6);
+        result(&what, ops::linear_gelu(x_leaf(), w_leaf(), b_leaf()), [rows, n]);
     }
 }
 
@@ -85,21 +91,14 @@ fn convolutions_of_nothing_and_by_absurd_strides() {
         for stride in [1, 2, 1 << 40, usize::MAX] {
             for pad in [0, 1] {
                 let options = Conv1dOptions { stride, pad_left: pad, pad_right: pad, groups: 1 };
-                let inputs = [
-                    normal(batch * frames * input, 1),
-                    normal(kernel * input * output, 2),
-                    normal(output, 3),
-                ];
-                let outputs = options.output_frames(frames, kernel);
-                let op = |i: &[Tensor<1>]| {
-                    let x = i[0].clone().reshape([batch, frames, input]);
-                    let w = i[1].clone().reshape([kernel, input, output]);
-                    ops::conv1d(x, w, Some(i[2].clone()), options).reshape([batch * outputs * output])
-                };
-                let sizes = [frames, kernel, input, output];
-                let want = convolved(&inputs[0], &inputs[1], &inputs[2], sizes, options, batch);
+                let (x, w) = (normal(batch * frames * input, 1), normal(kernel * input * output, 2));
+                let bias = normal(output, 3);
+                let want = convolved(&x, &w, &bias, [frames, kernel, input, output], options, batch);
                 let what = format!("[{batch}, {frames}, {input}] by [{kernel}, {output}], {options:?}");
-                assert_close(&what, &run(&op, &inputs, DType::F32).0, &want, 1e-6);
+                let x = leaf(1, [batch, frames, input]);
+                let y = ops::conv1d(x, leaf(2, [kernel, input, output]), Some(leaf(3, [output])), options);
+                let shape = [batch, options.output_frames(frames, kernel), output];
+                assert_close(&what, &result(&what, y, shape), &want, 1e-6);
             }
         }
     }
@@ -119,18 +118,10 @@ fn padding_beyond_memory_is_refused_before_it_is_allocated() {
 #[test]
 fn attention_of_nothing() {
     for [batch, queries, keys, width] in sizes::<4>([0, 1, 4]) {
-        let inputs = [
-            normal(batch * queries * width, 1),
-            normal(batch * keys * width, 2),
-            normal(batch * keys * width, 3),
-        ];
-        let op = |i: &[Tensor<1>]| {
-            let [q, k, v] = [(0, queries), (1, keys), (2, keys)]
-                .map(|(at, frames)| i[at].clone().reshape([batch, frames, width]));
-            ops::attention(q, k, v, AttentionOptions::new(1)).reshape([batch * queries * width])
-        };
-        let (y, gradients) = run(&op, &inputs, DType::F32);
-        assert!(y.iter().chain(gradients.iter().flatten()).all(|y| y.is_finite()));
+        let (q, k, v) =
+            (leaf(1, [batch, queries, width]), leaf(2, [batch, keys, width]), leaf(3, [batch, keys, width]));
+        let y = ops::attention(q, k, v, AttentionOptions::new(1));
+        result(&format!("{queries} queries, {keys} keys"), y, [batch, queries, width]);
     }
 }
 
