@@ -2,7 +2,7 @@
 
 use crate::ctc::contiguous;
 use crate::prefix::{self, Entry, open_tokens};
-use crate::spelling::{SpelledWords, Spelling};
+use crate::spelling::{SpelledWords, Spelling, WordLmError};
 use crate::{TimedToken, by_frame, log_softmax};
 use auricle_text::Tokenizer;
 use auricle_text::lm::{NgramLm, State, UnitId};
@@ -25,32 +25,6 @@ impl Default for WordLmConfig {
     fn default() -> Self {
         Self { beam: 32, lm_weight: 0.8, word_bonus: 2.0, least_token: -8.0 }
     }
-}
-
-/// Why a language model is of no use to a search for words.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum WordLmError {
-    /// Its units are tokens or characters.
-    #[error(
-        "this is a language model of tokens or characters (it has `{unit}`); this search needs one of words: `auricle lm train` without --tokenizer and --units"
-    )]
-    OtherUnits {
-        /// A unit that is no word.
-        unit: String,
-    },
-    /// The tokenizer can spell few of its words or none: another script, another case.
-    #[error(
-        "the tokenizer of the recogniser can spell only {spelt} of the language model's {words} words (not `{example}`): are they of the same language and script?"
-    )]
-    Unspellable {
-        /// Words that can be spelt.
-        spelt: usize,
-        /// Words of the model.
-        words: usize,
-        /// A word that cannot.
-        example: String,
-    },
 }
 
 /// A word language model as a decoder uses it: only its words can be written.

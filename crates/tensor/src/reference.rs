@@ -6,11 +6,12 @@
 
 use burn::tensor::module::linear as burn_linear;
 use burn::tensor::ops::{ConvOptions, PadMode};
-use burn::tensor::{Bool, Int, Tensor, TensorData, activation};
+use burn::tensor::{Bool, DType, Int, Tensor, TensorData, activation};
 
-use crate::ops::{BatchMoments, BatchNormOptions, host, valid_frames};
 use crate::options::dropout::BLOCK;
-use crate::options::{AdamWStep, AttentionOptions, Conv1dOptions, Dropout, alibi_slope};
+use crate::options::{
+    AdamWStep, AttentionOptions, BatchMoments, BatchNormOptions, Conv1dOptions, Dropout, alibi_slope,
+};
 
 /// Stands for ln 0 where −∞ would breed NaN in gradients.
 const LOG_ZERO: f64 = -1e30;
@@ -125,6 +126,22 @@ pub fn batch_norm(
         None => y,
     };
     (y, moments)
+}
+
+/// The moments of a tensor of one value per channel on the host.
+pub(crate) fn host(values: Tensor<1>) -> Vec<f32> {
+    let plain = if values.is_autodiff() { values.inner() } else { values };
+    plain.cast(DType::F32).into_data().try_to_vec::<f32>().unwrap_or_default()
+}
+
+/// 1 for valid frames, `[B, T, 1]`, like `x`.
+pub(crate) fn valid_frames(x: &Tensor<3>, lengths: &[usize]) -> Tensor<3> {
+    let [batch, frames, _] = x.dims();
+    let values: Vec<f32> = lengths
+        .iter()
+        .flat_map(|&length| (0..frames).map(move |t| f32::from(u8::from(t < length))))
+        .collect();
+    Tensor::from_data(TensorData::new(values, [batch, frames, 1]), (&x.device(), x.dtype()))
 }
 
 /// See [`ops::linear`](crate::ops::linear).
