@@ -19,10 +19,10 @@ use std::time::Instant;
   auricle adapt --model runs/ctc --text corpus.txt --synthesizer runs/flow --out runs/coffee
   auricle adapt --model runs/ctc --text corpus.txt --audio data/train.jsonl --eval data/coffee/dev.jsonl --out runs/coffee
 
-The text becomes latents as the recogniser's lower part would make them of speech; its upper part is
-trained on them, and on --audio beside them, which keeps what it knew. One sentence in ten is kept aside and
-read before and after; --eval does the same with real recordings. Ctrl-C keeps a checkpoint; the same
-command goes on from it.")]
+The recogniser is split in two. From the text, latents are synthesised that resemble those which its lower part
+computes from speech; its upper part is trained on them. Speech given by --audio is trained on, too, so that the
+model does not forget other domains. One sentence in ten is held out and recognised before and after training;
+--eval does the same with recordings. Ctrl-C keeps a checkpoint; the same command continues from it.")]
 pub struct Args {
     #[command(flatten)]
     source: SourceArgs,
@@ -66,7 +66,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let terminal = Terminal::new(args.quiet);
     let training = Training { resume: true, events: &terminal, stop: &stop };
     let Some(Adapted { before, after }) = adapt(&adaptation, &args.out, training)? else {
-        errln!("interrupted; the same command goes on");
+        errln!("interrupted; run the same command again to continue");
         return Ok(ExitCode::from(interrupt::INTERRUPTED));
     };
     table(&before, &after);

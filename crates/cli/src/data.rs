@@ -17,36 +17,36 @@ const SHOWN: usize = 5;
 
 #[derive(clap::Subcommand)]
 pub enum Command {
-    /// Find what is wrong with a corpus: audio, durations, transcripts, duplicates, leaks.
+    /// Find faults in a corpus: audio, durations, transcripts, duplicates, overlap between sets.
     #[command(after_help = "Examples:
   auricle data check data/mini/train.jsonl data/mini/dev.jsonl
   auricle data check data/mini/train.jsonl --recipe recipes/mini_librispeech/ctc_from_scratch.toml
   auricle data check kaldi/data/train --fix data/clean
 
-Exits with status 1 where there are errors.")]
+Exit status 1: there are errors.")]
     Check(Check),
     /// Turn any corpus that can be read (NeMo, Kaldi, lhotse, CSV, folder) into a manifest.
     #[command(after_help = "Examples:
   auricle data convert kaldi/data/train --out data/train.jsonl
   auricle data convert cuts.jsonl.gz --out data/cuts.jsonl")]
     Convert(Convert),
-    /// Take some minutes of a corpus, as `data.subset_minutes` does, and keep the rest aside.
+    /// Write some minutes of a corpus to one manifest and the rest to another, as `data.subset_minutes` selects them.
     #[command(after_help = "Example:
   auricle data subset data/mini_librispeech/train.jsonl --minutes 30 --out labelled.jsonl --rest text-only.jsonl")]
     Subset(Subset),
-    /// Mean and standard deviation of every mel bin: the normalisation of a streaming front end.
+    /// Mean and standard deviation of every mel bin, for the normalisation of a streaming front end.
     #[command(after_help = "Example:
   auricle data stats data/speechocean762/train.jsonl --bins 80
 
 Prints the line `norm = { fixed = … }` for the recipe's [model.front_end].")]
     Stats(Stats),
-    /// What a teacher finds hard: its error on every utterance, for `train.curriculum.errors`.
+    /// Error of a teacher model on every utterance, as a measure of difficulty for `train.curriculum.errors`.
     #[command(after_help = "Example:
   auricle data difficulty --model asr-en-small data/mini_librispeech/train.jsonl --out errors.jsonl
   auricle train recipes/mini_librispeech/ctc_from_pretrained.toml --set train.curriculum.errors=errors.jsonl
 
-The error is the character error rate, and for recognisers with CTC alone one minus the mean confidence of their words is added. A
-model of meanings is asked for meanings, one of mispronunciation for phones, whose error rate counts.")]
+The error is the character error rate. For recognisers without an attention decoder, one minus the mean confidence of
+their words is added. Models of meanings are scored on meanings, models of mispronunciation by phone error rate.")]
     Difficulty(Difficulty),
 }
 
@@ -55,7 +55,7 @@ pub struct Difficulty {
     /// Labelled speech: manifests, or anything that can be read.
     #[arg(required = true)]
     inputs: Vec<PathBuf>,
-    /// Model that teaches.
+    /// Teacher model.
     #[arg(long, default_value = "asr-en-small")]
     model: PathBuf,
     /// File to write.
@@ -68,18 +68,18 @@ pub struct Difficulty {
 
 #[derive(clap::Args)]
 pub struct Subset {
-    /// What to read.
+    /// Manifest, or anything that can be read as one.
     input: PathBuf,
-    /// Minutes of speech to take, whole utterances drawn at random.
+    /// Minutes of speech to select; whole utterances are drawn at random.
     #[arg(long)]
     minutes: f64,
-    /// Seed of the choice; that of a recipe makes the same one.
+    /// Seed; a recipe with the same seed selects the same utterances.
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// Manifest to write.
     #[arg(long)]
     out: PathBuf,
-    /// Manifest of those that were not taken.
+    /// Manifest to write of the other utterances.
     #[arg(long)]
     rest: Option<PathBuf>,
 }
@@ -102,8 +102,8 @@ pub struct Check {
     /// Manifests, or anything that can be read; each is a set of its own.
     #[arg(required = true)]
     sets: Vec<PathBuf>,
-    /// Also find what training with this CTC recipe refuses: no transcript, one that its tokenizer cannot spell, or that
-    /// is too long to align.
+    /// Also find utterances that this CTC recipe cannot train on: those without a transcript, with one that its tokenizer
+    /// cannot write, or with one that is too long for the audio.
     #[arg(long)]
     recipe: Option<PathBuf>,
     /// The sampling rate that all files should have.
@@ -118,20 +118,20 @@ pub struct Check {
     /// Every utterance needs a meaning.
     #[arg(long)]
     needs_meaning: bool,
-    /// Write mended manifests to this folder.
+    /// Write repaired manifests to this folder.
     #[arg(long, value_name = "FOLDER")]
     fix: Option<PathBuf>,
     /// Machine-readable output, one JSON object.
     #[arg(long)]
     json: bool,
-    /// Threads that decode. Default: all.
+    /// Threads that decode audio. Default: one per processor.
     #[arg(long)]
     workers: Option<usize>,
 }
 
 #[derive(clap::Args)]
 pub struct Convert {
-    /// What to read.
+    /// Manifest, table, Kaldi folder or folder of audio to read.
     input: PathBuf,
     /// Manifest to write.
     #[arg(long)]

@@ -27,39 +27,39 @@ use std::time::Instant;
   auricle decode --model asr-en-small talk.wav --lm words.arpa
 
 Inputs are audio files, manifests of any readable layout, folders, or `-` for the standard input. Recordings over 30 s are cut
-where nobody speaks. Output is in the order of the inputs. What cannot be read is reported on the
-error stream, the rest is decoded, and the exit status is 1.")]
+in pauses. Output is in the order of the inputs. Files that cannot be read are reported on the
+error stream, the others are decoded, and the exit status is 1.")]
 pub struct Args {
     /// Model: a folder, a file, a run directory, or the name of a shipped model.
     #[arg(long, default_value = "asr-en-small")]
     model: PathBuf,
-    /// Audio files, manifests or folders.
+    /// Audio files, manifests, folders, or `-` for the standard input.
     #[arg(required = true)]
     inputs: Vec<PathBuf>,
     /// One JSON object a line: id, text, duration, words with times and confidences, audio file.
     #[arg(long, conflicts_with_all = ["ctm", "srt"])]
     json: bool,
-    /// NIST time-marked words.
+    /// Words with times in NIST's CTM format.
     #[arg(long, conflicts_with = "srt")]
     ctm: bool,
-    /// Subtitles.
+    /// Subtitles in SRT format.
     #[arg(long)]
     srt: bool,
     /// Write here instead of to the standard output. A folder (one that exists, or a name that ends with `/`) gets a
     /// file for each recording, named by its id.
     #[arg(long)]
     out: Option<PathBuf>,
-    /// Language model in ARPA format (`auricle lm train`): of words for CTC models, whose words alone are written
-    /// then; of tokens (`lm train --tokenizer`) for models with an attention decoder.
+    /// Language model in ARPA format (`auricle lm train`). For CTC models a model of words; only words that it
+    /// has are then written. For models with an attention decoder one of tokens (`lm train --tokenizer`).
     #[arg(long)]
     lm: Option<PathBuf>,
-    /// Weight of the language model. Default: 0.8, for tokens 0.3.
+    /// Weight of the language model's log-probabilities. Default: 0.8 for words, 0.3 for tokens.
     #[arg(long, requires = "lm")]
     lm_weight: Option<f64>,
-    /// Bonus of a word.
+    /// Score added for every word, against deletions that a language model causes.
     #[arg(long, default_value_t = WordLmConfig::default().word_bonus, requires = "lm", allow_hyphen_values = true)]
     word_bonus: f64,
-    /// Prefixes that the search with a language model or an attention decoder keeps. Default: 32, with a decoder 8.
+    /// Beam size of the search with a language model or an attention decoder. Default: 32, with a decoder 8.
     #[arg(long)]
     beam: Option<usize>,
     #[command(flatten)]
@@ -67,7 +67,7 @@ pub struct Args {
     /// Seconds of audio in a batch.
     #[arg(long, default_value_t = TranscribeConfig::default().batch_secs)]
     batch_secs: f64,
-    /// Device.
+    /// Device (`auricle device` lists them).
     #[arg(long, default_value = "cpu")]
     device: String,
     /// No progress bar and no summary.
@@ -86,7 +86,9 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let (utterances, mut failures) = (&recordings.utterances, recordings.failures);
     if let Some(id) = recordings.repeated_id() {
         if format == Format::Ctm {
-            bail!("two inputs have the id `{id}`, and a CTM tells them by it; give them one manifest");
+            bail!(
+                "two inputs have the id `{id}`, and a CTM file has nothing else to tell them apart; put them into one manifest with distinct ids"
+            );
         }
         errln!("warning: two inputs have the id `{id}`; --json says which file each is");
     }

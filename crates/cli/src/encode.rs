@@ -18,20 +18,20 @@ use std::process::ExitCode;
   auricle encode --model runs/pretrain data/dev.jsonl --layer 4 --out layer4.safetensors
 
 The file holds one tensor [T', D] per utterance, named by its id. Recordings over 60 s go through the
-encoder in windows of 60 s that overlap by 20 s: number and times of their frames are those of the whole,
-but normalisation and attention see one window at a time. What cannot be read is reported on the error
-stream, the rest is written, and the exit status is 1.")]
+encoder in windows of 60 s that overlap by 20 s: number and times of the frames are as for the whole
+recording, but normalisation and attention are limited to one window. Files that cannot be read are reported on the
+error stream, the others are written, and the exit status is 1.")]
 pub struct Args {
     /// Model: a folder, a file, a run directory, or the name of a shipped model.
     #[arg(long, default_value = "spiral-en-small")]
     model: PathBuf,
-    /// Audio files, manifests or folders.
+    /// Audio files, manifests, folders, or `-` for the standard input.
     #[arg(required = true)]
     inputs: Vec<PathBuf>,
     /// Safetensors file to write.
     #[arg(long)]
     out: PathBuf,
-    /// The residual stream after this Transformer layer, counted from 1, instead of the output.
+    /// Write the residual stream after this Transformer layer (counted from 1) instead of the encoder's output.
     #[arg(long)]
     layer: Option<usize>,
     /// Device.

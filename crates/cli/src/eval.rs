@@ -26,7 +26,7 @@ pub enum Command {
   auricle eval slu --ref data/picovoice_coffee/dev.jsonl --hyp dev.hyp.jsonl --report dev.html
   auricle eval slu --ref data/slurp/test.jsonl --hyp test.hyp.jsonl --kind slurp --json > test.json
 
-Hypotheses are lines of {\"id\", \"meaning\"}, or of `<id> <meaning>`.")]
+Hypotheses are JSON lines with `id` and `meaning`, or lines of `<id> <meaning>`.")]
     Slu(crate::eval_slu::Slu),
 }
 
@@ -38,7 +38,7 @@ pub struct Asr {
     /// Hypotheses: `decode --json` output, or lines of `<id> <text>`.
     #[arg(long = "hyp")]
     hypothesis: PathBuf,
-    /// Write the alignment report (speakers, confusions, every utterance) here.
+    /// Text file to write: error rates by speaker, confusions, and the alignment of every utterance.
     #[arg(long)]
     report: Option<PathBuf>,
     /// Machine-readable output, one JSON object.

@@ -26,10 +26,10 @@ pub struct Slu {
     /// Hypotheses: JSON lines with `id` and `meaning`, or lines of `<id> <meaning>`.
     #[arg(long = "hyp")]
     hypothesis: PathBuf,
-    /// What is scored; by default, what the first reference is.
+    /// Kind of meanings. Default: that of the first reference.
     #[arg(long, value_enum)]
     kind: Option<Kind>,
-    /// Write a page with the confusions of intents and the slots most often wrong.
+    /// HTML page to write, with the confusions of intents and the slots most often wrong.
     #[arg(long)]
     report: Option<PathBuf>,
     /// Machine-readable output, one JSON object.
@@ -39,9 +39,9 @@ pub struct Slu {
 
 #[derive(Clone, Copy, clap::ValueEnum)]
 enum Kind {
-    /// Intents in scenarios with entities: SLU-F1.
+    /// SLURP: scenario, action and entities; SLU-F1.
     Slurp,
-    /// Parse trees: exact match.
+    /// STOP: parse trees; exact match.
     Stop,
     /// Intents with slots: frame accuracy and slot F1.
     Frame,

@@ -14,7 +14,7 @@ pub enum Command {
   auricle lm train data/slurp/train-text.jsonl data/slurp/lm-text.jsonl --order 4 --out slurp.arpa
   auricle lm train corpus.txt --tokenizer unigram256.json --order 6 --prune 1 --out tokens.arpa")]
     Train(Train),
-    /// How well a model foretells texts.
+    /// Perplexity of a model on texts.
     #[command(after_help = "Example:\n  auricle lm perplexity slurp.arpa data/slurp/devel-text.jsonl")]
     Perplexity(Measure),
 }
@@ -24,22 +24,22 @@ pub struct Texts {
     /// Text manifests, manifests with transcripts (`.jsonl`), or plain text with a sentence a line.
     #[arg(required = true)]
     inputs: Vec<PathBuf>,
-    /// What a text is made of.
+    /// Units of the model.
     #[arg(long, value_enum, default_value = "words")]
     units: Units,
-    /// Tokens of this tokenizer instead.
+    /// Use the tokens of this tokenizer as units.
     #[arg(long, conflicts_with = "units")]
     tokenizer: Option<PathBuf>,
-    /// Numbers and abbreviations as they are said; else texts are only normalised.
+    /// Write out numbers and abbreviations as they are spoken; without it texts are only normalised.
     #[arg(long)]
     spoken: bool,
 }
 
 #[derive(Clone, Copy, clap::ValueEnum)]
 enum Units {
-    /// Between white space.
+    /// Words, separated by white space.
     Words,
-    /// One by one; the space between words is `▁`.
+    /// Characters; the space between words is `▁`.
     Characters,
 }
 
@@ -47,13 +47,13 @@ enum Units {
 pub struct Train {
     #[command(flatten)]
     texts: Texts,
-    /// Longest n-gram.
+    /// Order: length of the longest n-grams.
     #[arg(long, default_value_t = 3)]
     order: usize,
-    /// Units seen less often are unknown.
+    /// Treat units that occur less often than this as unknown.
     #[arg(long, default_value_t = 1)]
     min_count: usize,
-    /// Drop n-grams without which the text's log-likelihood falls by less than this many nats.
+    /// Drop n-grams whose removal lowers the training text's log-likelihood by less than this many nats.
     #[arg(long, default_value_t = 0.0)]
     prune: f64,
     /// File to write.

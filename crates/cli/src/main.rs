@@ -47,54 +47,54 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Train and evaluate every system on the built-in corpus, in minutes.
+    /// Train and evaluate every kind of model on the built-in corpus, in minutes.
     Quickstart(quickstart::Args),
-    /// Train a model by a recipe.
+    /// Train a model from a recipe.
     Train(train::Args),
     /// Transcribe audio files, a manifest or a folder.
     Decode(decode::Args),
-    /// Extract representations of an encoder.
+    /// Write an encoder's representations of recordings to a file.
     Encode(encode::Args),
-    /// Judge pronunciation.
+    /// Score pronunciation.
     #[command(subcommand)]
     Mdd(mdd::Command),
-    /// Judge pronunciation in the browser, while it is spoken.
+    /// Score pronunciation in the browser, while the learner speaks.
     Serve(Box<serve::Args>),
     /// Score hypotheses against references.
     #[command(subcommand)]
     Eval(eval::Command),
-    /// Prepare a public corpus: manifests from its official layout.
+    /// Make manifests of a published corpus, as it was unpacked.
     Prepare(prepare::Args),
     /// Check and convert data.
     #[command(subcommand)]
     Data(data::Command),
-    /// Understand recordings: intents and slots.
+    /// Recognise intents and slots in recordings (spoken language understanding).
     Slu(slu::Args),
-    /// Adapt a recogniser to a new domain by text alone.
+    /// Adapt a recogniser to a new domain with text alone.
     Adapt(adapt::Args),
-    /// Make pseudo-acoustic latents of text.
+    /// Synthesise latents of a recogniser from text.
     Synth(synth::Args),
-    /// Latents of text: banks of a recogniser's latents.
+    /// Make banks of a recogniser's latents, for `adapt` and `synth`; measure synthesised latents.
     #[command(subcommand)]
     Lasyn(lasyn::Command),
-    /// Pronunciations: letter-to-sound models, phones of texts.
+    /// Pronunciations: phones of texts, letter-to-sound models.
     #[command(subcommand)]
     Lexicon(lexicon::Command),
-    /// N-gram language models.
+    /// Train and measure n-gram language models.
     #[command(subcommand)]
     Lm(lm::Command),
     /// Train and inspect tokenizers.
     #[command(subcommand)]
     Tokenizer(tokenizer::Command),
-    /// Inspect, import and export models.
+    /// Inspect, import, export, average and verify models.
     #[command(subcommand)]
     Model(model::Command),
-    /// Reproduce a batch whose loss or gradient was not finite.
+    /// Repeat a training batch whose loss or gradient was not finite.
     Replay(replay::Args),
-    /// Descriptions of NPUs, and what a training step would cost on one.
+    /// Describe NPUs and model the cost of a training step on one.
     #[command(subcommand)]
     Npu(npu::Command),
-    /// List devices.
+    /// List the devices that models can run on.
     Device(device::Args),
 }
 

@@ -16,27 +16,27 @@ pub enum Command {
   auricle mdd score --text \"Wei drinks tea\" --lexicon names.dict take1.wav --json
   auricle mdd score --phones \"W IY K AO L\" --model runs/mdd take1.wav --textgrid > take1.TextGrid
 
-Words are looked up in the lexicons given by --lexicon, then read by the letter-to-sound model.
-A phone below --threshold counts as mispronounced; what was said instead is named where the model
-knows it. Exit status 1: the file could not be judged.")]
+Words are looked up in the lexicons (--lexicon, then the built-in one); the letter-to-sound model guesses the others.
+A phone with a score below --threshold counts as mispronounced; the phone that was said instead is given where the
+model knows it. Exit status 1: the file could not be scored.")]
     Score(Score),
-    /// Score pronunciation from a microphone, while it is spoken.
+    /// Score pronunciation from a microphone, while the learner speaks.
     #[command(after_help = "Examples:
   auricle mdd mic --text \"we call it bear\"
   auricle mdd mic --list-devices
   auricle mdd mic --text \"we call it bear\" --replay take1.wav     # without a microphone
 
-Ends when the sentence is over, or at Ctrl-C, and judges what it has. Recording needs a build with the
-cargo feature `mic`; `auricle serve` records in the browser and needs no such build.")]
+Recording ends when the sentence is over, or at Ctrl-C; what was recorded until then is scored. It needs a build with
+the cargo feature `mic`; `auricle serve` records in the browser and does not need it.")]
     Mic(Box<crate::mic::Args>),
 }
 
 #[derive(clap::Args)]
 pub struct Score {
-    /// What should be said.
+    /// Sentence that should be said.
     #[arg(long, required_unless_present = "phones", conflicts_with = "phones")]
     text: Option<String>,
-    /// What should be said, in phones of the CMU dictionary.
+    /// Phones that should be said, as in the CMU dictionary, instead of --text.
     #[arg(long)]
     phones: Option<String>,
     /// Recording of one sentence.
@@ -46,16 +46,16 @@ pub struct Score {
     model: PathBuf,
     #[command(flatten)]
     lexicon: LexiconArgs,
-    /// A phone below this score, of 0 to 100, is mispronounced. Default: the model's.
+    /// Phones with a lower score (0 to 100) count as mispronounced. Default: the model's threshold.
     #[arg(long)]
     threshold: Option<f64>,
-    /// One JSON object.
+    /// Machine-readable output, one JSON object.
     #[arg(long, conflicts_with_all = ["textgrid", "ctm"])]
     json: bool,
     /// A TextGrid of Praat with tiers of words, phones and scores.
     #[arg(long, conflicts_with = "ctm")]
     textgrid: bool,
-    /// NIST time marks of phones, with the score as confidence.
+    /// Phones with times in NIST's CTM format, with the score as confidence.
     #[arg(long)]
     ctm: bool,
     /// Device.

@@ -10,14 +10,14 @@ use std::process::ExitCode;
 
 #[derive(clap::Subcommand)]
 pub enum Command {
-    /// What a model is: kind, parameters, configuration, provenance.
+    /// Show a model's kind, parameter count, configuration and provenance.
     #[command(after_help = "Example:\n  auricle model info asr-en-small --tensors")]
     Info(Info),
     /// Read a checkpoint of the published SPIRAL program (PyTorch Lightning) and write safetensors.
     #[command(after_help = "Example:
   auricle model import st2vec_base.ckpt --config recipes/librispeech/spiral_base.toml --out models/spiral-base
 
-Nothing in the checkpoint is executed: its pickle is read by a machine that knows tensors only.")]
+Nothing in the checkpoint is executed: its pickle is read by an interpreter that supports tensors and containers only.")]
     Import(Import),
     /// Copy a model, in half precision and with a licence and provenance in its metadata.
     #[command(
@@ -29,12 +29,12 @@ Nothing in the checkpoint is executed: its pickle is read by a machine that know
         after_help = "Example:\n  auricle model average runs/a runs/b --out models/average\n  auricle model average runs/a/checkpoints/best-step-*.safetensors --out models/a-average"
     )]
     Average(Average),
-    /// Whether a model is as it was written: compare its contents with the BLAKE3 digest in its metadata.
+    /// Check that a model file is undamaged: compare its contents with the BLAKE3 digest in its metadata.
     #[command(after_help = "Examples:
   auricle model verify asr-en-small
   auricle model verify --seal old.safetensors      # write the digest into a file of an older version
 
-Every model is checked like this when it is loaded; AURICLE_SKIP_DIGEST=1 leaves that out. Exit status 1: changed.")]
+Every model is checked so when it is loaded; AURICLE_SKIP_DIGEST=1 skips the check. Exit status 1: the file has changed.")]
     Verify(Verify),
 }
 
@@ -97,7 +97,7 @@ pub struct Average {
 pub struct Verify {
     /// Model: a folder, a file, or the name of a shipped model.
     model: PathBuf,
-    /// Write the digest of what is there into the file; no byte of a tensor changes.
+    /// Write the digest of the present contents into the file; the tensors are not changed.
     #[arg(long)]
     seal: bool,
 }

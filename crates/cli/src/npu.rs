@@ -17,15 +17,15 @@ use std::process::ExitCode;
 
 #[derive(clap::Subcommand)]
 pub enum Command {
-    /// Descriptions of devices: every number with its source and confidence.
+    /// List device descriptions, or show one: every number with its source and confidence.
     #[command(after_help = "Example:\n  auricle npu devices 910b3")]
     Devices {
-        /// One description in full.
+        /// Device to show in full.
         name: Option<String>,
     },
     /// Modelled cost of every operation of one training step (of the longest batch) on a described device.
     ///
-    /// Forward and backward pass, update of the weights, average of a teacher or of the weights.
+    /// Counts forward and backward pass, the optimiser's update, and moving averages of weights (teacher, EMA).
     /// The step is computed on the CPU; nothing here is measured on an NPU.
     #[command(
         after_help = "Example:\n  auricle npu profile recipes/mini_librispeech/spiral_pretrain.toml --device 910b3"
@@ -43,10 +43,10 @@ pub struct Profile {
     /// Device and, after a colon, type of the operands of matrix products (`910b3`, `910a:fp16`).
     #[arg(long, default_value = "910b3")]
     device: String,
-    /// Page with table and timeline.
+    /// HTML page to write, with table and timeline.
     #[arg(long, default_value = "npu_profile.html")]
     report: PathBuf,
-    /// Chrome trace (JSON) of every instruction: each operation of the table once, one after another.
+    /// Write a Chrome trace (JSON) of every instruction, each operation of the table once.
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
 }

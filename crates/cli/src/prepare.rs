@@ -17,31 +17,31 @@ use std::process::ExitCode;
   auricle prepare slurp corpora/slurp --out data/slurp
   auricle prepare picovoice-coffee corpora/speech-to-intent-benchmark --hold-out-value coffeeDrink=mocha
 
-A set that has not changed since is left alone; a preparation that was stopped goes on where it was.")]
+Sets whose source has not changed are not made again; an interrupted preparation continues where it stopped.")]
 pub struct Args {
-    /// Corpus; --list shows all.
+    /// Name of the corpus; --list shows all.
     #[arg(required_unless_present = "list")]
     corpus: Option<String>,
-    /// Its folder in the official layout (with --download: where to put it).
+    /// Folder of the corpus as published (with --download: where to put it).
     #[arg(required_unless_present = "list")]
     source: Option<PathBuf>,
     /// Folder for the manifests. Default: data/<corpus>.
     #[arg(long)]
     out: Option<PathBuf>,
-    /// Fetch what the folder does not hold yet.
+    /// Download archives that the folder does not hold yet.
     #[arg(long)]
     download: bool,
-    /// A slot's value that goes into a set of its own, `heldout.jsonl`; may be given several times. For
-    /// picovoice-coffee.
+    /// Put utterances with this slot value into a set of their own, `heldout.jsonl`. May be repeated; for
+    /// picovoice-coffee only.
     #[arg(long = "hold-out-value", value_name = "SLOT=VALUE", value_parser = slot_value)]
     hold_out: Vec<(String, String)>,
-    /// Sentences to make of the corpus' grammar. For picovoice-coffee; default: 5000.
+    /// Number of sentences to generate from the corpus' grammar. For picovoice-coffee only; default: 5000.
     #[arg(long)]
     sentences: Option<usize>,
     /// List the corpora with their content, licence and source.
     #[arg(long)]
     list: bool,
-    /// Machine-readable output: one JSON object a set.
+    /// Machine-readable output: one JSON object per set.
     #[arg(long)]
     json: bool,
 }

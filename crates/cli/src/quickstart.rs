@@ -35,8 +35,8 @@ const RECIPES: [(&str, &str); 4] = [
 #[command(after_help = "Example:
   auricle quickstart --out runs/quickstart
 
-The corpus is synthetic speech that comes with the program: scores on it say that the systems work,
-nothing about people's speech. See recipes/ for real corpora.")]
+The corpus is synthetic speech that comes with the program. Scores on it show that training and evaluation work;
+they say nothing about people's speech. See recipes/ for real corpora.")]
 pub struct Args {
     /// Folder for corpus, runs and report.
     #[arg(long, default_value = "runs/quickstart")]
@@ -157,7 +157,9 @@ fn run_anew(recipe: &Recipe, run: &Path, quiet: bool, stop: &AtomicBool) -> Resu
     }
     let terminal = Terminal::new(quiet);
     match auricle::train(recipe, run, Training { resume: false, events: &terminal, stop })? {
-        Outcome::Interrupted => bail!("interrupted; run it again, it takes minutes"),
+        Outcome::Interrupted => {
+            bail!("interrupted; run `auricle quickstart` again, it starts anew and takes minutes")
+        }
         Outcome::Finished | Outcome::EarlyStopped => Ok(started.elapsed().as_secs_f64()),
     }
 }
@@ -225,7 +227,7 @@ fn page(rows: &[Row], mdd: &Mdd, words: &NewWords, pretrain: &Path, pretrain_sec
     let bars: Vec<(String, f64)> =
         rows.iter().map(|row| (row.name.to_string(), 100.0 * row.scores.words.rate())).collect();
     let mut page = Report::new("auricle quickstart")
-        .paragraph("Every system on the built-in synthetic corpus. The test speakers are in no other set. These scores show that the systems work; they say nothing about people's speech.")
+        .paragraph("Every kind of model on the built-in synthetic corpus. The test speakers are in no other set. These scores show that the systems work; they say nothing about people's speech.")
         .heading("Results")
         .table(&["system", "WER %", "95 % interval", "CER %", "training s"], &cells)
         .paragraph(&gain(rows).unwrap_or_default())

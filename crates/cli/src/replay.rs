@@ -10,7 +10,8 @@ use std::process::ExitCode;
 #[command(after_help = "Example:
   auricle replay runs/mini/capsule-step-1200
 
-Run it in the folder that the run was started in. Exits with status 1 where the batch is finite now.")]
+The capsule is written when a loss or gradient of a training is not finite. Run this in the folder in which the
+training was started. Exit status 1: the values are finite now.")]
 pub struct Args {
     /// The capsule's folder.
     capsule: PathBuf,

@@ -14,9 +14,9 @@ use std::process::ExitCode;
   auricle serve --model runs/mdd --lexicon cmudict.dict --prompts sentences.txt
   auricle serve --origin https://speak.example --proxy 127.0.0.1   # behind a proxy with TLS
 
-Open the address that it prints. Browsers give the microphone only to pages from localhost or by https, so
-for other machines put a proxy with TLS in front. Nothing that is said is stored. The protocol for other
-clients is described in crates/serve/README.md. Ctrl-C ends it.")]
+Open the printed address in a browser. Browsers give the microphone only to pages from localhost or by https, so
+for other machines put a proxy with TLS in front. Recordings are not stored. The protocol for other
+clients is described in crates/serve/README.md. Ctrl-C ends the server.")]
 pub struct Args {
     /// Model: a folder, a file, a run directory, or the name of a shipped model.
     #[arg(long, default_value = "mdd-en-small")]
@@ -24,28 +24,29 @@ pub struct Args {
     /// Address to listen on. Default: this machine only.
     #[arg(long, default_value = "127.0.0.1")]
     host: IpAddr,
-    /// Port; 0 takes any.
+    /// Port; 0 takes any free one.
     #[arg(long, default_value_t = 8765)]
     port: u16,
     #[command(flatten)]
     lexicon: LexiconArgs,
-    /// Sentences that the page offers, one a line. Default: a few of its own.
+    /// Text file with the sentences that the page offers, one per line. Default: a built-in list.
     #[arg(long)]
     prompts: Option<PathBuf>,
-    /// A phone below this score, of 0 to 100, is mispronounced. Default: the model's.
+    /// Phones with a lower score (0 to 100) count as mispronounced. Default: the model's threshold.
     #[arg(long)]
     threshold: Option<f64>,
-    /// Origin whose pages may connect besides the server's own, like `https://speak.example`; may be repeated.
+    /// Web origin whose pages may connect in addition to the server's own, like `https://speak.example`. May be repeated.
     #[arg(long)]
     origin: Vec<String>,
-    /// Name that the server may be called by besides `localhost` and addresses, like `speak.example`; may be repeated.
-    /// Hosts of --origin are allowed, too.
+    /// Host name to accept in requests in addition to `localhost` and addresses, like `speak.example`. May be repeated;
+    /// hosts of --origin are accepted, too.
     #[arg(long = "allow-host", value_name = "NAME")]
     allow_host: Vec<String>,
-    /// Address of a proxy in front of the server, whose `X-Forwarded-For` tells clients apart; may be repeated.
+    /// Address of a proxy in front of the server; its `X-Forwarded-For` header gives the client's address. May be
+    /// repeated.
     #[arg(long, value_name = "ADDRESS")]
     proxy: Vec<IpAddr>,
-    /// Computations at once. Default: as many as the machine can run.
+    /// Threads that compute. Default: one per processor.
     #[arg(long)]
     workers: Option<usize>,
     /// Device.
@@ -74,25 +75,25 @@ struct LimitArgs {
     /// Most seconds of an utterance.
     #[arg(long, default_value_t = Limits::default().max_utterance_secs)]
     max_utterance_secs: f64,
-    /// Seconds without sound after which a client is closed.
+    /// Seconds without sound after which a client is disconnected.
     #[arg(long, default_value_t = Limits::default().idle_secs)]
     idle_secs: f64,
-    /// Seconds without sound after which a client is closed if another needs its place.
+    /// Seconds without sound after which a client is disconnected if another one is waiting for a place.
     #[arg(long, default_value_t = Limits::default().yield_secs)]
     yield_secs: f64,
-    /// How many times faster than real time sound may come.
+    /// How many times faster than real time a client may send sound.
     #[arg(long, default_value_t = Limits::default().max_speed)]
     max_speed: f64,
-    /// Seconds of sound that may come at once.
+    /// Seconds of sound that a client may send at once.
     #[arg(long, default_value_t = Limits::default().burst_secs)]
     burst_secs: f64,
-    /// Seconds that a client which sends too fast is held back before it is closed.
+    /// Seconds that a client which sends too fast is slowed down before it is disconnected.
     #[arg(long, default_value_t = Limits::default().patience_secs)]
     patience_secs: f64,
-    /// Most messages that wait for a client to read them.
+    /// Most messages that may wait until a client reads them.
     #[arg(long, default_value_t = Limits::default().max_queue)]
     max_queue: usize,
-    /// Bytes of a connection's send buffer in the system.
+    /// Size in bytes of a connection's send buffer in the operating system.
     #[arg(long, default_value_t = Limits::default().send_buffer_bytes)]
     send_buffer_bytes: u32,
 }
@@ -131,13 +132,13 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let address = server.address();
     if !address.ip().is_loopback() {
         errln!(
-            "warning: everybody who can reach {address} can use this server, and what they say travels unencrypted; put a proxy with TLS in front, which browsers also want for the microphone"
+            "warning: everybody who can reach {address} can use this server, and recordings are sent unencrypted; put a proxy with TLS in front, without which browsers give no microphone to pages from other machines"
         );
     }
     let stopper = server.stopper();
     interrupt::first(move || {
         stopper.stop();
-        errln!("ending sessions; once more ends at once");
+        errln!("ending sessions; press Ctrl-C again to end at once");
     })?;
     outln!("http://{address}/");
     server.run();
@@ -149,7 +150,7 @@ fn sentences(path: &PathBuf) -> Result<Vec<String>> {
     let lines: Vec<String> =
         text.lines().map(str::trim).filter(|line| !line.is_empty()).map(Into::into).collect();
     if lines.is_empty() {
-        bail!("{}: no sentences; write one a line", path.display());
+        bail!("{}: no sentences; write one per line", path.display());
     }
     Ok(lines)
 }

@@ -17,8 +17,8 @@ use std::process::ExitCode;
   auricle slu --model runs/coffee data/coffee/dev.jsonl --out dev.hyp.jsonl
   auricle eval slu --ref data/coffee/dev.jsonl --hyp dev.hyp.jsonl
 
-One JSON object a line: id, meaning as the model writes it, and what it says: intent and slots, or a tree.
-What cannot be read is reported on the error stream, and the exit status is 1.")]
+Prints one JSON object per recording: id, meaning (the token string of the model), and the intent and slots parsed
+from it. Files that cannot be read are reported on the error stream, and the exit status is 1.")]
 pub struct Args {
     /// Model of a recipe with `model.target = \"meaning\"`: a folder, a file or a run directory.
     #[arg(long)]
@@ -26,7 +26,7 @@ pub struct Args {
     /// Audio files, manifests or folders.
     #[arg(required = true)]
     inputs: Vec<PathBuf>,
-    /// Hypotheses of the search.
+    /// Beam size: hypotheses that the search keeps.
     #[arg(long, default_value_t = BeamConfig::default().beam)]
     beam: usize,
     #[command(flatten)]

@@ -16,8 +16,8 @@ use std::time::Instant;
   auricle synth --model asr-en-small --text \"two large lattes please\" --out z.safetensors
   auricle synth --model runs/ctc --text-file corpus.txt --synthesizer runs/flow --out z.safetensors
 
-The latents of sentence i are the tensor `i`, [frames, width], of the safetensors file, f32; its
-metadata hold the texts. They are what the lower part of the recogniser would make of speech.")]
+Latents are the hidden vectors that the lower part of the recogniser would compute from speech. Those of sentence i
+(counted from 0) are the f32 tensor `i` of the safetensors file, [frames, width]; its metadata hold the texts.")]
 pub struct Args {
     #[command(flatten)]
     source: SourceArgs,
@@ -29,7 +29,7 @@ pub struct Args {
     text_file: Option<PathBuf>,
     #[command(flatten)]
     lexicon: LexiconArgs,
-    /// Another seed, another voice.
+    /// Seed; another one gives another voice.
     #[arg(long, default_value_t = 0)]
     seed: u64,
     /// File to write.

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 
 #[derive(clap::Subcommand)]
 pub enum Command {
-    /// Learn sub-words from transcripts.
+    /// Learn sub-word tokens from transcripts.
     #[command(after_help = "Examples:
   auricle tokenizer train data/mini/train.jsonl --vocab-size 256 --out data/mini/unigram256.json
   auricle tokenizer train corpus.txt --kind bpe --vocab-size 1000 --out bpe1000.json
@@ -25,13 +25,13 @@ pub struct Train {
     /// Manifests with transcripts, or plain text files (`.txt`), one sentence a line.
     #[arg(required = true)]
     inputs: Vec<PathBuf>,
-    /// Algorithm.
+    /// Algorithm of the tokenizer.
     #[arg(long, value_enum, default_value = "unigram")]
     kind: Kind,
-    /// Size of the vocabulary, blank included.
+    /// Number of tokens, including the CTC blank.
     #[arg(long, default_value_t = 256)]
     vocab_size: usize,
-    /// Learn from texts and meanings; names of intents and slots are one token each.
+    /// Learn from texts and meanings; each name of an intent or slot becomes one token.
     #[arg(long)]
     meanings: bool,
     /// Add the tokens of the tasks that `model.tasks` of a LaSyn recipe names.

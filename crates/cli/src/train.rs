@@ -15,7 +15,7 @@ use std::process::ExitCode;
   auricle train recipes/mini_librispeech/spiral_pretrain.toml --resume
   auricle train recipes/librispeech/spiral_base.toml --dry-run
 
-Ctrl-C finishes the step, writes a checkpoint and exits with status 130; --resume goes on.")]
+Ctrl-C finishes the step, writes a checkpoint and exits with status 130; the same command with --resume continues.")]
 pub struct Args {
     /// Recipe (TOML).
     #[arg(required_unless_present = "keys")]
@@ -33,14 +33,14 @@ pub struct Args {
     /// Run directory. Default: runs/<folder>-<recipe>.
     #[arg(long)]
     pub run: Option<PathBuf>,
-    /// Go on from the run directory's last checkpoint.
+    /// Continue from the last checkpoint in the run directory.
     #[arg(long)]
     pub resume: bool,
-    /// Print parameter count, memory, plan and utterances that cannot align; run the longest
-    /// batch once; change nothing.
+    /// Print parameter count, memory, steps per epoch and utterances too short for their transcripts; run the longest
+    /// batch once; write nothing.
     #[arg(long)]
     pub dry_run: bool,
-    /// A few steps of a shrunken model on the built-in corpus: does the recipe work?
+    /// Check the recipe with a few steps of a smaller model on the built-in corpus.
     #[arg(long)]
     pub smoke: bool,
     /// No progress bar.

@@ -22,17 +22,18 @@ pub struct Mdd {
     /// Model: a folder, a file, a run directory, or the name of a shipped model.
     #[arg(long, default_value = "mdd-en-small")]
     model: PathBuf,
-    /// Probability of error above which the classifier calls a phone mispronounced. Default: the model's.
+    /// Probability of error above which the classifier calls a phone mispronounced. Default: the model's threshold.
     #[arg(long)]
     threshold: Option<f64>,
-    /// Store the threshold with the best F1 on this data in the model: only on development data.
+    /// Store the threshold with the best F1 on this data in the model file. Use it with development data only.
     #[arg(long)]
     store_threshold: bool,
-    /// Ask for other phones than were said in this share of the places, always the same ones, and tell how many of these known
-    /// mistakes were found and named. Phones without labels count as said: native speech will do.
+    /// Simulate mistakes: replace this share (0 to 1) of the prompt's phones by others, always the same ones, and report how
+    /// many are detected and how many are diagnosed correctly. Phones without labels count as correct, so that native speech
+    /// can be used.
     #[arg(long, value_name = "SHARE")]
     simulate: Option<f64>,
-    /// Write a page with curves and tables here.
+    /// HTML page to write, with curves and tables.
     #[arg(long)]
     report: Option<PathBuf>,
     /// Machine-readable output, one JSON object.
@@ -66,7 +67,7 @@ pub fn run(args: &Mdd) -> Result<ExitCode> {
     if args.store_threshold {
         let best = scores.best_on_this_set.map(|best| best.threshold);
         let best =
-            best.context("no phone of this set is mispronounced: no threshold is better than another")?;
+            best.context("no phone of this set is mispronounced, so no best threshold exists; use development data with mistakes")?;
         let path = models::find(&args.model)?;
         let bytes = std::fs::read(&path).with_context(|| path.display().to_string())?;
         let (tensors, mut metadata) = weights::from_bytes(&bytes)?;

@@ -16,18 +16,18 @@ use std::process::ExitCode;
 
 #[derive(clap::Args)]
 pub struct Compare {
-    /// Transcribed speech that the bank was not made of.
+    /// Transcribed speech that was not used for the bank.
     #[arg(required = true)]
     inputs: Vec<PathBuf>,
     #[command(flatten)]
     source: SourceArgs,
     #[command(flatten)]
     lexicon: LexiconArgs,
-    /// Another recogniser with the same lower part, for example a run of `upper_speech.toml`: a synthesizer that learnt
-    /// from its guide may please the guide alone.
+    /// Also measure the error rate of another recogniser with the same lower part, for example a run of
+    /// `upper_speech.toml`: a synthesizer may be fitted to the recogniser that it was trained with.
     #[arg(long)]
     judge: Option<PathBuf>,
-    /// Another seed, other voices and another classifier.
+    /// Seed of the synthesised latents and of the classifier.
     #[arg(long, default_value_t = 0)]
     seed: u64,
     /// Machine-readable output, one JSON object.
@@ -86,7 +86,7 @@ pub fn run(args: &Compare) -> Result<ExitCode> {
 fn judge(name: &Path, base: &SplitRecogniser, device: &Device) -> Result<SplitRecogniser> {
     let judge = models::split_recogniser(name, Some(base.split), device)?;
     if judge.lower_hash() != base.lower_hash() {
-        bail!("{}: its lower part is another one than the model's: it reads other latents", name.display());
+        bail!("{}: its lower part differs from the model's, so it reads other latents", name.display());
     }
     Ok(judge)
 }

@@ -1,4 +1,4 @@
-//! `auricle lasyn`: what latent synthesis needs from files.
+//! `auricle lasyn`: banks of latents, and comparison of synthesised latents with real ones.
 
 mod compare;
 
@@ -13,20 +13,21 @@ use std::process::ExitCode;
 
 #[derive(clap::Subcommand)]
 pub enum Command {
-    /// Learn from transcribed speech what text becomes inside a recogniser.
+    /// Make a bank: the latents of a recogniser for every phone, from transcribed speech.
     #[command(after_help = "Example:
   auricle lasyn fit --model runs/ctc data/mini_librispeech/train.jsonl --lexicon cmudict.dict
 
-The transcripts are aligned with the recogniser's latents (from a flat start, nothing is trained by
-gradients); means, variances, lengths and examples of every phone are written as a bank beside the model.")]
+The transcripts are aligned with the recogniser's latents (hidden vectors between its lower and upper part) from a
+flat start, without gradient training. The bank holds means, variances, durations and examples of every phone; it is
+written beside the model, and `auricle adapt` and `auricle synth` read it.")]
     Fit(Fit),
-    /// Tell what synthesized latents lack beside those of speech.
+    /// Compare synthesised latents with those of speech.
     #[command(after_help = "Examples:
   auricle lasyn compare --model runs/ctc data/mini_librispeech/dev.jsonl --lexicon cmudict.dict
   auricle lasyn compare --model runs/ctc --synthesizer runs/flow data/mini_librispeech/dev.jsonl --json
 
-Lengths, moments and smoothness of both, what the recogniser reads from both, and how well a classifier tells
-them apart that was trained on half of the sentences (area under the ROC curve; 0.5: not at all).")]
+Prints durations, moments and smoothness of both, the character error rate of the recogniser on both, and how well a
+classifier, trained on half of the sentences, tells them apart (area under the ROC curve; 0.5: not at all).")]
     Compare(compare::Compare),
 }
 
@@ -38,15 +39,15 @@ pub struct Fit {
     /// Recogniser of kind `ctc`: a folder, a file, a run directory, or the name of a shipped model.
     #[arg(long, default_value = "asr-en-small")]
     model: PathBuf,
-    /// Transformer layers below the cut, over all stages. Default: those of the first stage.
+    /// Number of Transformer layers in the lower part. Default: those of the encoder's first stage.
     #[arg(long)]
     split: Option<usize>,
     #[command(flatten)]
     lexicon: LexiconArgs,
-    /// Seconds of speech that are kept as examples.
+    /// Seconds of speech to keep as examples.
     #[arg(long, default_value_t = 1200.0)]
     exemplar_secs: f64,
-    /// Rounds of alignment.
+    /// Iterations of alignment.
     #[arg(long, default_value_t = 12)]
     rounds: usize,
     /// File to write. Default: `bank.safetensors` beside the model's weights.

@@ -21,22 +21,22 @@ const PIECE: Duration = Duration::from_millis(40);
 
 #[derive(clap::Args)]
 pub struct Args {
-    /// What will be said.
+    /// Sentence that will be said.
     #[arg(long, required_unless_present_any = ["phones", "list_devices"], conflicts_with = "phones")]
     text: Option<String>,
-    /// What will be said, in phones of the CMU dictionary.
+    /// Phones that will be said, as in the CMU dictionary, instead of --text.
     #[arg(long)]
     phones: Option<String>,
-    /// Show the microphones and end.
+    /// List the microphones and exit.
     #[arg(long)]
     list_devices: bool,
     /// Microphone, by its number or name in --list-devices. Default: the system's.
     #[arg(long, conflicts_with = "replay")]
     input: Option<String>,
-    /// A recording instead of a microphone, played as fast as it was spoken.
+    /// Use a recording instead of a microphone, in real time.
     #[arg(long)]
     replay: Option<PathBuf>,
-    /// Listen until Ctrl-C, and not only until the sentence is over.
+    /// Listen until Ctrl-C instead of until the sentence is over.
     #[arg(long)]
     hold: bool,
     /// Model: a folder, a file, a run directory, or the name of a shipped model.
@@ -44,13 +44,13 @@ pub struct Args {
     model: PathBuf,
     #[command(flatten)]
     lexicon: LexiconArgs,
-    /// A phone below this score, of 0 to 100, is mispronounced. Default: the model's.
+    /// Phones with a lower score (0 to 100) count as mispronounced. Default: the model's threshold.
     #[arg(long)]
     threshold: Option<f64>,
-    /// One JSON object, as of `auricle mdd score`.
+    /// Machine-readable output, one JSON object as of `auricle mdd score`.
     #[arg(long)]
     json: bool,
-    /// Device that computes.
+    /// Device that the model runs on.
     #[arg(long, default_value = "cpu")]
     device: String,
 }

@@ -13,11 +13,11 @@ use std::sync::Arc;
 /// Where pronunciations come from.
 #[derive(clap::Args)]
 pub struct LexiconArgs {
-    /// Lexicons in the format of the CMU dictionary, beside the built-in one of 560 common words; later ones go before
-    /// earlier ones.
+    /// Lexicon in the format of the CMU dictionary, in addition to the built-in one of 560 common words. May be repeated;
+    /// the last one that has a word is used.
     #[arg(long)]
     lexicon: Vec<PathBuf>,
-    /// Letter-to-sound model for words that no lexicon has. Default: the one that comes with the program.
+    /// Letter-to-sound model for words that are in no lexicon. Default: the one that comes with the program.
     #[arg(long)]
     g2p: Option<PathBuf>,
 }
@@ -40,13 +40,13 @@ pub struct SourceArgs {
     /// Recogniser with a bank beside it (`auricle lasyn fit`).
     #[arg(long, default_value = "asr-en-small")]
     model: PathBuf,
-    /// Bank of latents. Default: `bank.safetensors` beside the model.
+    /// Bank: latents of real speech, by phone. Default: `bank.safetensors` beside the model.
     #[arg(long)]
     bank: Option<PathBuf>,
-    /// Trained synthesizer, instead of a projection.
+    /// Run of a trained synthesizer (recipe `lasyn/synthesizer_*.toml`), instead of --projection.
     #[arg(long)]
     synthesizer: Option<PathBuf>,
-    /// What stands for a phone without a trained synthesizer. Default: exemplars.
+    /// How latents of a phone are made without a trained synthesizer. Default: exemplars.
     #[arg(long, value_enum)]
     projection: Option<Fixed>,
 }
@@ -54,9 +54,9 @@ pub struct SourceArgs {
 /// The fixed projections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum Fixed {
-    /// Real examples from the bank.
+    /// Examples of real speech from the bank.
     Exemplars,
-    /// Means and variances of the bank, lengths as often as in real speech.
+    /// Random values with the bank's means and variances; durations drawn from those of real speech.
     Statistics,
 }
 

@@ -14,7 +14,7 @@ pub fn flag() -> Result<Arc<AtomicBool>> {
     let asked = stop.clone();
     first(move || {
         asked.store(true, Ordering::Relaxed);
-        errln!("finishing the step; once more ends at once");
+        errln!("finishing the current step; press Ctrl-C again to end at once");
     })?;
     Ok(stop)
 }
