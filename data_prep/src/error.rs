@@ -59,7 +59,7 @@ pub enum PrepError {
     /// Audio files whose duration cannot be found.
     #[error(
         "{set}: {count} of {total} audio files cannot be used: {first}{also}; \
-         replace or remove them and run again, what is known already is kept"
+         replace or remove them and run the command again; finished work is kept"
     )]
     Audio {
         /// The set.
@@ -75,8 +75,8 @@ pub enum PrepError {
     },
     /// A file could not be fetched.
     #[error(
-        "{url} could not be fetched: {reason}; run again to go on, or fetch it by hand, put it into {folder} \
-         and run again with --download, or unpack it there and run without"
+        "{url} could not be fetched: {reason}; run the command again to continue; or download it yourself, put it into {folder} \
+         and run again with --download, or unpack it there and run without --download"
     )]
     Download {
         /// The address.

@@ -127,7 +127,7 @@ pub enum AudioError {
     },
     /// A pipe gives more than is kept in memory.
     #[error(
-        "{path} is a pipe, and all that comes through pipes may take {} MiB; write it to a file and name that",
+        "{path} is a pipe, and all pipes together are limited to {} MiB; write it to a file and give the file's name",
         limit_bytes >> 20
     )]
     PipeTooLong {
@@ -138,8 +138,8 @@ pub enum AudioError {
     },
     /// A sampling rate outside [`crate::SAMPLE_RATES_HZ`].
     #[error(
-        "{path} has a sampling rate of {sample_rate} Hz, and 1,000 to 768,000 Hz are read; its header is damaged, or \
-         convert it to 16,000 Hz"
+        "{path} has a sampling rate of {sample_rate} Hz, but only 1,000 to 768,000 Hz are supported; if its header is \
+         not damaged, convert it to 16,000 Hz"
     )]
     SampleRate {
         /// The file.

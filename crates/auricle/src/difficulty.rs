@@ -58,7 +58,7 @@ fn of_transcript(utterance: &Utterance, transcript: &Transcript) -> Result<f64> 
 
 fn of_label(teacher: &Teacher, utterance: &Utterance) -> Result<f64> {
     let Some(truth) = teacher.truth(utterance) else {
-        return Error::refused("nothing is known of what it says");
+        return Error::refused("it has no label (transcript, meaning or phones) to compare with");
     };
     let samples = utterance.samples(teacher.sample_rate())?;
     Ok(teacher.error(&truth, &teacher.label(utterance, &samples)?))

@@ -123,7 +123,9 @@ fn check(recipe: &Recipe, tensors: &NamedTensors, metadata: &Metadata) -> Result
     start_from(student, &mut left)?;
     left.remove("mask_vector");
     if let Some(name) = left.keys().next() {
-        return Error::refused(format!("its tensor `{name}` has no place in the model"));
+        return Error::refused(format!(
+            "the model of the recipe has no tensor `{name}`; give the recipe that fits the checkpoint with --config"
+        ));
     }
     Ok(())
 }

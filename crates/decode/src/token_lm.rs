@@ -9,7 +9,7 @@ use auricle_text::lm::{NgramLm, UnitId};
 pub enum TokenLmError {
     /// It was learnt on other units, such as words.
     #[error(
-        "the language model knows {known} of {tokens} tokens; learn one with `auricle lm train --tokenizer`"
+        "the language model has only {known} of the recogniser's {tokens} tokens; train one with `auricle lm train --tokenizer` and the same tokenizer"
     )]
     OtherUnits {
         /// Tokens that it knows.

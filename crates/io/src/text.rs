@@ -20,7 +20,7 @@ pub enum TextError {
     #[error(transparent)]
     Io(#[from] io::Error),
     /// A longer line is not one of this kind of file.
-    #[error("line {line} is longer than {limit} bytes; this is not a file of that kind")]
+    #[error("line {line} is longer than {limit} bytes; it is probably not a text file of this kind")]
     LongLine {
         /// Its number, from 1.
         line: usize,
@@ -28,7 +28,7 @@ pub enum TextError {
         limit: usize,
     },
     /// The bytes are not UTF-8.
-    #[error("{} is not UTF-8; save the file in that encoding", if *line == 0 { "the text".to_string() } else { format!("line {line}") })]
+    #[error("{} is not UTF-8; save the file as UTF-8", if *line == 0 { "the text".to_string() } else { format!("line {line}") })]
     Encoding {
         /// Line number, from 1; 0 where lines are not told apart.
         line: usize,

@@ -14,11 +14,11 @@ pub type NamedTensors = BTreeMap<String, TensorData>;
 #[non_exhaustive]
 pub enum LoadError {
     /// The module has a parameter that is not there.
-    #[error("parameter `{0}` is missing: the weights are of another architecture or incomplete")]
+    #[error("parameter `{0}` is missing: the weights are incomplete or belong to another architecture")]
     Missing(String),
     /// Fewer values than the configuration asks for.
     #[error(
-        "the weights hold {found} values, their configuration asks for {expected}: they are damaged or of another model"
+        "the weights have {found} values, but their configuration needs {expected}: they are damaged or belong to another model"
     )]
     Count {
         /// Values of all tensors.

@@ -18,7 +18,7 @@ use serde::de::DeserializeOwned;
 pub enum StoredError {
     /// A field of the metadata that every model has.
     #[error(
-        "these weights carry no `{0}`: not a model of auricle; give a run's folder or its model.safetensors"
+        "the metadata of the weights have no `{0}`, so this is no model of auricle; give the folder of a run or its model.safetensors"
     )]
     Missing(String),
     /// Another kind of model.

@@ -104,7 +104,7 @@ pub enum AsrError {
     NoReference,
     /// Not one hypothesis has the id of a reference.
     #[error(
-        "no id of the references is among the hypotheses (`{reference}`, but `{hypothesis}`): are they of the same set?"
+        "no id of the references is among the hypotheses (for example, `{reference}` in the references and `{hypothesis}` in the hypotheses): do both belong to the same data set?"
     )]
     NothingShared {
         /// The first id of the references.

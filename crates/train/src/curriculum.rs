@@ -110,7 +110,7 @@ impl Curriculum {
         config.validate()?;
         let errors = config.errors.as_deref().map(read_errors).transpose()?;
         let mut difficulty = difficulties(speech, errors.as_ref()).map_err(|id| {
-            TrainError::Recipe(format!("train.curriculum.errors: utterance {id} is not in the map; make it anew with `auricle data difficulty`"))
+            TrainError::Recipe(format!("train.curriculum.errors: utterance {id} is not in the file; make it again with `auricle data difficulty`"))
         })?;
         match config.order {
             BinOrder::EasyFirst => {}

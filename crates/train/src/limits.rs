@@ -76,7 +76,7 @@ impl Recipe {
             ));
         }
         if self.data.validation.is_empty() && self.train.patience.is_some() {
-            warnings.push("train.patience is of no effect without data.validation".into());
+            warnings.push("train.patience has no effect without data.validation".into());
         }
         warnings
     }

@@ -37,7 +37,10 @@ fn read(path: &Path, seen: &mut Vec<PathBuf>) -> Result<Table, TrainError> {
     let canonical = path.canonicalize().map_err(TrainError::io(path))?;
     if seen.contains(&canonical) || seen.len() >= MAX_DEPTH {
         let chain: Vec<String> = seen.iter().chain([&canonical]).map(|p| p.display().to_string()).collect();
-        return Err(TrainError::Recipe(format!("`base` goes in circles: {}", chain.join(" → "))));
+        return Err(TrainError::Recipe(format!(
+            "the `base` recipes go in circles, or are nested too deeply: {}",
+            chain.join(" → ")
+        )));
     }
     seen.push(canonical);
     let text = std::fs::read_to_string(path).map_err(TrainError::io(path))?;

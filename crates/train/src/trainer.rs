@@ -176,7 +176,9 @@ impl<T: Task> Trainer<T> {
             }
             if idle {
                 let step = self.progress.step;
-                return Err(TrainError::Data(format!("no batch has anything to teach at step {step}")));
+                return Err(TrainError::Data(format!(
+                    "from step {step} on, no batch of an epoch gives a loss to train on; check the labels with `auricle data check`"
+                )));
             }
             if self.progress.step < self.recipe.train.steps {
                 self.progress.epoch += 1;

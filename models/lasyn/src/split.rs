@@ -39,7 +39,7 @@ impl SplitRecogniser {
         let layers = model.encoder.layers();
         let split = split.unwrap_or(config.encoder.stages[0].transformer.layers);
         if split > layers {
-            return Err(fail(format!("a cut above layer {split}, but it has {layers}")));
+            return Err(fail(format!("cannot split above layer {split}: the encoder has {layers} layers")));
         }
         Ok(Self { config, model, tokenizer, split })
     }

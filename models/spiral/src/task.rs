@@ -326,7 +326,7 @@ impl Task for SpiralTask {
             .and_then(|d| d.try_to_vec::<f32>().ok())
             .ok_or_else(|| fail("mask_vector"))?;
         if saved != self.mask_vector {
-            return Err(fail("mask_vector: it is another run's"));
+            return Err(fail("mask_vector: the checkpoint belongs to another run"));
         }
         Ok(())
     }

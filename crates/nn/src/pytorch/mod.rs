@@ -36,7 +36,7 @@ pub enum PytorchError {
         source: std::io::Error,
     },
     /// The file is not a checkpoint that is understood.
-    #[error("{path} is no readable PyTorch checkpoint: {reason}")]
+    #[error("{path} cannot be read as a PyTorch checkpoint: {reason}")]
     Format {
         /// The file.
         path: PathBuf,

@@ -31,7 +31,7 @@ pub enum SessionError {
         name: String,
     },
     /// The cube of the device does not multiply the type.
-    #[error("{device} multiplies no bf16; use \":fp16\"")]
+    #[error("{device} cannot multiply bf16; use \":fp16\"")]
     Type {
         /// The device.
         device: String,

@@ -61,7 +61,9 @@ pub enum G2pError {
         range: &'static str,
     },
     /// A lexicon without words of letters that align with their phones.
-    #[error("letter to sound: no word of the lexicon can be learnt from; give one with words of a–z and '")]
+    #[error(
+        "letter to sound: the lexicon has no word to learn from; use one whose words are written with a–z and '"
+    )]
     Untrainable,
     /// A word that cannot be read.
     #[error(

@@ -86,7 +86,9 @@ pub enum LmError {
     #[error("language model: `{0}` cannot be a unit: it is empty or has white space in it")]
     Unit(String),
     /// A mark of sentences among the units.
-    #[error("language model: `{0}` marks the begin or end of a sentence and is no unit; leave it out")]
+    #[error(
+        "language model: `{0}` marks the beginning or end of a sentence and cannot be a unit; remove it from the text"
+    )]
     Mark(String),
     /// A file that is no ARPA model.
     #[error("{path}, line {line}: {reason}")]

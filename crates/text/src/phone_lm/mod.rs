@@ -18,7 +18,7 @@ pub enum PhoneLmError {
     #[error("phone language model: {0}")]
     Config(String),
     /// There is no text.
-    #[error("phone language model: there is no sentence to count; give transcripts")]
+    #[error("phone language model: there are no sentences to count; give transcripts")]
     Empty,
     /// A phone outside of the inventory.
     #[error("phone language model: unit {unit} of a sentence is not below {units}")]

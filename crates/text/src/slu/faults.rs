@@ -20,10 +20,10 @@ pub enum Fault {
     #[error("it does not begin with an intent")]
     NoIntent,
     /// A word where none may be.
-    #[error("`{0}` stands outside of slots")]
+    #[error("`{0}` is outside of any slot")]
     Outside(String),
     /// A mark where it may not be.
-    #[error("`{0}` stands in a wrong place")]
+    #[error("`{0}` is in the wrong place")]
     Misplaced(String),
     /// A slot without words.
     #[error("slot {0} has no value")]

@@ -42,7 +42,7 @@ pub const MAX_DEPTH: usize = 64;
 pub enum SluError {
     /// A name with white space or a bracket, or none.
     #[error(
-        "`{0}` is no name of an intent or slot: use letters, digits and `_`, without white space and brackets"
+        "`{0}` cannot be the name of an intent or slot: use letters, digits and `_`, without white space and brackets"
     )]
     Name(String),
     /// A value without words, with other white space than single spaces, or with a mark in it.

@@ -40,7 +40,7 @@ pub enum KernelError {
         device: String,
     },
     /// The cube does not take this type.
-    #[error("{name}: {device} multiplies no {elem:?}")]
+    #[error("{name}: {device} cannot multiply {elem:?}")]
     Type {
         /// The operation.
         name: String,

@@ -42,10 +42,10 @@ pub enum RuntimeError {
     #[error(transparent)]
     Kernel(#[from] KernelError),
     /// The program is wrong.
-    #[error("the NPU simulator found a wrong program: {0}")]
+    #[error("the NPU simulator found an error in a tile program: {0}")]
     Program(#[from] TileError),
     /// The runtime has no body for the operation.
-    #[error("{runtime} has no body for {op}")]
+    #[error("{runtime} does not implement {op}")]
     Unsupported {
         /// The runtime.
         runtime: String,

@@ -34,7 +34,9 @@ pub enum TileError {
         what: String,
     },
     /// Pipes wait for flags that nobody will set.
-    #[error("{program}: core {core}, instruction {index}: waits for flag {flag}, which nobody sets any more")]
+    #[error(
+        "{program}: core {core}, instruction {index}: waits for flag {flag}, which no later instruction sets"
+    )]
     Deadlock {
         /// The program.
         program: String,
