@@ -13,11 +13,11 @@ pub struct BatchConfig {
     /// Seconds of audio in a batch, padding included. A longer utterance gets a batch of its own.
     /// Default: 100.
     pub batch_secs: f64,
-    /// Number of padded lengths: more waste less, fewer need fewer shapes. Default: 8.
+    /// Number of padded lengths: more of them waste less padding, fewer give fewer tensor shapes. Default: 8.
     pub buckets: usize,
     /// Most utterances in a batch. Default: 256.
     pub max_utterances: usize,
-    /// Draw the order anew in every epoch; else longest first. Default: true.
+    /// Shuffle the batches in every epoch; otherwise the longest come first. Default: true.
     pub shuffle: bool,
 }
 

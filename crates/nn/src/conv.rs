@@ -103,7 +103,7 @@ pub struct ConvModuleConfig {
     /// Kernel width in frames. Default: 1.
     #[serde(default = "one")]
     pub kernel: usize,
-    /// Step in frames. Default: 1.
+    /// Stride in frames. Default: 1.
     #[serde(default = "one")]
     pub stride: usize,
     /// ReLU and dropout after the normalisation. Default: false.

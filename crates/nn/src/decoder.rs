@@ -21,12 +21,12 @@ pub struct DecoderConfig {
     /// Dropout everywhere. Default: 0.1.
     #[serde(default = "tenth")]
     pub dropout: f64,
-    /// Whether the attention to frames is told where CTC places the last token. For outputs in the order of the speech.
+    /// Whether the attention to frames is shown where CTC places the last token. For outputs in the order of the speech.
     /// Default: false.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub triggered: bool,
-    /// How many encoder frames behind the one at which CTC begins a token may be looked at to tell that token: with it a
-    /// `triggered` decoder can write while somebody speaks. Default: all.
+    /// Look-ahead: how many encoder frames after the one at which CTC begins a token the decoder may attend to for that
+    /// token. A `triggered` decoder with a look-ahead can run on a stream. Default: all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub look_ahead: Option<usize>,
 }

@@ -79,10 +79,10 @@ pub struct TransformerConfig {
     /// How many frames to the left a frame looks at, in training and streaming alike. Default: all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub left_context: Option<usize>,
-    /// Where normalisation stands.
+    /// Position of the normalisation in a layer.
     #[serde(default)]
     pub norm: NormScheme,
-    /// How linear maps start.
+    /// Initialisation of the linear maps.
     #[serde(default)]
     pub init: Init,
 }

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Recipe {
-    /// Which system: `spiral`, `ctc`, `cca_mdd`, `lasyn` or `lasyn_synthesizer`.
+    /// What is trained: `spiral`, `ctc`, `cca_mdd`, `lasyn` or `lasyn_synthesizer`.
     pub task: TaskKind,
     /// One sentence on what this recipe is for. Default: none.
     #[serde(default)]
@@ -32,9 +32,9 @@ pub struct Recipe {
     pub optimizer: AdamWConfig,
     /// Learning-rate schedule.
     pub schedule: Schedule,
-    /// The loop.
+    /// Training loop.
     pub train: TrainConfig,
-    /// What the exported weights say of themselves.
+    /// Licence and provenance in the metadata of the exported weights.
     #[serde(default)]
     pub about: AboutConfig,
     /// The task's model.
@@ -191,7 +191,7 @@ pub struct TrainConfig {
     /// Best checkpoints kept. Default: 1.
     #[serde(default = "one_usize")]
     pub keep_best: usize,
-    /// Which weights the run gives: `best` (by validation), `last`, or the `average` of the best
+    /// Which weights the run exports: `best` (by validation), `last`, or the `average` of the best
     /// `keep_best`. Default: `best`.
     #[serde(default)]
     pub export: Export,
@@ -202,16 +202,16 @@ pub struct TrainConfig {
     /// Stop after this many validations without improvement. Default: never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub patience: Option<u64>,
-    /// Rounds of training on the model's own labels. Default: none.
+    /// Self-training: rounds of training on pseudo-labels of the model itself. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub self_training: Option<SelfTrainingConfig>,
-    /// From basic to harder utterances. Default: all in every epoch.
+    /// Training that starts with easy utterances and adds harder ones. Default: all utterances in every epoch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub curriculum: Option<CurriculumConfig>,
     /// Recompute cheap activations in the backward pass instead of keeping them. Default: false.
     #[serde(default)]
     pub gradient_checkpointing: bool,
-    /// What encoders compute in, `f32` or `bf16` (see [`Precision`]). Default: `f32`.
+    /// Number format in which encoders compute, `f32` or `bf16` (see [`Precision`]). Default: `f32`.
     #[serde(default, skip_serializing_if = "Precision::is_single")]
     pub precision: Precision,
     /// Device name. Default: `cpu`.

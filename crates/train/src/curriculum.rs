@@ -19,11 +19,11 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct CurriculumConfig {
-    /// Bins of equal size. Default: 3 (basic, generalised, harder). After the last comes everything.
+    /// Number of bins of equal size, by difficulty. Default: 3 (basic, generalised, harder). After the last one all data is used.
     pub bins: usize,
-    /// Share of an epoch that is drawn from the bins before. Default: 0.2.
+    /// Share of an epoch that is drawn from earlier bins. Default: 0.2.
     pub replay: f64,
-    /// The next bin comes when validations improve by less than this share, `patience` times in a row. Default: 0.01.
+    /// The next bin starts when validations improve by less than this share, `patience` times in a row. Default: 0.01.
     pub improvement: f64,
     /// Validations in a row without such an improvement; the next epoch then begins with the next bin. Default: 2.
     pub patience: u64,

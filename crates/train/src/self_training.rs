@@ -26,26 +26,26 @@ pub struct SelfTrainingConfig {
     /// Rounds after the first training. Default: 3.
     #[serde(default = "three")]
     pub rounds: usize,
-    /// Perturbed copies of every utterance. Default: 4.
+    /// Perturbed copies of every utterance, which are recognised to filter labels. Default: 4.
     #[serde(default = "four")]
     pub copies: usize,
     /// Largest mean error rate (characters; phones in `cca_mdd`) between the label and those of the copies. Default: 0.3.
     #[serde(default = "third")]
     pub disagreement: f64,
-    /// Share of the utterances that is kept at most, by round; the last for all later ones.
+    /// Largest share of the utterances that is kept, by round; later rounds use the last value.
     /// Default: 0.5, 0.65, 0.8.
     #[serde(default = "shares")]
     pub shares: Vec<f64>,
-    /// Whether shares are of every speaker's utterances, so that nobody's voice takes over. Default: true.
+    /// Whether `shares` apply to every speaker separately, so that no speaker dominates. Default: true.
     #[serde(default = "yes")]
     pub per_speaker: bool,
-    /// Whether labels are filtered at all; `false` is the control. Default: true.
+    /// Whether labels are filtered; `false` keeps all, for comparison. Default: true.
     #[serde(default = "yes")]
     pub filter: bool,
-    /// The refine pass: which answer becomes the label. Default: the first.
+    /// Which hypothesis becomes the label: that of the unperturbed utterance (`none`) or the one closest to all. Default: the first.
     #[serde(default)]
     pub refine: Refine,
-    /// Word language model in ARPA format (`auricle lm train`) that CTC models give their answers with. Default: none.
+    /// Word language model in ARPA format (`auricle lm train`) with which CTC models are decoded. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lm: Option<PathBuf>,
 }

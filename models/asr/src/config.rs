@@ -24,11 +24,11 @@ pub struct CtcConfig {
     /// shipped name. Default: random weights.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub init_from: Option<PathBuf>,
-    /// Whether the head starts from there, too: `true` is an error where it cannot, `false` a new head in any case.
-    /// Default: it does where it is one of the same vocabulary and shape; the user is told where it is not.
+    /// Whether the output head is loaded from `init_from`, too: `true` is an error if it does not fit, `false` always makes
+    /// a new head. Default: it is loaded if vocabulary and shape are the same; otherwise a message says that it is new.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub init_head: Option<bool>,
-    /// Updates during which the encoder stays as it is (it still runs in training mode).
+    /// Updates during which the encoder is frozen (it still runs in training mode).
     /// Default: 0.
     #[serde(default)]
     pub freeze_encoder_steps: u64,

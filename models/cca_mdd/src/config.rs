@@ -292,23 +292,23 @@ pub struct ExposureConfig {
     pub substitute: f64,
     /// Share of the other replacements that stay among vowels or among consonants. Default: 0.8.
     pub within_class: f64,
-    /// Share of the replacements that are phones taken for the one that was said ([`Confusions`](crate::Confusions)).
+    /// Share of the replacements by phones that are often confused with the spoken one ([`Confusions`](crate::Confusions)).
     /// Default: 0.
     pub confusion: f64,
     /// Probability that a canonical phone is left out. Default: 0.02.
     pub delete: f64,
-    /// Probability that the prompt becomes what was said, where that is known and differs: strange words
-    /// that are said as written. Without them a strange word is always a mistake, and the model need not
-    /// listen. Default: 0.5.
+    /// Probability that the prompt is replaced by the perceived phones, where these are known and differ: unusual
+    /// words, correctly spoken. Without them unusual words are always mistakes, which the model can learn without
+    /// using the sound. Default: 0.5.
     pub follow: f64,
-    /// Probability that a phone which nobody said is put before a canonical phone. Default: 0.02.
+    /// Probability that an unspoken phone is inserted before a canonical phone. Default: 0.02.
     pub insert: f64,
     /// Probability that a word is replaced by another word of the training prompts which differs in one
-    /// phone (a minimal pair), where word boundaries are known. Phones that nobody would ask for can be
-    /// found by reading alone; these only by listening. Default: 0.15.
+    /// phone (a minimal pair), where word boundaries are known. Improbable phones can be detected from the
+    /// prompt alone, minimal pairs only from the sound. Default: 0.15.
     pub words: f64,
-    /// How much more a mistake weighs in the loss of the classifier for each one of its kind (canonical phone, phone
-    /// said) that the model has lately accepted. Default: 0, mistakes of all kinds weigh the same.
+    /// Mining of false accepts: additional weight of a mistake in the classifier's loss by the share of mistakes of its kind
+    /// (canonical phone, phone said) that the model recently accepted. Default: 0, mistakes of all kinds weigh the same.
     pub mining: f64,
 }
 

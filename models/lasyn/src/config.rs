@@ -22,39 +22,39 @@ pub enum Target {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LasynConfig {
-    /// The recogniser (kind `ctc`) that is cut in two; its upper part is trained further.
+    /// The recogniser (kind `ctc`) that is split in two; its upper part is trained further.
     pub base: PathBuf,
     /// Weights of an earlier run of this recipe to start from, instead of the recogniser's. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub init_from: Option<PathBuf>,
-    /// A bank of the recogniser's latents, of `auricle lasyn fit`. Default: none; no text is used: the control.
+    /// A bank of the recogniser's latents, made by `auricle lasyn fit`. Default: none; then no text is used (control).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bank: Option<PathBuf>,
-    /// Transformer layers below the cut. Default: the bank's, else those of the first stage.
+    /// Number of Transformer layers in the lower part. Default: as in the bank, else those of the first stage.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub split: Option<usize>,
-    /// How latents are made of text. Default: exemplars.
+    /// How latents are made from text. Default: exemplars.
     #[serde(default = "exemplars")]
     pub projection: Projection,
     /// A trained synthesizer for that bank, of a recipe of task `lasyn_synthesizer`, instead of `projection`.
     /// Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub synthesizer: Option<PathBuf>,
-    /// Takes of every sentence that are made once and kept in memory, up to 1 GiB, instead of latents that are made
-    /// anew every time: for synthesizers slower than training. Default: anew.
+    /// How many versions (takes) of every sentence are synthesised once and kept in memory, up to 1 GiB, instead of
+    /// synthesising latents in every epoch; for synthesizers slower than training. Default: anew in every epoch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cached_takes: Option<usize>,
     /// Texts: files with a sentence per line, or text manifests. Default: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub text: Vec<PathBuf>,
-    /// Texts and manifests whose sentences are left out of `text`, beside those of `data.validation`: what is to be
-    /// measured on. Default: none.
+    /// Texts and manifests, such as test sets, whose sentences are removed from `text`, in addition to those of
+    /// `data.validation`. Default: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub exclude: Vec<PathBuf>,
     /// Share of pseudo-acoustic speech in an epoch, in expected seconds, above 0 and below 1. Default: 0.5.
     #[serde(default = "half")]
     pub pseudo_share: f64,
-    /// The last steps are on real speech only. Default: 0.
+    /// Number of steps at the end that use real speech only. Default: 0.
     #[serde(default)]
     pub anneal_steps: u64,
     /// Lexicons in the format of the CMU dictionary, later ones first, then the letter-to-sound model.
@@ -64,19 +64,19 @@ pub struct LasynConfig {
     /// Letter-to-sound model. Default: the one that comes with the program.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub g2p: Option<PathBuf>,
-    /// Masks on latents, real and pseudo alike. Default: time p 0.05 × 10 frames, channels p 0.1 × 16.
+    /// Masks on latents, real and synthesised. Default: time p 0.05 × 10 frames, channels p 0.1 × 16.
     #[serde(default = "masks")]
     pub masks: SpecAugmentConfig,
     /// Standard deviation of noise on latents, as a share of theirs. Default: 0.1.
     #[serde(default = "tenth")]
     pub noise: f64,
-    /// What is written: transcripts, or meanings (`auricle_text::slu`). Default: transcripts.
+    /// What the model outputs: transcripts, or meanings (`auricle_text::slu`). Default: transcripts.
     #[serde(default)]
     pub target: Target,
-    /// Other tasks on texts; they need a decoder. Default: none.
+    /// Further tasks on texts, for models with an attention decoder. Default: none.
     #[serde(default)]
     pub tasks: TasksConfig,
-    /// Another vocabulary than the recogniser's, with a new CTC head. Default: the recogniser's.
+    /// Tokenizer of another vocabulary than the recogniser's, with a new CTC head. Default: the recogniser's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tokenizer: Option<PathBuf>,
     /// The new head. Default: as the recogniser's.

@@ -75,7 +75,7 @@ pub enum Lengths {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NetworkConfig {
-    /// What it learns.
+    /// Kind of synthesizer.
     pub method: Method,
     /// Width. Default: 192.
     #[serde(default = "width")]
@@ -89,7 +89,7 @@ pub struct NetworkConfig {
     /// Dropout. Default: 0.1.
     #[serde(default = "tenth")]
     pub dropout: f64,
-    /// Lengths of units. Default: empirical.
+    /// Durations of phones. Default: empirical.
     #[serde(default)]
     pub lengths: Lengths,
 }

@@ -35,13 +35,14 @@ pub struct SynthesisConfig {
     pub bank: PathBuf,
     /// The network.
     pub network: NetworkConfig,
-    /// Weight of the guiding net's CTC loss on what the network makes. Default: 0.1; for prototypes 1.
+    /// Weight of the recogniser's CTC loss on the synthesised latents. Default: 0.1; for prototypes 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub guide: Option<f64>,
     /// Weight of the distance to real latents (prototypes only). Default: 1.
     #[serde(default = "one")]
     pub matching: f64,
-    /// Weight of the distance between mean and spread, per channel, of what is made and of real latents in a batch. Default: 0.
+    /// Weight of the moments loss: distance between means and deviations per channel of synthesised and real latents in a
+    /// batch. Default: 0.
     #[serde(default)]
     pub moments: f64,
     /// Share of the rows that are trained without their text, for classifier-free guidance. Default: 0.1.

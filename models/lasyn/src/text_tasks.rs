@@ -55,13 +55,13 @@ impl TextTask {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TasksConfig {
-    /// Share of transcripts. Default: 0.
+    /// Share of rows whose task is the transcript. Default: 0.
     pub transcript: f64,
-    /// Share of transcripts of sentences with gaps. Default: 0.
+    /// Share of rows whose task is the transcript of a sentence with gaps. Default: 0.
     pub reconstruction: f64,
-    /// Probability that a word is a gap there. Default: 0.2.
+    /// Probability that a word becomes a gap in these. Default: 0.2.
     pub gaps: f64,
-    /// Share of slots without the intent. Default: 0.
+    /// Share of rows whose task is the slots without the intent. Default: 0.
     pub slots: f64,
 }
 

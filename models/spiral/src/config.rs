@@ -35,7 +35,7 @@ pub struct SpiralConfig {
     /// until all targets point the same way and the loss loses its contrast.
     #[serde(default)]
     pub center_targets: bool,
-    /// Weights to go on from: an imported checkpoint (student, predictor and teacher) or an exported
+    /// Weights to continue from: an imported checkpoint (student, predictor and teacher) or an exported
     /// encoder. Default: random weights.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub init_from: Option<PathBuf>,
