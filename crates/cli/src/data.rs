@@ -167,7 +167,7 @@ fn subset(args: &Subset) -> Result<ExitCode> {
     let utterances = read_any(&args.input)?;
     let (taken, rest) = auricle_train::subset(utterances, args.minutes, args.seed);
     if taken.is_empty() {
-        bail!("no utterance is as short as {} minutes", args.minutes);
+        bail!("every utterance is longer than {} minutes; raise --minutes", args.minutes);
     }
     for (path, part) in [(Some(&args.out), &taken), (args.rest.as_ref(), &rest)] {
         let Some(path) = path else { continue };
@@ -197,7 +197,7 @@ fn stats(args: &Stats) -> Result<ExitCode> {
         }
     }
     if count == 0.0 {
-        bail!("no speech to measure");
+        bail!("the inputs contain no frames of speech; give manifests with utterances");
     }
     let list = |values: Vec<f64>| -> String {
         values.iter().map(|value| format!("{value:.2}")).collect::<Vec<_>>().join(", ")

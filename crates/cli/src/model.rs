@@ -133,7 +133,7 @@ fn verify(args: &Verify) -> Result<ExitCode> {
     };
     let digest = digest.with_context(|| name.to_string())?;
     match &digest.stored {
-        Some(stored) if digest.holds() => outln!("{name}: as written, BLAKE3 {stored}"),
+        Some(stored) if digest.holds() => outln!("{name}: unchanged, BLAKE3 {stored}"),
         Some(stored) => {
             errln!(
                 "error: {name}: changed since it was written: its BLAKE3 is {}, not {stored}; copy or download it again",

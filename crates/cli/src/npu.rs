@@ -90,7 +90,7 @@ fn profile(args: &Profile) -> Result<()> {
     stepped.context("one training step")?;
     let lines = lines(&npu, &npu.take_records());
     if lines.is_empty() {
-        bail!("the step asked for no operation that has an NPU body");
+        bail!("no operation of this training step is implemented for NPUs");
     }
     let spec = DeviceSpec::named(args.device.split(':').next().unwrap_or_default())?;
     show(args, &spec, &lines)?;

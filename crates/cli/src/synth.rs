@@ -48,7 +48,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         texts.extend(file.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_string));
     }
     if texts.is_empty() {
-        bail!("there is no text");
+        bail!("there are no sentences; give --text, or a --text-file that is not empty");
     }
     let started = Instant::now();
     let (mut tensors, mut metadata) = (NamedTensors::new(), Metadata::new());

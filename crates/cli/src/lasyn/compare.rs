@@ -100,7 +100,8 @@ fn table(comparison: &Comparison, read: &[[f64; 2]], frame_secs: f64) -> String 
     let misread = |(name, rates): (&str, &[f64; 2])| {
         format!("{name:26} {:9.1} % {:8.1} %\n", 100.0 * rates[0], 100.0 * rates[1])
     };
-    let read: String = ["characters misread", "by the judge"].into_iter().zip(read).map(misread).collect();
+    let read: String =
+        ["character error rate", "the same, of the judge"].into_iter().zip(read).map(misread).collect();
     format!(
         "{} sentences                     speech   synthesized\n\
          length, mean                {real:8.2} s {made:8.2} s\n\
@@ -109,8 +110,8 @@ fn table(comparison: &Comparison, read: &[[f64; 2]], frame_secs: f64) -> String 
          shift of the means          {:8.3}     in variances, mean over channels\n\
          ratio of the variances      {:8.3}\n\
          ratio of the motion         {:8.3}     variance between neighbouring frames\n\
-         told apart, five frames     {:8.3}     area under the ROC curve; 0.5: not at all\n\
-         told apart, sentences       {:8.3}\n",
+         classifier, five frames     {:8.3}     area under the ROC curve; 0.5: cannot tell them apart\n\
+         classifier, sentences       {:8.3}\n",
         comparison.sentences,
         comparison.mean_shift,
         comparison.variance_ratio,
