@@ -1,10 +1,10 @@
-//! Speech models when labels are scarce, as a library: what the `auricle` command does, without its arguments and
-//! its printing.
+//! Speech models for scarce labels, as a library: everything that the `auricle` command does, except for its arguments
+//! and its printing.
 //!
-//! - [`models`]: a name, a folder or a file becomes a recogniser, an assessor, an extractor.
-//! - [`train()`]: a recipe becomes a run: weights, logs, a report. [`AnyTrainer`] drives whichever task it names.
-//! - [`adapt`]: sentences of a new domain become an adapted recogniser.
-//! - [`Teacher`]: a model of any kind labels speech; self-training and maps of difficulty use it.
+//! - [`models`]: loads a recogniser, an assessor or an extractor by name, folder or file.
+//! - [`train()`]: runs a recipe and writes weights, logs and a report. [`AnyTrainer`] runs the task that it names.
+//! - [`adapt`]: adapts a recogniser to a new domain with sentences of text.
+//! - [`Teacher`]: labels speech with a model of any kind, for self-training and measures of difficulty.
 //!
 //! The folder `examples` has a program for each: `transcribe`, `score_stream`, `adapt`, and `train_custom_task` for a task
 //! of your own.

@@ -100,13 +100,13 @@ pub fn advice(kind: &str) -> &'static str {
             "only the beginning of the file is used: write the file's true duration, unless that is meant"
         }
         "segment" => "--fix drops the utterance; correct its start and duration",
-        "segment-end" => "--fix lets the utterance end with its file",
-        "empty" => "name a list that has utterances",
+        "segment-end" => "--fix sets the end of the utterance to the end of its file",
+        "empty" => "give a list that has utterances",
         "list" => {
-            "correct the list, or leave it so if nothing is missed; `data convert` keeps what is not used"
+            "correct the list, or leave it if nothing is missing; `data convert` keeps fields that are not used"
         }
         "sample-rate" => {
-            "nothing: audio is resampled while it is read; mixed rates may hint at mixed sources"
+            "no action needed: audio is resampled while it is read; different rates may come from different sources"
         }
         "no-text" => "write the transcript; --fix drops the utterance",
         "no-phones" => "annotate the phones; --fix drops the utterance",
@@ -118,11 +118,15 @@ pub fn advice(kind: &str) -> &'static str {
         "duplicate-audio" => {
             "--fix keeps the first of a set; across sets it is a leak: drop it from the training set"
         }
-        "shared-speaker" => "move the speaker's utterances to one set: scores on seen speakers are too good",
+        "shared-speaker" => {
+            "move the speaker's utterances to one set: scores on speakers of the training set are too optimistic"
+        }
         "cannot-spell" => {
             "--fix drops the utterance; write the transcript in the tokenizer's characters, or train another tokenizer"
         }
-        "cannot-align" => "--fix drops the utterance; its transcript is longer than its audio can carry",
+        "cannot-align" => {
+            "--fix drops the utterance; its transcript has more tokens than its audio has frames"
+        }
         "silent" => "listen to the file; --fix drops the utterance",
         "damaged" => "fetch the file again, or save it anew from its source; what could be read stays usable",
         "clipped" => "record at a lower level; the utterance stays usable",
