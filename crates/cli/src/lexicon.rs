@@ -159,6 +159,7 @@ pub fn pronouncer(args: &LexiconArgs) -> Result<Pronouncer> {
     Ok(pronouncer)
 }
 
-fn shipped() -> Option<PathBuf> {
+/// The letter-to-sound model that comes with the program.
+pub fn shipped() -> Option<PathBuf> {
     model_roots().iter().map(|root: &PathBuf| root.join(Path::new(SHIPPED))).find(|path| path.is_file())
 }

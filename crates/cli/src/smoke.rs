@@ -1,7 +1,7 @@
 //! `auricle train --smoke`: does a recipe work from end to end?
 
 use crate::lasyn::{BANK, BankOptions, make_bank};
-use crate::lexicon::{LexiconArgs, pronouncer};
+use crate::lexicon::{LexiconArgs, pronouncer, shipped};
 use crate::tasks::{load_model, manifests};
 use anyhow::{Context as _, Result};
 use auricle_data::{Manifest, Sentence};
@@ -49,6 +49,15 @@ fn smoke(recipe: &mut Recipe, folder: &Path, quiet: bool) -> Result<()> {
     shrink(&mut recipe.model);
     if recipe.task.starts_with("lasyn") {
         lasyn(recipe, folder, quiet)?;
+    }
+    if recipe.task == "mmi" {
+        // Dictionaries are files of the user; the letter-to-sound model comes with the program.
+        recipe.model.remove("lexicon");
+        recipe.model.remove("g2p");
+        if let Some(path) = shipped() {
+            recipe.model.insert("g2p".into(), Value::from(path.display().to_string()));
+        }
+        narrow_net(&mut recipe.model);
     }
     let run = folder.join("run");
     crate::train::train(recipe, &run, false, quiet, &AtomicBool::new(false))?;
@@ -119,6 +128,18 @@ fn lasyn(recipe: &mut Recipe, folder: &Path, quiet: bool) -> Result<()> {
         model.remove(absent);
     }
     Ok(())
+}
+
+/// Sizes of a network that the recipe leaves at their defaults.
+fn narrow_net(model: &mut Table) {
+    let net = model.entry("net").or_insert_with(|| Value::Table(Table::new()));
+    if let Some(net) = net.as_table_mut() {
+        for (key, value) in
+            [("front", WIDTH), ("width", WIDTH), ("bottleneck", 8), ("linear", 8), ("layers", 1)]
+        {
+            net.insert(key.into(), Value::Integer(value));
+        }
+    }
 }
 
 /// Narrows every width that the model's table names; its structure stays.

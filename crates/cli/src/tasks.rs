@@ -8,6 +8,7 @@ use auricle_augment::{Libraries, NoiseSource};
 use auricle_cca_mdd::{CcaMddConfig, CcaMddTask, Confusions, NearWords};
 use auricle_data::Utterance;
 use auricle_lasyn::{LasynConfig, LasynTask, SynthesisConfig, SynthesisTask};
+use auricle_mmi::{MmiAugment, MmiConfig, MmiTask};
 use auricle_nn::params::NamedTensors;
 use auricle_nn::weights::{self, Metadata};
 use auricle_spiral::{SpiralAugment, SpiralConfig, SpiralTask};
@@ -32,6 +33,8 @@ pub enum AnyTrainer {
     Lasyn(Box<Trainer<LasynTask>>),
     /// A synthesizer of latents.
     Synthesis(Box<Trainer<SynthesisTask>>),
+    /// Phones by LF-MMI.
+    Mmi(Box<Trainer<MmiTask>>),
 }
 
 /// Calls the same method on whichever trainer it is.
@@ -43,6 +46,7 @@ macro_rules! each {
             AnyTrainer::CcaMdd($trainer) => $body,
             AnyTrainer::Lasyn($trainer) => $body,
             AnyTrainer::Synthesis($trainer) => $body,
+            AnyTrainer::Mmi($trainer) => $body,
         }
     };
 }
@@ -59,7 +63,9 @@ impl AnyTrainer {
             let source = source.filter(|_| !resumes);
             Ok(source.map(load_model).transpose()?.map(|(tensors, _)| tensors))
         };
-        if recipe.train.precision != Precision::F32 && !matches!(recipe.task.as_str(), "spiral" | "ctc") {
+        if recipe.train.precision != Precision::F32
+            && !matches!(recipe.task.as_str(), "spiral" | "ctc" | "mmi")
+        {
             bail!("recipe: tasks of kind `{}` compute in f32; take train.precision out", recipe.task);
         }
         match recipe.task.as_str() {
@@ -124,8 +130,15 @@ impl AnyTrainer {
                     log,
                 )?)))
             }
+            "mmi" => {
+                let config: MmiConfig = recipe::parse(&recipe.model, "model")?;
+                let augment: MmiAugment = recipe::parse(&recipe.augment, "augment")?;
+                let pretrained = pretrained(config.init_from.as_deref())?;
+                let task = MmiTask::new(recipe, config, augment, &train, pretrained, libraries, &device)?;
+                Ok(Self::Mmi(Box::new(Trainer::new(task, recipe.clone(), run, train, validation, log)?)))
+            }
             other => bail!(
-                "recipe: unknown task `{other}`; known are `spiral`, `ctc`, `cca_mdd`, `lasyn` and `lasyn_synthesizer`"
+                "recipe: unknown task `{other}`; known are `spiral`, `ctc`, `cca_mdd`, `lasyn`, `lasyn_synthesizer` and `mmi`"
             ),
         }
     }

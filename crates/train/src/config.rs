@@ -14,7 +14,7 @@ use std::path::PathBuf;
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Recipe {
-    /// Which system: `spiral`, `ctc`, `cca_mdd`, `lasyn` or `lasyn_synthesizer`.
+    /// Which system: `spiral`, `ctc`, `cca_mdd`, `lasyn`, `lasyn_synthesizer` or `mmi`.
     pub task: String,
     /// One sentence on what this recipe is for.
     #[serde(default)]
