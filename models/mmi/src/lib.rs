@@ -9,6 +9,7 @@ mod config;
 mod masks;
 mod model;
 mod phones;
+mod probe;
 mod recogniser;
 mod task;
 

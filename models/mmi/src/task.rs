@@ -1,6 +1,7 @@
 //! LF-MMI training as a training task.
 
 use crate::phones::Transcripts;
+use crate::probe::Probes;
 use crate::{MmiAugment, MmiBatch, MmiConfig, MmiModel, MmiPrepare, Pronunciations, System};
 use auricle_augment::Libraries;
 use auricle_data::Utterance;
@@ -32,6 +33,10 @@ pub struct MmiTask {
     transcripts: Arc<Transcripts>,
     prepare: Arc<MmiPrepare>,
     device: Device,
+    /// Where the weights are averaged, what their statistics are made from.
+    probes: Option<Probes>,
+    /// The model in validation.
+    evaluated: Option<MmiModel>,
     tally: Tally,
 }
 
@@ -84,6 +89,8 @@ impl MmiTask {
             transcripts,
             prepare: Arc::new(prepare),
             device: device.clone(),
+            probes: recipe.train.ema.map(|_| Probes::default()),
+            evaluated: None,
             tally: Tally::default(),
         })
     }
@@ -96,6 +103,17 @@ impl MmiTask {
     fn input(&self, values: Vec<f32>, batch: &MmiBatch, device: &Device) -> Tensor<3> {
         let shape = [batch.lengths.len(), batch.frames, self.config.net.bins];
         Tensor::from_data(TensorData::new(values, shape), device)
+    }
+
+    /// The model for evaluation, with statistics of its own.
+    fn for_evaluation(&self) -> MmiModel {
+        let model = self.model().valid();
+        match &self.probes {
+            Some(probes) => {
+                probes.renew(model, self.config.net.bins, &self.device.clone().without_autodiff())
+            }
+            None => model,
+        }
     }
 
     fn options(&self) -> LfMmiOptions {
@@ -154,6 +172,9 @@ impl Task for MmiTask {
         step: u64,
         draw: Draw,
     ) -> Result<StepOutput, TrainError> {
+        if let Some(probes) = &mut self.probes {
+            probes.see(batch, step);
+        }
         let bins = self.config.net.bins;
         let mut features = batch.features.clone();
         let rows = features.chunks_exact_mut((batch.frames * bins).max(1)).zip(&batch.lengths);
@@ -205,7 +226,9 @@ impl Task for MmiTask {
     fn validate(&mut self, batch: &MmiBatch) -> Result<(), TrainError> {
         let device = self.device.clone().without_autodiff();
         let mel = self.input(batch.features.clone(), batch, &device);
-        let (scores, lengths) = self.model().valid().forward(mel, &batch.lengths);
+        let model = self.evaluated.take().unwrap_or_else(|| self.for_evaluation());
+        let (scores, lengths) = model.forward(mel, &batch.lengths);
+        self.evaluated = Some(model);
         let nums: Vec<_> = batch.said.iter().map(|said| said.num.clone()).collect();
         let den = &self.system().den;
         let output = ops::lf_mmi(scores.clone(), &lengths, den, &nums, &batch.weights, self.options());
@@ -238,6 +261,7 @@ impl Task for MmiTask {
 
     fn finish_validation(&mut self) -> Vec<Metric> {
         let Tally { phones, objective, frames, known, utterances } = std::mem::take(&mut self.tally);
+        self.evaluated = None;
         let mut metrics = vec![
             Metric { name: "validation/per", value: phones.rate() },
             Metric { name: "validation/known_texts", value: known / utterances.max(1.0) },
@@ -252,6 +276,17 @@ impl Task for MmiTask {
         &["validation/per"]
     }
 
+    fn state(&self) -> NamedTensors {
+        self.probes.as_ref().map(|probes| probes.state(self.config.net.bins)).unwrap_or_default()
+    }
+
+    fn load_state(&mut self, mut state: NamedTensors) -> Result<(), TrainError> {
+        if self.probes.is_some() {
+            self.probes = Some(Probes::load(&mut state, self.config.net.bins)?);
+        }
+        Ok(())
+    }
+
     fn export(&self) -> Result<(NamedTensors, Metadata), TrainError> {
         let fail = |e: serde_json::Error| TrainError::Task(e.to_string());
         let system = self.system();
@@ -263,6 +298,6 @@ impl Task for MmiTask {
             ("phone_lm".to_string(), system.lm.to_text()),
             ("lexicon_hash".to_string(), self.transcripts.lexicon_hash().to_string()),
         ]);
-        Ok((params::collect(self.model()), metadata))
+        Ok((params::collect(&self.for_evaluation()), metadata))
     }
 }
