@@ -18,10 +18,7 @@ use crate::listing::{audio_by_stem, read_text, walk};
 use crate::set::{Draft, Item, counted};
 use crate::{About, Definition, Options, PrepError};
 use auricle_text::{Oddity, normalise, oddities};
-use flate2::read::MultiGzDecoder;
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::Read as _;
 use std::path::Path;
 
 pub(crate) static CORPUS: Definition = Definition {
@@ -42,9 +39,6 @@ const SPEAKER: &str = "allison-smith";
 
 const KEYS: [&str; 10] = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"];
 
-/// A longer list is not this one.
-const MAX_LIST_BYTES: u64 = 16 << 20;
-
 fn layout(source: &Path, _: &Options) -> Result<Vec<Draft>, PrepError> {
     let files = walk(source)?;
     let is_list = |path: &Path| {
@@ -54,7 +48,7 @@ fn layout(source: &Path, _: &Options) -> Result<Vec<Draft>, PrepError> {
     let list = files.iter().find(|file| is_list(&file.path)).ok_or_else(|| {
         PrepError::layout(source, format!("no {LIST} below it; put that list of transcripts there"))
     })?;
-    let mut transcripts = parse(&read_list(&list.path)?);
+    let mut transcripts = parse(&read_text(&list.path)?);
     let mut draft = Draft::new("all");
     let (mut sounds, mut with_digits, mut unlisted) = (0usize, 0usize, 0usize);
     for (stem, audio) in audio_by_stem(&files) {
@@ -89,17 +83,6 @@ fn layout(source: &Path, _: &Options) -> Result<Vec<Draft>, PrepError> {
         }
     }
     Ok(vec![draft])
-}
-
-fn read_list(path: &Path) -> Result<String, PrepError> {
-    if path.extension().is_none_or(|extension| extension != "gz") {
-        return read_text(path);
-    }
-    let file = File::open(path).map_err(PrepError::io(path))?;
-    let mut text = String::new();
-    let mut reader = MultiGzDecoder::new(file).take(MAX_LIST_BYTES);
-    reader.read_to_string(&mut text).map_err(PrepError::io(path))?;
-    Ok(text)
 }
 
 /// Transcripts by path.

@@ -2,9 +2,9 @@
 
 use crate::PrepError;
 use auricle_data::readers::AUDIO_EXTENSIONS;
+use auricle_io::{Budget, Lines, TextError};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 
 /// Deeper folders are not a corpus.
@@ -12,6 +12,9 @@ const MAX_DEPTH: usize = 16;
 
 /// A longer transcript file is not one.
 const MAX_TEXT_BYTES: u64 = 64 << 20;
+
+/// A longer line is none of a list.
+const MAX_LINE_BYTES: usize = 4 << 20;
 
 /// A file and its size.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -139,48 +142,33 @@ pub(crate) fn audio_at(listed: &Path) -> Option<SourceFile> {
     candidates.filter_map(found).next()
 }
 
-/// Calls `each` with the number and the text of every line that is not empty, of a file of any size.
+/// Calls `each` with the number and the text of every line that is not empty, of a file of any size, unpacked where it is
+/// zipped.
 pub(crate) fn each_line(
     path: &Path,
     mut each: impl FnMut(usize, &str) -> Result<(), PrepError>,
 ) -> Result<(), PrepError> {
-    let mut reader = BufReader::new(fs::File::open(path).map_err(PrepError::io(path))?);
-    let mut line = Vec::new();
-    for number in 1.. {
-        line.clear();
-        let limit = MAX_TEXT_BYTES + 1;
-        let read = (&mut reader).take(limit).read_until(b'\n', &mut line).map_err(PrepError::io(path))?;
-        if read == 0 {
-            break;
-        }
-        if read as u64 == limit {
-            let reason = format!("line {number} has more than {MAX_TEXT_BYTES} bytes; get the file again");
-            return Err(PrepError::layout(path, reason));
-        }
-        let text = std::str::from_utf8(&line)
-            .map_err(|_| PrepError::layout(path, format!("line {number} is not UTF-8 text; convert it")))?;
-        let text = text.trim_end_matches(['\r', '\n']);
-        if !text.trim().is_empty() {
-            each(number, text)?;
+    let reader = auricle_io::open(path).map_err(PrepError::io(path))?;
+    let mut lines = Lines::new(reader, MAX_LINE_BYTES);
+    while let Some((number, line)) = lines.next_line().map_err(|error| text_error(path, error))? {
+        if !line.trim().is_empty() {
+            each(number, line)?;
         }
     }
     Ok(())
 }
 
-/// A small text file.
+/// A small text file, unpacked where it is zipped.
 pub(crate) fn read_text(path: &Path) -> Result<String, PrepError> {
-    let bytes = fs::metadata(path).map_err(PrepError::io(path))?.len();
-    if bytes > MAX_TEXT_BYTES {
-        return Err(PrepError::layout(
-            path,
-            format!("{bytes} bytes are too many for a transcript; remove it"),
-        ));
+    let mut budget = Budget::new("a list of a corpus", MAX_TEXT_BYTES);
+    auricle_io::read_to_string(path, &mut budget).map_err(|error| text_error(path, error))
+}
+
+fn text_error(path: &Path, error: TextError) -> PrepError {
+    match error {
+        TextError::Io(source) => PrepError::io(path)(source),
+        error => PrepError::layout(path, format!("{error}; get the file again, or convert it")),
     }
-    let content = fs::read(path).map_err(PrepError::io(path))?;
-    String::from_utf8(content).map_err(|e| {
-        let at = e.utf8_error().valid_up_to();
-        PrepError::layout(path, format!("not UTF-8 text from byte {at} on; convert it"))
-    })
 }
 
 #[cfg(test)]

@@ -26,8 +26,8 @@ pub(crate) static CORPUS: Definition = Definition {
     },
     version: 1,
     archives: &[
-        Archive { path: "31/dev-clean-2.tar.gz", provides: "dev-clean-2" },
-        Archive { path: "31/train-clean-5.tar.gz", provides: "train-clean-5" },
+        Archive::new("31/dev-clean-2.tar.gz", "dev-clean-2", "6d7ab67ac6a1d2c993d050e16d61080d"),
+        Archive::new("31/train-clean-5.tar.gz", "train-clean-5", "5df7d4e78065366204ca6845bb08f490"),
     ],
     top: TOP,
     layout,
@@ -39,17 +39,30 @@ const SETS: [(&str, &[&str], usize); 2] =
 
 fn layout(source: &Path, _: &Options) -> Result<Vec<Draft>, PrepError> {
     let root = root_of(source, TOP);
-    SETS.iter()
-        .map(|&(set, folders, expected)| {
-            let folder = folders.iter().map(|name| root.join(name)).find(|folder| folder.is_dir());
-            let folder = folder.ok_or_else(|| {
-                let reason = format!(
-                    "no folder {}; pass the folder that holds it, or fetch it with --download",
-                    folders.join(" or ")
-                );
-                PrepError::layout(&root, reason)
-            })?;
-            Ok(Draft { expected: Some(expected), ..read_subset(&folder, set)? })
-        })
-        .collect()
+    let mut drafts = Vec::new();
+    let mut missing = Vec::new();
+    for (set, folders, expected) in SETS {
+        match folders.iter().map(|name| root.join(name)).find(|folder| folder.is_dir()) {
+            Some(folder) => drafts.push(Draft { expected: Some(expected), ..read_subset(&folder, set)? }),
+            None => missing.push(folders.join(" or ")),
+        }
+    }
+    let missing = missing.join(", ");
+    match drafts.first_mut() {
+        None => {
+            let reason = format!(
+                "no folder {missing}; pass the folder that holds them, or fetch them with --download; a subset of another \
+                 name is prepared as `librispeech`"
+            );
+            Err(PrepError::layout(&root, reason))
+        }
+        Some(first) => {
+            if !missing.is_empty() {
+                first
+                    .notes
+                    .push(format!("no folder {missing} in {}: only a part is prepared", root.display()));
+            }
+            Ok(drafts)
+        }
+    }
 }

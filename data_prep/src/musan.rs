@@ -28,7 +28,7 @@ pub(crate) static CORPUS: Definition = Definition {
         source: "https://www.openslr.org/17",
     },
     version: 1,
-    archives: &[Archive { path: "17/musan.tar.gz", provides: "speech" }],
+    archives: &[Archive::new("17/musan.tar.gz", "speech", "0c472d4fc0c5141eca47ad1ffeb2a7df")],
     top: TOP,
     layout,
 };

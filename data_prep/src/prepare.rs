@@ -3,7 +3,7 @@
 use crate::durations::Durations;
 use crate::record::{Record, SetRecord, file_digest};
 use crate::set::Draft;
-use crate::{Definition, Options, PrepError, PreparedSet, download, picovoice_coffee, sphere};
+use crate::{Definition, Options, PrepError, PreparedSet, download, picovoice_coffee, sphere_to_wav};
 use auricle_data::{Manifest, Sentence, Utterance};
 use std::fs;
 use std::path::Path;
@@ -51,7 +51,7 @@ pub(crate) fn prepare(
     let mut prepared = Vec::new();
     for mut draft in drafts {
         draft.sort()?;
-        sphere::convert(&mut draft, &out, report)?;
+        sphere_to_wav::convert(&mut draft, &out, report)?;
         draft.all_notes().for_each(|note| report(&note));
         let name = format!("{}.jsonl", draft.name);
         let digest = draft.digest(&out)?;

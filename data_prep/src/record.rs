@@ -1,10 +1,10 @@
 //! `prepare.json`: what was prepared, so that it need not be done twice.
 
 use crate::PrepError;
+use auricle_io::Budget;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::Write as _;
+use std::fs::File;
 use std::path::Path;
 
 const NAME: &str = "prepare.json";
@@ -38,7 +38,8 @@ impl Record {
     pub fn open(out: &Path, corpus: &'static str, version: u32) -> Result<Self, PrepError> {
         let path = out.join(NAME);
         let empty = Self { corpus: corpus.to_owned(), version, sets: BTreeMap::new() };
-        let content = match fs::read(&path) {
+        let mut budget = Budget::new("the record of a preparation", 16 << 20);
+        let content = match File::open(&path).and_then(|file| budget.read_to_end(file)) {
             Ok(content) => content,
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(empty),
             Err(e) => return Err(PrepError::io(&path)(e)),
@@ -62,19 +63,10 @@ impl Record {
     /// Writes the record atomically.
     pub fn save(&self, out: &Path) -> Result<(), PrepError> {
         let path = out.join(NAME);
-        let temporary = out.join(format!(".{NAME}.{}.part", std::process::id()));
-        let write = || {
-            let mut text = serde_json::to_vec_pretty(self)?;
-            text.push(b'\n');
-            let mut file = File::create(&temporary)?;
-            file.write_all(&text)?;
-            file.sync_all()?;
-            fs::rename(&temporary, &path)
-        };
-        write().map_err(|e| {
-            fs::remove_file(&temporary).ok();
-            PrepError::io(&path)(e)
-        })
+        let mut text = serde_json::to_vec_pretty(self)
+            .map_err(|e| PrepError::layout(&path, format!("cannot be written: {e}")))?;
+        text.push(b'\n');
+        auricle_io::atomic_write(&path, &text).map_err(PrepError::io(&path))
     }
 }
 

@@ -26,7 +26,7 @@ pub(crate) static CORPUS: Definition = Definition {
         source: "https://www.openslr.org/28",
     },
     version: 1,
-    archives: &[Archive { path: "28/rirs_noises.zip", provides: SIMULATED }],
+    archives: &[Archive::new("28/rirs_noises.zip", SIMULATED, "e6f48e257286e05de56413b4779d8ffb")],
     top: TOP,
     layout,
 };

@@ -22,7 +22,7 @@
 //! program has them; `text` is the sentence [as it is said](auricle_text::spoken()). Fields `slurp_id` and
 //! `headset`.
 
-use crate::listing::{each_line, root_of};
+use crate::listing::{each_line, read_text, root_of};
 use crate::meant::{Meant, Same, drafts, unwritable};
 use crate::set::{Draft, counted};
 use crate::{About, Definition, Options, PrepError};
@@ -31,8 +31,6 @@ use auricle_text::slu::{Entity, Frame, Intent};
 use auricle_text::spoken;
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
-use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
 pub(crate) static CORPUS: Definition = Definition {
@@ -204,8 +202,7 @@ fn read_speakers(path: &Path) -> Result<BTreeMap<String, String>, PrepError> {
     if !path.is_file() {
         return Ok(BTreeMap::new());
     }
-    let file = BufReader::new(File::open(path).map_err(PrepError::io(path))?);
-    let entries: BTreeMap<String, Metadata> = serde_json::from_reader(file).map_err(|e| {
+    let entries: BTreeMap<String, Metadata> = serde_json::from_str(&read_text(path)?).map_err(|e| {
         PrepError::layout(path, format!("not the metadata of this corpus: {e}; get the file again"))
     })?;
     let recordings = entries.into_values().flat_map(|entry| entry.recordings);

@@ -5,9 +5,7 @@
 
 use crate::PrepError;
 use crate::listing::SourceFile;
-use crate::set::{Draft, counted};
-use auricle_audio::{Audio, write_wav};
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::Path;
 
@@ -19,15 +17,12 @@ const MAX_HEADER_BYTES: u64 = 64 << 10;
 /// More samples are not one utterance: four hours at 16 kHz.
 const MAX_SAMPLES: u64 = 4 * 3600 * 16_000;
 
-/// The folder for WAV files, beside the manifests.
-const FOLDER: &str = "wav";
-
 /// What a header says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Sphere {
     header_bytes: u64,
     samples: u64,
-    sample_rate: u32,
+    pub sample_rate: u32,
     big_endian: bool,
 }
 
@@ -108,7 +103,7 @@ impl Sphere {
     }
 
     /// The samples, in [−1, 1).
-    fn read(&self, path: &Path) -> Result<Vec<f32>, PrepError> {
+    pub fn read(&self, path: &Path) -> Result<Vec<f32>, PrepError> {
         let mut file = File::open(path).map_err(PrepError::io(path))?;
         file.seek(SeekFrom::Start(self.header_bytes)).map_err(PrepError::io(path))?;
         let mut bytes = vec![0; 2 * self.samples as usize];
@@ -120,8 +115,8 @@ impl Sphere {
         Ok(bytes.as_chunks().0.iter().map(|pair| f32::from(sample(pair)) / 32_768.0).collect())
     }
 
-    /// Size of the WAV file that [`write_wav`] makes of it.
-    fn wav_bytes(&self) -> u64 {
+    /// Size of the WAV file that is made of it.
+    pub fn wav_bytes(&self) -> u64 {
         44 + 2 * self.samples
     }
 }
@@ -130,42 +125,9 @@ fn damaged(path: &Path, reason: &str) -> PrepError {
     PrepError::layout(path, format!("damaged SPHERE file: {reason}; copy it again"))
 }
 
-/// Makes WAV files in `out` of a set's SPHERE files, but for those that are there already, and puts
-/// them in their place.
-pub(crate) fn convert(draft: &mut Draft, out: &Path, report: &mut dyn FnMut(&str)) -> Result<(), PrepError> {
-    let folder = out.join(FOLDER);
-    let mut written = 0;
-    for item in &mut draft.items {
-        let Some(sphere) = item.sphere.take() else { continue };
-        let wav = folder.join(format!("{}.wav", item.id));
-        let bytes = sphere.wav_bytes();
-        if !fs::metadata(&wav).is_ok_and(|found| found.is_file() && found.len() == bytes) {
-            fs::create_dir_all(&folder).map_err(PrepError::io(&folder))?;
-            let samples = sphere.read(&item.audio.path)?;
-            // Whole or not there, whenever this is stopped.
-            let part = folder.join(format!(".{}.{}.part", item.id, std::process::id()));
-            let audio = Audio { samples, sample_rate: sphere.sample_rate };
-            let failed = |e: std::io::Error| PrepError::io(&wav)(e);
-            let result = write_wav(&part, &audio).map_err(std::io::Error::other);
-            if let Err(e) = result.and_then(|()| fs::rename(&part, &wav)) {
-                fs::remove_file(&part).ok();
-                return Err(failed(e));
-            }
-            written += 1;
-        }
-        item.audio = SourceFile { path: wav, bytes };
-    }
-    if written > 0 {
-        let files = counted(written, "SPHERE file");
-        report(&format!("{}: {files} written as WAV to {}", draft.name, folder.display()));
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::set::Item;
 
     fn header(fields: &str) -> Vec<u8> {
         let mut header = format!("NIST_1A\n   1024\n{fields}end_head\n").into_bytes();
@@ -178,34 +140,8 @@ mod tests {
 
     fn file(folder: &Path, content: &[u8]) -> SourceFile {
         let path = folder.join("SA1.WAV");
-        fs::write(&path, content).unwrap();
+        std::fs::write(&path, content).unwrap();
         SourceFile { path, bytes: content.len() as u64 }
-    }
-
-    #[test]
-    fn samples_of_either_byte_order_become_the_same_wav() {
-        let folder = tempfile::tempdir().unwrap();
-        let out = folder.path().join("out");
-        let values = [i16::MIN, -2, 257];
-        for big in [false, true] {
-            let fields = if big { FIELDS.replace("s2 01", "s2 10") } else { FIELDS.to_owned() };
-            let mut content = header(&fields);
-            content.extend(values.iter().flat_map(|v| if big { v.to_be_bytes() } else { v.to_le_bytes() }));
-            let file = file(folder.path(), &content);
-            let sphere = Sphere::open(&file).unwrap();
-            assert_eq!(sphere.unwrap().sample_rate, 16_000);
-            let item = Item { sphere, ..Item::new(format!("{big}"), file, None, None) };
-            let mut draft = Draft { items: vec![item], ..Draft::new("set") };
-            let mut lines = Vec::new();
-            convert(&mut draft, &out, &mut |line| lines.push(line.to_owned())).unwrap();
-            assert!(lines[0].starts_with("set: 1 SPHERE file"), "{lines:?}");
-            let wav = &draft.items[0].audio;
-            assert_eq!(fs::metadata(&wav.path).unwrap().len(), wav.bytes);
-            let audio = auricle_audio::read(&wav.path, &auricle_audio::Limits::default()).unwrap();
-            assert_eq!(audio.samples, values.map(|v| f32::from(v) / 32_768.0));
-        }
-        let names = fs::read_dir(out.join("wav")).unwrap().count();
-        assert_eq!(names, 2, "nothing half-written stays");
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 /// Why a corpus could not be read or written.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum DataError {
     /// A file could not be read or written.
     #[error("{path}: {source}")]

@@ -1,13 +1,11 @@
 //! JSONL manifests, sorted by id, with a byte-offset index.
 
-use crate::readers::{Faults, open_list};
-use crate::{DataError, Utterance};
+use crate::list::{Collector, MAX_LINE_BYTES, budget, for_each_line, refuse_repeats};
+use crate::{DataError, Utterance, json};
+use auricle_io::{Budget, atomic_write};
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
-
-/// A longer line is not a manifest's.
-pub(crate) const MAX_LINE_BYTES: usize = 16 << 20;
 
 /// First bytes of an index file.
 const INDEX_MAGIC: &[u8; 8] = b"auricle1";
@@ -70,7 +68,8 @@ impl Manifest {
         file.seek(SeekFrom::Start(start)).map_err(io(&self.path))?;
         let mut line = String::new();
         file.take(end.saturating_sub(start)).read_to_string(&mut line).map_err(io(&self.path))?;
-        parse(&self.path, index + 1, &line)
+        let mut budget = budget(&self.path);
+        parse(&self.path, index + 1, auricle_io::strip_mark(&line), &mut budget)
     }
 
     /// The utterance with an id, by binary search.
@@ -97,18 +96,19 @@ impl Manifest {
     /// # Errors
     /// A missing file; the first line that is no utterance, by number; an id that comes twice.
     pub fn read(path: &Path) -> Result<Vec<Utterance>, DataError> {
-        let utterances = Self::read_lines(path, &mut Faults::Refuse)?;
-        refuse_repeats(path, &utterances)?;
-        Ok(utterances)
+        let mut collector = Collector::strict();
+        Self::read_into(path, &mut collector)?;
+        refuse_repeats(path, &collector.reading.utterances)?;
+        Ok(collector.reading.utterances)
     }
 
-    pub(crate) fn read_lines(path: &Path, faults: &mut Faults) -> Result<Vec<Utterance>, DataError> {
-        let mut utterances = Vec::new();
-        for_each_line(path, open_list(path)?, |number, line| {
-            let utterance = line.and_then(|line| parse(path, number, line));
-            faults.take(utterance.map(|utterance| utterances.push(utterance)))
-        })?;
-        Ok(utterances)
+    pub(crate) fn read_into(path: &Path, collector: &mut Collector) -> Result<(), DataError> {
+        let mut budget = budget(path);
+        for_each_line(path, |number, line| {
+            let utterance = line.and_then(|line| parse(path, number, line, &mut budget));
+            let pushed = utterance.map(|utterance| collector.push(utterance));
+            collector.take(pushed)
+        })
     }
 
     /// Writes utterances sorted by id, and the index; atomically.
@@ -132,8 +132,12 @@ impl Manifest {
         for utterance in sorted {
             offsets.push(text.len() as u64);
             let mut utterance =
-                utterance.clone().validated().map_err(|reason| DataError::layout(path, reason))?;
+                utterance.clone().validated().map_err(|error| DataError::layout(path, error.to_string()))?;
             let audio = absolute(&utterance.audio)?;
+            if audio.to_str().is_none() {
+                let reason = "the name is not UTF-8, which a manifest must be; rename the file";
+                return Err(DataError::layout(&audio, reason));
+            }
             utterance.audio = audio.strip_prefix(home).map(Path::to_owned).unwrap_or(audio);
             serde_json::to_writer(&mut text, &utterance)
                 .map_err(|e| DataError::layout(path, e.to_string()))?;
@@ -142,65 +146,48 @@ impl Manifest {
         if !folder.as_os_str().is_empty() {
             std::fs::create_dir_all(folder).map_err(io(folder))?;
         }
-        write_through(path, &text).map_err(io(path))?;
+        atomic_write(path, &text).map_err(io(path))?;
         write_index(&index_path(path), text.len() as u64, &offsets).map_err(io(&index_path(path)))
     }
 }
 
-/// Refuses an id that comes twice.
-pub(crate) fn refuse_repeats(path: &Path, utterances: &[Utterance]) -> Result<(), DataError> {
-    let mut ids: Vec<&str> = utterances.iter().map(|u| u.id.as_str()).collect();
-    ids.sort_unstable();
-    let Some(pair) = ids.windows(2).find(|pair| pair[0] == pair[1]) else { return Ok(()) };
-    let reason =
-        format!("utterance id `{}` comes twice; `auricle data check --fix` keeps the first", pair[0]);
-    Err(DataError::layout(path, reason))
-}
+/// What a manifest line is, for a message.
+const FORM: &str = "; a manifest line is {\"id\", \"audio\", \"duration_secs\", …}";
 
-/// Calls `each` with every non-empty line, or why it is none, and its number.
-pub(crate) fn for_each_line(
-    path: &Path,
-    mut reader: impl BufRead,
-    mut each: impl FnMut(usize, Result<&str, DataError>) -> Result<(), DataError>,
-) -> Result<(), DataError> {
-    let mut line = Vec::new();
-    for number in 1.. {
-        line.clear();
-        let read = (&mut reader)
-            .take(MAX_LINE_BYTES as u64 + 1)
-            .read_until(b'\n', &mut line)
-            .map_err(DataError::io(path))?;
-        if read == 0 {
-            return Ok(());
-        }
-        if read > MAX_LINE_BYTES {
-            return Err(DataError::line(
-                path,
-                number,
-                format!("longer than {MAX_LINE_BYTES} bytes: not a text manifest"),
-            ));
-        }
-        let text = std::str::from_utf8(&line).map_err(|_| DataError::line(path, number, "not UTF-8 text"));
-        let text = text.map(str::trim);
-        if !matches!(text, Ok("")) {
-            each(number, text)?;
-        }
-    }
-    Ok(())
-}
-
-fn parse(path: &Path, number: usize, line: &str) -> Result<Utterance, DataError> {
-    let mut utterance: Utterance = serde_json::from_str(line.trim()).map_err(|e| {
-        DataError::line(
-            path,
-            number,
-            format!("{e}; a manifest line is {{\"id\", \"audio\", \"duration_secs\", …}}"),
-        )
-    })?;
+fn parse(path: &Path, number: usize, line: &str, budget: &mut Budget) -> Result<Utterance, DataError> {
+    let mut utterance: Utterance = json::parse(path, number, line.trim(), budget, FORM)?;
     if utterance.audio.is_relative() {
         utterance.audio = path.parent().unwrap_or(Path::new("")).join(&utterance.audio);
     }
-    utterance.validated().map_err(|reason| DataError::line(path, number, reason))
+    refuse_other_names(&utterance).map_err(|reason| DataError::line(path, number, reason))?;
+    utterance.validated().map_err(|error| DataError::line(path, number, error.to_string()))
+}
+
+/// Refuses what other lists call a field of ours, where the line does not say ours: it would be passed over.
+fn refuse_other_names(utterance: &Utterance) -> Result<(), String> {
+    const OTHERS: [(&str, &[&str]); 3] = [
+        ("start_secs", &["start", "offset", "begin", "start_time", "end", "stop", "end_time", "end_secs"]),
+        ("text", &["sentence", "transcript", "transcription"]),
+        ("speaker", &["speaker_id", "spk_id", "client_id"]),
+    ];
+    for (ours, others) in OTHERS {
+        let is_said = match ours {
+            "start_secs" => utterance.start_secs > 0.0,
+            "text" => utterance.text.is_some(),
+            _ => utterance.speaker.is_some(),
+        };
+        let is_zero = |value: &serde_json::Value| value.is_null() || value.as_f64() == Some(0.0);
+        let other =
+            others.iter().find(|name| utterance.extra.get(**name).is_some_and(|value| !is_zero(value)));
+        if let (false, Some(other)) = (is_said, other) {
+            return Err(format!(
+                "utterance {}: `{other}` is no field of a manifest; write `{ours}` instead (and `duration_secs` for an \
+                 end), or remove it",
+                utterance.id
+            ));
+        }
+    }
+    Ok(())
 }
 
 fn index_path(path: &Path) -> PathBuf {
@@ -243,7 +230,9 @@ fn read_index(index: &Path, bytes: u64, manifest: &Path) -> Option<Vec<u64>> {
     if modified(index)? < modified(manifest)? {
         return None;
     }
-    let content = std::fs::read(index).ok()?;
+    // One number a line, and a line is a byte at least.
+    let mut limit = Budget::new("an index", bytes.saturating_mul(8).saturating_add(16));
+    let content = limit.read_to_end(File::open(index).ok()?).ok()?;
     let mut words = content
         .strip_prefix(INDEX_MAGIC)?
         .chunks_exact(8)
@@ -256,22 +245,7 @@ fn read_index(index: &Path, bytes: u64, manifest: &Path) -> Option<Vec<u64>> {
 fn write_index(index: &Path, bytes: u64, offsets: &[u64]) -> std::io::Result<()> {
     let words = std::iter::once(bytes).chain(offsets.iter().copied());
     let content: Vec<u8> = INDEX_MAGIC.iter().copied().chain(words.flat_map(u64::to_le_bytes)).collect();
-    write_through(index, &content)
-}
-
-/// Writes through a temporary file in the same folder.
-pub(crate) fn write_through(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let temporary = path.with_file_name(format!(".{name}.{}.part", std::process::id()));
-    let result = File::create(&temporary).and_then(|mut file| {
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        std::fs::rename(&temporary, path)
-    });
-    if result.is_err() {
-        std::fs::remove_file(&temporary).ok();
-    }
-    result
+    atomic_write(index, &content)
 }
 
 #[cfg(test)]

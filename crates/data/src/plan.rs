@@ -21,6 +21,48 @@ pub struct BatchConfig {
     pub shuffle: bool,
 }
 
+/// Why batches cannot be formed so.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BatchConfigError {
+    /// `batch_secs` is out of its range.
+    #[error(
+        "batch.batch_secs is {0}; it must be above 0 and at most {MAX_BATCH_SECS} (ten hours in a batch)"
+    )]
+    BatchSecs(f64),
+    /// `buckets` is out of its range.
+    #[error("batch.buckets is {0}; it must be between 1 and {MAX_BUCKETS}")]
+    Buckets(usize),
+    /// `max_utterances` is out of its range.
+    #[error("batch.max_utterances is {0}; it must be between 1 and {MAX_UTTERANCES}")]
+    MaxUtterances(usize),
+}
+
+const MAX_BATCH_SECS: f64 = 36_000.0;
+const MAX_BUCKETS: usize = 1024;
+const MAX_UTTERANCES: usize = 65_536;
+
+impl BatchConfig {
+    /// Whether batches can be formed so.
+    ///
+    /// # Errors
+    /// A number out of its range, with the range: `batch_secs` in (0, 36000], `buckets` in [1, 1024], `max_utterances`
+    /// in [1, 65536].
+    pub fn validate(&self) -> Result<(), BatchConfigError> {
+        // What is no number is in no range.
+        if !(self.batch_secs > 0.0 && self.batch_secs <= MAX_BATCH_SECS) {
+            return Err(BatchConfigError::BatchSecs(self.batch_secs));
+        }
+        if !(1..=MAX_BUCKETS).contains(&self.buckets) {
+            return Err(BatchConfigError::Buckets(self.buckets));
+        }
+        if !(1..=MAX_UTTERANCES).contains(&self.max_utterances) {
+            return Err(BatchConfigError::MaxUtterances(self.max_utterances));
+        }
+        Ok(())
+    }
+}
+
 impl Default for BatchConfig {
     fn default() -> Self {
         Self { batch_secs: 100.0, buckets: 8, max_utterances: 256, shuffle: true }
@@ -138,6 +180,27 @@ fn bucket_lengths(durations_secs: &[f64], count: usize) -> Vec<usize> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn numbers_out_of_range_are_refused_by_name() {
+        assert_eq!(BatchConfig::default().validate(), Ok(()));
+        let with = |change: fn(&mut BatchConfig)| {
+            let mut config = BatchConfig::default();
+            change(&mut config);
+            config.validate().unwrap_err().to_string()
+        };
+        for bad in [
+            with(|c| c.batch_secs = 0.0),
+            with(|c| c.batch_secs = f64::NAN),
+            with(|c| c.batch_secs = f64::INFINITY),
+            with(|c| c.batch_secs = -1.0),
+        ] {
+            assert!(bad.contains("batch.batch_secs"), "{bad}");
+        }
+        assert!(with(|c| c.buckets = 0).contains("batch.buckets is 0"));
+        assert!(with(|c| c.buckets = usize::MAX).contains("between 1 and 1024"));
+        assert!(with(|c| c.max_utterances = 0).contains("batch.max_utterances"));
+    }
 
     proptest! {
         #[test]

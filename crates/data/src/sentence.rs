@@ -1,8 +1,8 @@
 //! Text without audio: one JSON line a sentence.
 
-use crate::DataError;
-use crate::manifest::{for_each_line, write_through};
-use crate::readers::open_list;
+use crate::list::{budget, for_each_line};
+use crate::{DataError, json};
+use auricle_io::atomic_write;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::HashSet;
@@ -52,13 +52,13 @@ impl Sentence {
     ) -> Result<(), DataError> {
         let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
         let is_json = name.strip_suffix(".gz").unwrap_or(&name).ends_with(".jsonl");
-        for_each_line(path, open_list(path)?, |number, line| {
+        const FORM: &str = "; a line of a text manifest is {\"id\", \"text\", …}";
+        // Sentences are handed on one by one: each may take what a line may.
+        let budget = budget(path);
+        for_each_line(path, |number, line| {
             let line = line?;
-            let sentence = if is_json {
-                serde_json::from_str(line).map_err(|e| {
-                    let form = "a line of a text manifest is {\"id\", \"text\", …}";
-                    DataError::line(path, number, format!("{e}; {form}"))
-                })?
+            let sentence: Self = if is_json {
+                json::parse(path, number, line, &mut budget.clone(), FORM)?
             } else {
                 Self::new(format!("{number:08}"), line)
             };
@@ -97,9 +97,10 @@ impl Sentence {
         if !folder.as_os_str().is_empty() {
             std::fs::create_dir_all(folder).map_err(DataError::io(folder))?;
         }
-        write_through(path, &text).map_err(DataError::io(path))
+        atomic_write(path, &text).map_err(DataError::io(path))
     }
 
+    /// In words what is wrong.
     fn validated(self) -> Result<Self, String> {
         let lengths = [("text", self.text.len()), ("meaning", self.meaning.as_ref().map_or(0, String::len))];
         let long = lengths.iter().find(|(_, length)| *length > MAX_TEXT_BYTES);

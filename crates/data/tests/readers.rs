@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)] // helpers of tests may fail like tests
 
 use auricle_audio::{Audio, read_at, write_wav};
-use auricle_data::{Manifest, Utterance, read_all, read_any, read_leniently};
+use auricle_data::{Manifest, Reading, Utterance, read_all, read_any, read_leniently};
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ fn corpus(files: &[(&str, f64)]) -> tempfile::TempDir {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         let pitch = 0.02 * (number + 1) as f32;
         let samples = (0..(secs * 8000.0) as usize).map(|i| 0.5 * (i as f32 * pitch).sin()).collect();
-        write_wav(&path, &Audio { samples, sample_rate: 8000 }).unwrap();
+        write_wav(&path, &Audio::new(samples, 8000)).unwrap();
     }
     folder
 }
@@ -55,6 +55,9 @@ fn nemo_numbers_never_meet_a_name() {
     let folder = corpus(&[]);
     let line = |file: &str| format!("{{\"audio_filepath\":\"{file}\",\"duration\":1}}\n");
     let list = write(folder.path(), "m.jsonl", &(line("x.wav") + &line("y/x.wav") + &line("x-2.wav")));
+    assert_eq!(ids(&read_any(&list).unwrap()), ["x", "y-x", "x-2"]);
+    // Of one file, number by number.
+    let list = write(folder.path(), "s.jsonl", &(line("x.wav").repeat(2) + &line("x-2.wav")));
     assert_eq!(ids(&read_any(&list).unwrap()), ["x", "x-2", "x-2-2"]);
 }
 
@@ -86,10 +89,13 @@ fn tree_ids_have_no_extension_and_transcripts_are_found_where_names_repeat() {
     let folder = corpus(&[("wav/x.wav", 0.1), ("wav/y.wav", 0.1)]);
     write(folder.path(), "all.trans.txt", "x ONE\ny TWO\n");
     let utterances = read_any(folder.path()).unwrap();
-    assert_eq!((utterances[0].id.as_str(), utterances[1].text.as_deref()), ("x", Some("TWO")));
+    assert_eq!((utterances[0].id.as_str(), utterances[1].text.as_deref()), ("wav-x", Some("TWO")));
 
+    // An id does not depend on its neighbours: one recording in two formats has it twice.
     fs::copy(folder.path().join("wav/x.wav"), folder.path().join("wav/x.mp3")).unwrap();
-    assert_eq!(ids(&read_any(folder.path()).unwrap()), ["wav-x.mp3", "wav-x.wav", "wav-y.wav"]);
+    let error = refused(folder.path());
+    assert!(error.contains("`wav-x` comes twice") && error.contains("x.mp3"), "{error}");
+    assert_eq!(ids(&read_any(&folder.path().join("wav/x.wav")).unwrap()), ["x"]);
 }
 
 #[test]
@@ -184,13 +190,13 @@ fn broken_lines_are_told_or_refused() {
         let path = folder.path().join("m.jsonl");
         fs::write(&path, text).unwrap();
         assert!(refused(&path).contains("m.jsonl, line 1"));
-        let (utterances, broken) = read_leniently(&path).unwrap();
+        let Reading { utterances, broken, .. } = read_leniently(&path).unwrap();
         assert_eq!(utterances.len(), 1);
         assert_eq!(broken.iter().map(|b| b.line).collect::<Vec<_>>(), [1, 3, 5]);
         assert!(broken[1].reason.contains("UTF-8"), "{broken:?}");
     }
     let table = write(folder.path(), "t.csv", "path,duration\nx.wav,1\ny.wav\nz.wav,long\n");
-    let (utterances, broken) = read_leniently(&table).unwrap();
+    let Reading { utterances, broken, .. } = read_leniently(&table).unwrap();
     assert_eq!((ids(&utterances), broken[0].line, broken[1].line), (vec!["x"], 3, 4));
 }
 
@@ -243,9 +249,10 @@ fn what_comes_before_and_after_a_segment_is_not_decoded() {
         assert_eq!(part(8.0).unwrap().len(), rate as usize);
         assert!(part(0.5).unwrap_err().to_string().contains("position 8000"));
     }
-    // Half of the file is missing: only who reads that far can notice.
+    // Half of the file is missing: what is there is used.
     let bytes = fs::read(&path).unwrap();
     fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
     assert_eq!(segment.samples(8000).unwrap().len(), 4000);
-    assert!(Utterance::new("w", &path, 10.0).samples(8000).is_err());
+    let half = Utterance::new("w", &path, 10.0).samples(8000).unwrap().len();
+    assert!((39_900..40_000).contains(&half), "{half}");
 }

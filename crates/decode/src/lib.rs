@@ -1,5 +1,7 @@
 //! From frame-wise scores to words with times.
 //!
+//! Scores of frames are `ArrayView2<f32>` with the axes `[frames, classes]`; [`by_frame`] views a slice so.
+//!
 //! | Module | What |
 //! |---|---|
 //! | [`greedy`] | the best path of CTC, with frames and confidences |
@@ -19,16 +21,19 @@ mod forced;
 mod frame_search;
 pub mod graph;
 mod long_form;
+mod prefix;
+mod spelling;
 mod token_lm;
 mod word_lm;
 mod words;
 pub mod write;
 
 pub use attention::{BeamConfig, Hypothesis, beam_search};
-pub use ctc::{TimedToken, greedy, log_softmax};
+pub use ctc::{TimedToken, by_frame, greedy, log_softmax};
 pub use forced::forced_alignment;
-pub use frame_search::{Begun, FrameSearch, NextToken};
+pub use frame_search::{FrameSearch, Prefix, PrefixScorer};
 pub use long_form::{Chunk, Chunker};
-pub use token_lm::TokenLm;
+pub use spelling::{Spelling, WordLmError};
+pub use token_lm::{TokenLm, TokenLmError};
 pub use word_lm::{WordLm, WordLmConfig};
 pub use words::{Word, words};

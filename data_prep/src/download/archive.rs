@@ -1,7 +1,7 @@
 //! Unpacking archives that one has no reason to trust.
 
+use super::tar_gz::TarGz;
 use crate::PrepError;
-use flate2::read::MultiGzDecoder;
 use std::fs::{self, File};
 use std::io::{self, BufReader, Read};
 use std::path::{Component, Path, PathBuf};
@@ -82,26 +82,19 @@ struct Target<'a> {
 
 impl Target<'_> {
     fn unpack_tar_gz(&mut self) -> Result<(), PrepError> {
-        let broken = |e: io::Error| refused(self.archive, format!("is damaged or cut ({e})"));
-        let file = File::open(self.archive).map_err(PrepError::io(self.archive))?;
-        // Also bounds the long names that a tar reader keeps in memory.
+        let archive = self.archive;
+        let broken = |e: io::Error| refused(archive, format!("is damaged or cut ({e})"));
+        let file = File::open(archive).map_err(PrepError::io(archive))?;
+        // What stands between the members counts too.
         let bound = self.limits.max_total_bytes.saturating_mul(2);
-        let mut reader = MultiGzDecoder::new(BufReader::new(file)).take(bound);
-        let mut entries = tar::Archive::new(&mut reader);
-        for entry in entries.entries().map_err(broken)? {
-            let mut entry = entry.map_err(broken)?;
-            let path = entry.path().map_err(broken)?.into_owned();
-            let size = entry.size();
-            match entry.header().entry_type() {
-                EntryType::Directory => self.folder(&path)?,
-                EntryType::Regular | EntryType::Continuous => self.file(&path, size, &mut entry)?,
-                EntryType::XGlobalHeader => {}
-                kind => return Err(self.refused(&path, &format!("is a link or device ({kind:?})"))),
+        let mut members = TarGz::new(BufReader::new(file), bound);
+        members.for_each(&broken, |member| match member.kind {
+            EntryType::Directory => self.folder(&member.path),
+            EntryType::Regular | EntryType::Continuous => {
+                self.file(&member.path, member.size, member.content)
             }
-        }
-        // The check sum stands at the very end.
-        io::copy(&mut reader, &mut io::sink()).map_err(broken)?;
-        Ok(())
+            kind => Err(self.refused(&member.path, &format!("is a link or device ({kind:?})"))),
+        })
     }
 
     fn unpack_zip(&mut self) -> Result<(), PrepError> {
@@ -130,7 +123,7 @@ impl Target<'_> {
         }
     }
 
-    fn file(&mut self, member: &Path, size: u64, content: &mut impl Read) -> Result<(), PrepError> {
+    fn file(&mut self, member: &Path, size: u64, content: &mut dyn Read) -> Result<(), PrepError> {
         let Some(path) = self.place(member, size)? else {
             return Ok(());
         };

@@ -1,6 +1,8 @@
 //! Official archives over HTTP, resumable.
 
 mod archive;
+mod md5;
+mod tar_gz;
 #[cfg(test)]
 mod tests;
 
@@ -20,6 +22,15 @@ pub(crate) struct Archive {
     pub path: &'static str,
     /// The folder of the corpus that is there when the archive has been unpacked.
     pub provides: &'static str,
+    /// Its published MD5, in hexadecimal; without one only the archive's own check sums tell damage.
+    pub md5: Option<&'static str>,
+}
+
+impl Archive {
+    /// An archive with a published check sum.
+    pub const fn new(path: &'static str, provides: &'static str, md5: &'static str) -> Self {
+        Self { path, provides, md5: Some(md5) }
+    }
 }
 
 /// So many attempts in a row that bring no byte are the end.
@@ -87,6 +98,7 @@ impl Mirror {
                 continue;
             }
             let file = self.fetch(archive, &folder, report)?;
+            verify(archive, &file, report)?;
             report(&format!("unpacking {}", file.display()));
             archive::unpack(&file, top, archive.provides, &folder, &self.limits)?;
             fs::remove_file(&file).map_err(PrepError::io(&file))?;
@@ -186,6 +198,20 @@ impl Mirror {
             _ => Ok(()),
         }
     }
+}
+
+/// Compares a fetched archive with its published check sum.
+fn verify(archive: &Archive, file: &Path, report: &mut dyn FnMut(&str)) -> Result<(), PrepError> {
+    let Some(published) = archive.md5 else {
+        report(&format!("note: no check sum of {} is published", archive.path));
+        return Ok(());
+    };
+    let found = File::open(file).and_then(md5::md5).map_err(PrepError::io(file))?;
+    if found == published {
+        return Ok(());
+    }
+    let reason = format!("its MD5 is {found}, the published one {published}");
+    Err(PrepError::Archive { archive: file.to_owned(), reason })
 }
 
 /// Copies, reporting every 5 %, or every 256 MiB where the length is not known. Returns the

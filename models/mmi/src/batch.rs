@@ -6,7 +6,7 @@ use auricle_augment::Libraries;
 use auricle_data::Utterance;
 use auricle_nn::{SUBSAMPLING, Tdnnf};
 use auricle_rng::Purpose;
-use auricle_train::{Acoustics, Draw, FeatureBatch, Prepare, TrainError, Wave};
+use auricle_train::{Acoustics, Draw, FeatureBatch, Item, Prepare, TrainError};
 use std::sync::Arc;
 
 /// Features and graphs of a batch, in host memory.
@@ -72,21 +72,26 @@ impl Prepare for MmiPrepare {
 
     fn check(&self, utterance: &Utterance) -> Result<(), String> {
         self.acoustics.check_length(utterance.duration_secs)?;
-        let said = self.said(utterance)?;
+        self.said(utterance).map(drop)
+    }
+
+    fn cannot_align(&self, utterance: &Utterance) -> Option<String> {
+        let said = self.said(utterance).ok()?;
         let frames = (utterance.duration_secs / self.hop_secs + 1e-6).ceil() as usize;
         let (needs, has) = (said.num.min_frames(), Tdnnf::output_frames(frames));
         // A text that the language model does not know, which in training cannot be, has no gradient and counts in phones only.
         if needs > has && needs < u32::MAX as usize {
             let millis = self.frame_millis;
-            return Err(auricle_decode::graph::GraphError::TooShort { needs, has, millis }.to_string());
+            return Some(auricle_decode::graph::GraphError::TooShort { needs, has, millis }.to_string());
         }
-        Ok(())
+        None
     }
 
-    fn prepare(&self, waves: &[Wave], padded_secs: f64, draw: Draw) -> Result<MmiBatch, TrainError> {
+    fn prepare(&self, items: &[Item], padded_secs: f64, draw: Draw) -> Result<MmiBatch, TrainError> {
+        let waves = Item::speech(items);
         let zeros = vec![0.0; self.bins];
         let FeatureBatch { mut values, mut lengths, frames } =
-            self.acoustics.batch(waves, padded_secs, SUBSAMPLING, &zeros, draw)?;
+            self.acoustics.batch(&waves, padded_secs, SUBSAMPLING, &zeros, draw)?;
         let mut said = Vec::with_capacity(waves.len());
         let rows = values.chunks_exact_mut((frames * self.bins).max(1)).zip(&mut lengths);
         for (wave, (row, length)) in waves.iter().zip(rows) {

@@ -84,7 +84,7 @@ impl MmiRecogniser {
     pub fn features(&self, samples: &[f32]) -> Result<Features, TrainError> {
         let config = self.front_end.config();
         if samples.len() <= config.fft_size / 2 {
-            return Ok(Features { data: Vec::new(), num_frames: 0, num_bins: config.num_bins });
+            return Ok(Features::zeros((0, config.num_bins)));
         }
         self.front_end.compute(samples, samples.len(), None).map_err(|e| TrainError::Data(e.to_string()))
     }
@@ -97,15 +97,15 @@ impl MmiRecogniser {
     /// A tensor that cannot be read back.
     pub fn scores(&self, batch: &[Features]) -> Result<Vec<Vec<f32>>, TrainError> {
         let bins = self.config.net.bins;
-        let lengths: Vec<usize> = batch.iter().map(|f| f.num_frames).collect();
+        let lengths: Vec<usize> = batch.iter().map(|f| f.nrows()).collect();
         let frames = lengths.iter().copied().max().unwrap_or(0).next_multiple_of(SUBSAMPLING);
         if frames == 0 {
             return Ok(batch.iter().map(|_| Vec::new()).collect());
         }
         let mut values = Vec::with_capacity(batch.len() * frames * bins);
         for features in batch {
-            values.extend_from_slice(&features.data);
-            values.resize(values.len() + (frames - features.num_frames) * bins, 0.0);
+            values.extend(features.iter());
+            values.resize(values.len() + (frames - features.nrows()) * bins, 0.0);
         }
         let mel = Tensor::from_data(TensorData::new(values, [batch.len(), frames, bins]), &self.device);
         let (scores, lengths) = self.model.forward(mel, &lengths);

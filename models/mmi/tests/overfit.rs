@@ -29,7 +29,7 @@ fn recipe() -> Recipe {
 }
 
 fn task() -> MmiTask {
-    let utterance = |(i, text): (usize, &&str)| Utterance::of_text(format!("u{i}"), text.to_string(), 3.0);
+    let utterance = |(i, text): (usize, &&str)| Utterance::new(format!("u{i}"), "", 3.0).with_text(*text);
     let train: Vec<Utterance> = TEXTS.iter().enumerate().map(utterance).collect();
     let mut augment = MmiAugment::default();
     (augment.masks.max_band, augment.masks.time_share) = (0, 0.0);
@@ -115,11 +115,8 @@ fn two_sentences_are_learnt_by_heart() {
     let pronunciations = Pronunciations::read(&self::config()).unwrap();
     for (i, (length, reference)) in batch.lengths.iter().zip(&spoken).enumerate() {
         let start = i * batch.frames * BINS;
-        let features = auricle_audio::Features {
-            data: batch.features[start..start + length * BINS].to_vec(),
-            num_frames: *length,
-            num_bins: BINS,
-        };
+        let own = batch.features[start..start + length * BINS].to_vec();
+        let features = auricle_audio::Features::from_shape_vec((*length, BINS), own).unwrap();
         let scores = recogniser.scores(&[features]).unwrap().remove(0);
         let words = pronunciations.words(TEXTS[i]).unwrap();
         let (spans, _) = recogniser.align(&scores, &words).unwrap();
@@ -180,8 +177,11 @@ fn a_model_with_context_starts_from_one_without() {
     let bias: Vec<f32> = (0..count).map(|i| i as f32).collect();
     tensors.insert("head.output.bias".into(), burn::tensor::TensorData::new(bias, [count]));
     let config = MmiConfig { left_context_min_count: Some(1), ..config() };
-    let train: Vec<Utterance> =
-        TEXTS.iter().enumerate().map(|(i, text)| Utterance::of_text(format!("u{i}"), *text, 3.0)).collect();
+    let train: Vec<Utterance> = TEXTS
+        .iter()
+        .enumerate()
+        .map(|(i, text)| Utterance::new(format!("u{i}"), "", 3.0).with_text(*text))
+        .collect();
     let new = |tensors| {
         let device = Device::flex().autodiff();
         let (augment, none) = (MmiAugment::default(), Default::default());

@@ -1,50 +1,34 @@
-//! NeMo manifests: JSON lines with `audio_filepath`, `duration`, `text`, optionally `offset`.
+//! NeMo manifests and other JSON lines, which name their audio file in one of the fields that [`super`] lists.
 
-use super::{Faults, for_each_object, probe_or_zero, resolve, stem};
+use super::record::Records;
+use crate::json::for_each_object;
+use crate::list::Collector;
 use crate::{DataError, Utterance};
-use serde_json::Value;
-use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
-/// Reads a NeMo manifest (`.json`, `.jsonl`, also `.gz`).
+/// Reads a NeMo manifest (`.json`, `.jsonl`, also zipped): JSON lines with `audio_filepath`, and `duration`, `text`,
+/// `offset`, `speaker`. The `metadata.jsonl` of a Hugging Face audio folder is read as well.
 ///
-/// Ids are `utt_id`/`id` where a line has one, else the file name, with a number where it repeats.
+/// A line without a duration goes on to the end of its file. Numbers may be texts and texts numbers.
 ///
 /// # Errors
-/// A broken line, a line without `audio_filepath`, a time below zero.
+/// A broken line, a line without audio, times that contradict each other.
 pub fn read_nemo(path: &Path) -> Result<Vec<Utterance>, DataError> {
-    read(path, &mut Faults::Refuse)
+    let mut collector = Collector::strict();
+    read(path, &mut collector)?;
+    Ok(collector.reading.utterances)
 }
 
-pub(super) fn read(path: &Path, faults: &mut Faults) -> Result<Vec<Utterance>, DataError> {
-    let mut utterances = Vec::new();
-    let (mut used, mut repeats) = (HashSet::<String>::new(), HashMap::<String, usize>::new());
-    for_each_object(path, faults, |number, value| {
-        let text_of =
-            |names: &[&str]| names.iter().find_map(|name| value.get(*name)?.as_str().map(str::to_string));
-        let written = text_of(&["audio_filepath"])
-            .ok_or_else(|| DataError::line(path, number, "no `audio_filepath`"))?;
-        let audio = resolve(path, &written);
-        let duration = match value.get("duration").and_then(Value::as_f64) {
-            Some(secs) => secs,
-            None => probe_or_zero(&audio),
-        };
-        let named = text_of(&["utt_id", "id"]);
-        let name = named.unwrap_or_else(|| stem(&audio));
-        let mut id = name.clone();
-        // `x-2` may itself be the name of a file.
-        while !used.insert(id.clone()) {
-            let repeat = repeats.entry(name.clone()).or_insert(1);
-            *repeat += 1;
-            id = format!("{name}-{repeat}");
-        }
-        let offset = value.get("offset").and_then(Value::as_f64).unwrap_or(0.0);
-        let mut utterance = Utterance::segment(id, audio, offset, duration)
-            .map_err(|reason| DataError::line(path, number, reason))?;
-        utterance.text = text_of(&["text"]);
-        utterance.speaker = text_of(&["speaker", "speaker_id"]);
-        utterances.push(utterance);
+pub(super) fn read(path: &Path, collector: &mut Collector) -> Result<(), DataError> {
+    let mut records = Records::of(path);
+    let begin = collector.reading.utterances.len();
+    for_each_object(path, collector, |number, object, collector| {
+        let utterance = records.utterance(object);
+        collector.push(utterance.map_err(|reason| DataError::line(path, number, reason))?);
         Ok(())
     })?;
-    Ok(utterances)
+    if let Some(note) = records.finish(&mut collector.reading.utterances[begin..]) {
+        collector.note(path, note);
+    }
+    Ok(())
 }

@@ -25,8 +25,10 @@ pub mod norm;
 pub mod optimizer;
 pub mod reduce;
 pub mod rows;
+mod single;
 pub mod softmax;
 mod tile;
+pub mod view;
 
 use std::mem::MaybeUninit;
 
