@@ -85,7 +85,7 @@ fn two_sentences_are_learnt_by_heart() {
     let config = AdamWConfig { lr: 5e-3, ..AdamWConfig::default() };
     let mut optimizer = AdamW::new(config);
     let mut objectives = Vec::new();
-    for step in 0..120 {
+    for step in 0..200 {
         task.begin_step(step);
         let draw = Draw::Train { epoch: Key::new(1), batch: step };
         let StepOutput { loss, metrics, mut gradients } = task.forward_backward(&batch, step, draw).unwrap();
@@ -101,8 +101,9 @@ fn two_sentences_are_learnt_by_heart() {
         };
         task.map_model(&mut |model| optimizer.step(model, gradients.take().unwrap(), 5e-3, &group));
     }
-    assert!(objectives[0] < -0.4, "{}", objectives[0]);
-    assert!(objectives[119] > -0.06, "{}", objectives[119]);
+    assert!(objectives[0] < -0.15, "{}", objectives[0]);
+    let course: Vec<f64> = objectives.iter().step_by(50).copied().collect();
+    assert!(objectives[199] > -0.06, "{course:?}");
 
     task.validate(&batch).unwrap();
     let metrics = task.finish_validation();
