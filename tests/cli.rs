@@ -315,8 +315,9 @@ fn a_run_reports_its_speed_and_its_errors() {
     }
     assert!(!cfg!(target_os = "linux") || page.contains("Peak memory: "));
     // Six utterances of an untrained model: every one is among the worst.
-    let sections = parse(&std::fs::read_to_string(run.join("validation.json")).unwrap());
-    let sections = sections.as_array().unwrap();
+    let validation = parse(&std::fs::read_to_string(run.join("validation.json")).unwrap());
+    assert_eq!(validation["selected_by"][0], "validation/wer");
+    let sections = validation["sections"].as_array().unwrap();
     let worst = sections.iter().find(|section| section["heading"] == "Worst utterances").unwrap();
     assert_eq!(worst["rows"].as_array().unwrap().len(), 6);
     let wer =
@@ -353,4 +354,21 @@ fn encoding_goes_on_past_bad_files() {
     encode(&["all.jsonl", "audio/u0.ogg"], "x").failed_with(&["`u0`", "distinct ids"]);
     encode(&["all.jsonl", "--layer", "9"], "x").failed_with(&["no layer 9", "1 to 3"]);
     assert!(!folder.join("x").exists());
+}
+
+#[test]
+fn every_key_of_a_recipe_is_printed() {
+    let folder = tempfile::tempdir().unwrap();
+    let said = auricle(folder.path(), &["train", "--keys"]).succeeded().stdout;
+    for key in [
+        "data.train",
+        "schedule.warmup_steps",
+        "model.init_head",
+        "model.exposure.words",
+        "augment.spec.time.prob",
+    ] {
+        assert!(said.contains(&format!("- `{key}` (")), "{key}");
+    }
+    auricle(folder.path(), &["train"]).failed_with(&["RECIPE"]);
+    auricle(folder.path(), &["train", "--keys", "--resume"]).failed_with(&["--keys"]);
 }

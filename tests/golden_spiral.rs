@@ -4,7 +4,7 @@
 //! (`pretrain_step_*`, `ctc_head_*`).
 //!
 //! `AURICLE_TEST_DEVICE` names the device (`wgpu`, `cuda:0`; built with that feature:
-//! `AURICLE_TEST_DEVICE=cuda:0 cargo test --release --workspace --features cuda --test golden_spiral`), by default the CPU.
+//! `AURICLE_TEST_DEVICE=cuda:0 cargo test --release --workspace --features cuda --test program golden_spiral`), by default the CPU.
 
 #![allow(clippy::unwrap_used)] // helpers of tests may fail like tests
 

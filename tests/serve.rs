@@ -219,7 +219,7 @@ fn the_program_says_where_it_listens_and_ends_when_asked() {
     BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut url).unwrap();
     let port = url.trim().trim_end_matches('/').rsplit(':').next().unwrap();
     let mut stream = TcpStream::connect(format!("127.0.0.1:{port}")).unwrap();
-    stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+    stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     assert!(answer.contains("\"status\":\"ok\""), "{answer}");
@@ -228,6 +228,33 @@ fn the_program_says_where_it_listens_and_ends_when_asked() {
     let ended = child.wait_with_output().unwrap();
     let said = String::from_utf8_lossy(&ended.stderr);
     assert!(ended.status.success() && said.contains("warning: everybody"), "{said}");
+}
+
+/// Neither signal may depend on somebody who reads the error stream.
+#[cfg(target_os = "linux")]
+#[test]
+fn the_program_ends_when_its_error_stream_is_full() {
+    use auricle_tests::program::{command, workspace};
+    use std::io::{BufRead as _, BufReader};
+    let model = workspace().join("models/pretrained/mdd-en-small");
+    for signal in ["INT", "TERM"] {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("own.dict"), "call K AO1 L\n").unwrap();
+        let mut child = command(folder.path())
+            .args(["serve", "--lexicon", "own.dict", "--port", "0", "--host", "0.0.0.0", "--model"])
+            .arg(&model)
+            .stdout(std::process::Stdio::piped())
+            .stderr(full)
+            .spawn()
+            .unwrap();
+        let mut url = String::new();
+        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut url).unwrap();
+        assert!(url.starts_with("http://"), "{url}");
+        let pid = child.id().to_string();
+        assert!(std::process::Command::new("kill").args(["-s", signal, &pid]).status().unwrap().success());
+        assert!(child.wait().unwrap().success(), "{signal}");
+    }
 }
 
 #[test]

@@ -3,10 +3,11 @@
 #![allow(clippy::unwrap_used)] // helpers of tests may fail like tests
 
 use auricle_serve::{Config, Limits, Server};
-use auricle_tests::server::{Client, Running, assessor, pronouncer, serve, sound};
+use auricle_tests::server::{Client, Running, assessor, pronouncer, serve, serve_as, sound};
 use serde_json::{Value, json};
-use std::io::{Read as _, Write as _};
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tungstenite::Message;
 
@@ -107,8 +108,149 @@ fn who_says_nothing_is_closed() {
         (0..50).map(|_| TcpStream::connect(server.address).unwrap()).collect();
     connections[0].write_all(b"GET / HTTP/1.1\r\nHost: ").unwrap();
     assert_eq!(unharmed(&server), alone);
-    dismissed(&mut silent, "idle", 1008, "nothing came for 0.3 s");
+    dismissed(&mut silent, "idle", 1008, "no sound came for 0.3 s");
     dismissed(&mut stalled, "idle", 1008, "connect again");
+}
+
+/// More connections than the server keeps, none of which asks for anything.
+#[test]
+fn idle_connections_end_no_service() {
+    let server = serve(Limits::default());
+    let alone = unharmed(&server);
+    let mut connections: Vec<TcpStream> =
+        (0..400).map(|_| TcpStream::connect(server.address).unwrap()).collect();
+    assert_eq!(unharmed(&server), alone);
+    // The first of them have been closed for those that came later.
+    for connection in &mut connections[..300] {
+        connection.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        let ended = connection.read(&mut [0]);
+        assert!(matches!(&ended, Ok(0)) || ended.is_err_and(|e| e.kind() == ErrorKind::ConnectionReset));
+    }
+}
+
+/// What a client is told that sends nothing but pings or prompts until it is closed, or until the test ends.
+fn keep_busy(mut client: Client, prompts: bool, ended: &AtomicBool) -> String {
+    client.socket.get_mut().set_read_timeout(Some(Duration::from_millis(20))).unwrap();
+    let start =
+        json!({"type": "start", "prompt": "", "sample_rate": 16_000, "encoding": "f32le"}).to_string();
+    let mut said = String::new();
+    while !ended.load(Ordering::Relaxed) {
+        let message = if prompts { Message::text(start.clone()) } else { Message::Ping(Vec::new().into()) };
+        let _ = client.socket.send(message);
+        match client.socket.read() {
+            Ok(Message::Text(text)) if text.contains(r#""closes":true"#) => said = text.to_string(),
+            Ok(_) => {}
+            Err(tungstenite::Error::Io(error)) if error.kind() == ErrorKind::WouldBlock => {}
+            Err(_) => break,
+        }
+    }
+    said
+}
+
+/// Set when the test ends, however it does.
+struct Ended<'t>(&'t AtomicBool);
+
+impl Drop for Ended<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Pings and prompts keep no place: whoever speaks gets it.
+#[test]
+fn who_only_pings_or_prompts_makes_room() {
+    let server = serve(Limits { max_sessions: 4, yield_secs: 0.2, ..Limits::default() });
+    let alone = unharmed(&serve(Limits::default()));
+    let ended = AtomicBool::new(false);
+    let clients: Vec<Client> = (0..4).map(|_| server.client()).collect();
+    std::thread::scope(|scope| {
+        let end = Ended(&ended);
+        let ended = &ended;
+        let threads: Vec<_> = clients
+            .into_iter()
+            .enumerate()
+            .map(|(number, client)| scope.spawn(move || keep_busy(client, number % 2 == 1, ended)))
+            .collect();
+        let mut speaking = auricle_tests::program::wait_for("a place", || {
+            let mut client = server.client();
+            client.start("call it", 16_000);
+            (client.event()["type"] == "ready").then_some(client)
+        });
+        // By now the others have been silent for long enough, too.
+        std::thread::sleep(Duration::from_millis(300));
+        assert_eq!(unharmed(&server), alone);
+        // Who came later than those keeps the place.
+        speaking.send(&sound(1_600, 16_000, 1)).unwrap();
+        speaking.next("partial");
+        drop(end);
+        let said: Vec<String> = threads.into_iter().map(|thread| thread.join().unwrap()).collect();
+        assert!(said.iter().any(|text| text.contains("another client needs the place")), "{said:?}");
+    });
+}
+
+#[test]
+fn pings_do_not_put_off_the_end_of_an_idle_session() {
+    let server = serve(Limits { idle_secs: 0.3, ..Limits::default() });
+    let mut client = server.client();
+    client.socket.get_mut().set_read_timeout(Some(Duration::from_millis(20))).unwrap();
+    let said = auricle_tests::program::wait_for("the end", || {
+        let _ = client.socket.send(Message::Ping(Vec::new().into()));
+        match client.socket.read() {
+            Ok(Message::Text(text)) => Some(text.to_string()),
+            _ => None,
+        }
+    });
+    assert!(said.contains("no sound came for 0.3 s"), "{said}");
+}
+
+#[test]
+fn an_address_has_its_share_of_the_sessions() {
+    let server = serve(Limits { max_sessions: 8, max_sessions_per_address: 2, ..Limits::default() });
+    let _inside = (server.client(), server.client());
+    dismissed(&mut server.client(), "busy", 1013, "--proxy");
+    // Behind a proxy that is known each client has its own.
+    let config = Config {
+        proxies: vec![[127, 0, 0, 1].into()],
+        limits: Limits { max_sessions: 8, max_sessions_per_address: 1, ..Limits::default() },
+        ..Config::default()
+    };
+    let server = serve_as(config);
+    let client = |address| server.client_with("X-Forwarded-For", address).unwrap();
+    let mut inside = (client("10.0.0.1"), client("10.0.0.2"));
+    dismissed(&mut client("10.0.0.1"), "busy", 1013, "this address has all 1 sessions");
+    for client in [&mut inside.0, &mut inside.1] {
+        client.start("call it", 16_000);
+        client.next("ready");
+    }
+}
+
+/// The whole answer to a request.
+fn answer(server: &Running, request: &str) -> String {
+    let mut stream = TcpStream::connect(server.address).unwrap();
+    stream.write_all(request.as_bytes()).unwrap();
+    // Who has said all may say so.
+    stream.shutdown(std::net::Shutdown::Write).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+#[test]
+fn only_own_names_are_answered_and_half_closed_clients_are() {
+    let config = Config { hosts: vec!["speak.example".into()], ..Config::default() };
+    let server = serve_as(config);
+    let asked = |path: &str, lines: &str| answer(&server, &format!("GET {path} HTTP/1.1\r\n{lines}\r\n"));
+    for host in ["localhost", "127.0.0.1:1", "[::1]", "Speak.Example:443"] {
+        assert!(asked("/", &format!("Host: {host}\r\n")).starts_with("HTTP/1.1 200"), "{host}");
+    }
+    for path in ["/", "/prompts.json", "/healthz", "/session", "/nowhere"] {
+        let refused = asked(path, "Host: evil.example\r\n");
+        assert!(refused.starts_with("HTTP/1.1 421") && refused.contains("--allow-host"), "{refused}");
+    }
+    for bad in ["", "Host: localhost\r\nHost: localhost\r\n", "Host: localhost\r\nHost: evil.example\r\n"] {
+        assert!(asked("/", bad).starts_with("HTTP/1.1 400"), "{bad}");
+    }
+    assert!(asked("http://evil.example/", "Host: localhost\r\n").starts_with("HTTP/1.1 421"));
 }
 
 #[test]
@@ -192,7 +334,7 @@ fn who_does_not_read_is_closed() {
     assert_eq!(unharmed(&server), alone);
     let answer = auricle_tests::program::wait_for("the place", || {
         let mut stream = TcpStream::connect(server.address).unwrap();
-        write!(stream, "GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+        write!(stream, "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
         answer.contains(r#""sessions":0"#).then_some(answer)
@@ -223,6 +365,10 @@ fn settings_that_cannot_be_kept_are_refused() {
     for origin in ["*", "speak.example", "https://speak.example/", "http://"] {
         let error = bind(Config { origins: vec![origin.into()], ..local.clone() });
         assert!(error.contains("write it as a browser does"), "{error}");
+    }
+    for host in ["*", "a:80", "https://a", ""] {
+        let error = bind(Config { hosts: vec![host.into()], ..local.clone() });
+        assert!(error.contains("without a port"), "{error}");
     }
     let limits = Limits { max_sessions: 0, ..Limits::default() };
     assert!(bind(Config { limits, ..local.clone() }).contains("max_sessions"));

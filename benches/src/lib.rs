@@ -64,7 +64,7 @@ pub fn recogniser(name: &str, device: &Device) -> Option<CtcModel> {
         tokenizer: None,
         init_from: None,
         freeze_encoder_steps: 0,
-        init_head: false,
+        init_head: None,
     };
     let mut stream = Key::new(1).stream(Purpose::Init);
     Some(CtcModel::new(&config, CLASSES, &mut Initializer::new(&mut stream, device)))

@@ -15,7 +15,7 @@ fn mistakes_in_a_recipe_are_explained_before_anything_begins() {
         ("conv_dropout", "conv_droput", &["model", "`conv_droput`", "did you mean `conv_dropout`?"]),
         ("kind = \"character\"", "kind = \"charakter\"", &["`charakter`", "did you mean `character`?"]),
         ("steps = 2,", "steps = \"two\",", &["wrong.toml", "invalid type: string \"two\"", "`train.steps`"]),
-        ("heads = 2", "heads = 3", &["stage 0", "16 is not divisible by 3 heads"]),
+        ("heads = 2", "heads = 3", &["encoder.stages.0", "16 is not divisible by 3 heads"]),
         ("task = \"ctc\"", "task = \"ctx\"", &["unknown task `ctx`", "`spiral`, `ctc`, `cca_mdd`, `lasyn`"]),
         ("schedule = { kind = \"constant\" }", "", &["wrong.toml", "missing field `schedule`"]),
         ("[model.head]", "[model.head", &["wrong.toml", "line 8"]),
@@ -38,7 +38,7 @@ fn mistakes_in_a_recipe_are_explained_before_anything_begins() {
         ("model.tokenizer=gone.json", "gone.json"),
         ("optimizer.lr", "write KEY=VALUE"),
         ("model.encoder.bins=1000000", "encoder.bins: 1000000 is above 32768"),
-        ("data.workers=1000000", "data.workers: 1000000 is above 256"),
+        ("data.workers=1000000", "data.workers: 1000000 is not between 0 and 256"),
     ] {
         auricle(folder, &["train", "good.toml", "--run", "run", "--set", set]).failed_with(&[expected]);
     }

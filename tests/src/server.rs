@@ -87,7 +87,12 @@ pub struct Running {
 
 /// A server on a free port.
 pub fn serve(limits: Limits) -> Running {
-    let config = Config { listen: SocketAddr::from(([127, 0, 0, 1], 0)), limits, ..Config::default() };
+    serve_as(Config { limits, ..Config::default() })
+}
+
+/// A server on a free port, with settings.
+pub fn serve_as(config: Config) -> Running {
+    let config = Config { listen: SocketAddr::from(([127, 0, 0, 1], 0)), ..config };
     let server = Server::bind(config, assessor(), pronouncer()).unwrap();
     let (address, stopper) = (server.address(), server.stopper());
     Running { address, stopper, thread: Some(std::thread::spawn(move || server.run())) }
@@ -109,13 +114,22 @@ impl Running {
 
     /// A client that says from which page it comes; the status of the answer where it is refused.
     pub fn client_of(&self, origin: Option<&str>) -> Result<Client, (u16, String)> {
+        self.connect(origin.map(|origin| ("Origin", origin)))
+    }
+
+    /// A client that sends a header line; the status of the answer where it is refused.
+    pub fn client_with(&self, name: &str, value: &str) -> Result<Client, (u16, String)> {
+        self.connect(Some((name, value)))
+    }
+
+    fn connect(&self, line: Option<(&str, &str)>) -> Result<Client, (u16, String)> {
         let stream = TcpStream::connect(self.address).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
         let mut request =
             tungstenite::ClientRequestBuilder::new(format!("ws://{}/session", self.address).parse().unwrap());
-        if let Some(origin) = origin {
-            request = request.with_header("Origin", origin);
+        if let Some((name, value)) = line {
+            request = request.with_header(name, value);
         }
         match tungstenite::client(request, stream) {
             Ok((socket, _)) => Ok(Client { socket }),

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 /// Every crate, lowest first. A crate may depend on those before it, whatever the kind of dependency.
-const ORDER: [&str; 20] = [
+const ORDER: [&str; 23] = [
     "auricle-rng",
     "auricle-io",
     "auricle-tensor",
@@ -20,6 +20,9 @@ const ORDER: [&str; 20] = [
     "auricle-lasyn",
     "auricle-cca-mdd",
     "auricle-serve",
+    "auricle-recipes",
+    "auricle-models",
+    "auricle",
     "auricle-cli",
     "auricle-tests",
     "auricle-benches",
@@ -28,7 +31,7 @@ const ORDER: [&str; 20] = [
 
 /// Crates that speak in slices and small structs, so that they can be used without a tensor library. They
 /// depend on each other only: every other crate of the workspace brings burn.
-const WITHOUT_BURN: [&str; 8] = [
+const WITHOUT_BURN: [&str; 10] = [
     "auricle-rng",
     "auricle-io",
     "auricle-audio",
@@ -37,6 +40,8 @@ const WITHOUT_BURN: [&str; 8] = [
     "auricle-data",
     "auricle-decode",
     "auricle-data-prep",
+    "auricle-recipes",
+    "auricle-models",
 ];
 
 /// What `cargo metadata --no-deps` says, as far as it matters here.
@@ -82,6 +87,18 @@ pub fn violations(metadata: &Metadata) -> Vec<String> {
     found
 }
 
+/// What inference must do without: the trainer, and what only it needs.
+const OF_TRAINING: [&str; 3] = ["auricle-train", "auricle-augment", "indicatif"];
+
+/// Packages of training among those that a crate is compiled with, as `cargo tree --prefix none` lists them.
+pub fn of_training(tree: &str) -> Vec<String> {
+    let names = tree.lines().filter_map(|line| line.split_whitespace().next());
+    let mut found: Vec<String> = names.filter(|name| OF_TRAINING.contains(name)).map(Into::into).collect();
+    found.sort();
+    found.dedup();
+    found
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -95,6 +112,16 @@ mod tests {
         let metadata = crate::metadata().unwrap();
         assert_eq!(metadata.packages.len(), ORDER.len(), "a crate of the order is not in the workspace");
         assert_eq!(violations(&metadata), Vec::<String>::new());
+    }
+
+    /// The server is inference alone.
+    #[test]
+    fn the_server_does_without_the_trainer() {
+        let tree = crate::tree("auricle-serve").unwrap();
+        assert!(tree.contains("auricle-cca-mdd"), "{tree}");
+        assert_eq!(of_training(&tree), Vec::<String>::new());
+        // The check itself can fail.
+        assert_eq!(of_training(&crate::tree("auricle-train").unwrap()).len(), OF_TRAINING.len());
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Development tasks: `cargo xtask check`.
 
+mod circles;
+mod keys;
 mod layers;
 mod numbers;
 
@@ -8,9 +10,11 @@ use std::process::{Command, ExitCode};
 
 const HELP: &str = "cargo xtask <task>
 
-  check    formatting, layering, numbers, clippy without warnings, documentation: run it before a pull request
+  check    formatting, layering, circles, numbers, clippy without warnings, documentation: run it before a pull request
   layers   only the layering: no crate depends on one above it
+  circles  only the circles: no two files of a crate import each other
   numbers  only the numbers: each table of results has the command that made it
+  keys     makes the reference of every key of a recipe anew (docs/recipe_keys.md)
 
 Clippy and the documentation use the release profile, so that they share its build scripts.";
 
@@ -19,7 +23,9 @@ fn main() -> ExitCode {
     let result = match task.as_str() {
         "check" => check(),
         "layers" => check_layers(),
+        "circles" => check_circles(),
         "numbers" => check_numbers(),
+        "keys" => keys::write(&root()),
         _ => {
             println!("{HELP}");
             return if matches!(task.as_str(), "" | "-h" | "--help") {
@@ -41,7 +47,9 @@ fn main() -> ExitCode {
 fn check() -> Result<()> {
     cargo("formatting", &["fmt", "--all", "--check"], &[])?;
     check_layers()?;
+    check_circles()?;
     check_numbers()?;
+    check_keys()?;
     cargo(
         "clippy",
         &["clippy", "--release", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"],
@@ -62,6 +70,19 @@ fn check_layers() -> Result<()> {
     if !found.is_empty() {
         bail!("layering:\n  {}", found.join("\n  "));
     }
+    let training = layers::of_training(&tree("auricle-serve")?);
+    if !training.is_empty() {
+        bail!("layering: auricle-serve, which is inference alone, is compiled with {}", training.join(", "));
+    }
+    Ok(())
+}
+
+fn check_circles() -> Result<()> {
+    println!("== circles");
+    let found = circles::violations(&root())?;
+    if !found.is_empty() {
+        bail!("circles:\n  {}", found.join("\n  "));
+    }
     Ok(())
 }
 
@@ -74,6 +95,16 @@ fn check_numbers() -> Result<()> {
     Ok(())
 }
 
+fn check_keys() -> Result<()> {
+    println!("== keys of recipes");
+    keys::check(&root())
+}
+
+/// The folder of the workspace.
+fn root() -> std::path::PathBuf {
+    std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
 /// The workspace as cargo sees it.
 fn metadata() -> Result<layers::Metadata> {
     let output = Command::new(env!("CARGO"))
@@ -84,6 +115,20 @@ fn metadata() -> Result<layers::Metadata> {
         bail!("cargo metadata: {}", String::from_utf8_lossy(&output.stderr));
     }
     serde_json::from_slice(&output.stdout).context("cargo metadata")
+}
+
+/// The packages that a crate by itself is compiled with.
+fn tree(package: &str) -> Result<String> {
+    let output = Command::new(env!("CARGO"))
+        .args(["tree", "--package", package, "--edges", "normal", "--prefix", "none"])
+        // Which would give every crate the features that any other asks for.
+        .env_remove("CARGO_RESOLVER_FEATURE_UNIFICATION")
+        .output()
+        .context("cargo tree")?;
+    if !output.status.success() {
+        bail!("cargo tree: {}", String::from_utf8_lossy(&output.stderr));
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 fn cargo(what: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Result<()> {

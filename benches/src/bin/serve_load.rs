@@ -166,7 +166,7 @@ fn main() -> Result<()> {
     let args = Args::parse();
     let assessor = Arc::new(assessor(args.model.as_deref())?);
     let pronouncer = Pronouncer::new(Lexicon::parse(LEXICON, "benchmark")?, None);
-    let limits = Limits { max_sessions: 1024, ..Limits::default() };
+    let limits = Limits { max_sessions: 1024, max_sessions_per_address: 1024, ..Limits::default() };
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
     let config = Config { listen: any, limits, ..Config::default() };
     let server = Server::bind(config, assessor.clone(), pronouncer.clone())?;

@@ -11,6 +11,27 @@ use std::sync::Arc;
 use realfft::num_complex::Complex32;
 use realfft::{RealFftPlanner, RealToComplex};
 
+use crate::error::AudioError;
+
+/// Longest Fourier transform: a second at 65 kHz. Beyond, a frame is no frame any more.
+pub(crate) const MAX_FFT_SIZE: usize = 1 << 16;
+
+/// Most filters; a front end of 80 or 128 is usual. Each is laid out over all bins of the transform once.
+pub(crate) const MAX_BINS: usize = 1024;
+
+/// Most frames a second; 100 is usual.
+pub(crate) const MAX_FRAMES_PER_SEC: u32 = 1_000;
+
+/// Refuses a band that does not lie between 0 and half the sampling rate, or has no width.
+pub(crate) fn check_band(low_hz: f64, high_hz: f64, sample_rate: u32) -> Result<(), AudioError> {
+    let nyquist_hz = f64::from(sample_rate) / 2.0;
+    if 0.0 <= low_hz && low_hz + 1.0 <= high_hz && high_hz <= nyquist_hz {
+        return Ok(());
+    }
+    let value = format!("{low_hz} to {high_hz}");
+    Err(AudioError::config("low_hz, high_hz", value, "0 ≤ low_hz, low_hz + 1 ≤ high_hz ≤ sample_rate/2"))
+}
+
 /// Frames analysed together.
 pub(crate) const LANES: usize = 16;
 
@@ -118,10 +139,6 @@ pub(crate) struct SpectrumPlan {
 impl SpectrumPlan {
     pub(crate) fn new(fft_size: usize) -> Self {
         Self { fft: RealFftPlanner::new().plan_fft_forward(fft_size) }
-    }
-
-    pub(crate) fn fft_size(&self) -> usize {
-        self.fft.len()
     }
 
     /// `fft_size / 2 + 1`.

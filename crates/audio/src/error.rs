@@ -37,6 +37,14 @@ pub enum AudioError {
         /// The last reason given by the format readers.
         detail: String,
     },
+    /// The content is of a known kind that cannot be read.
+    #[error("{path} is {name}, which cannot be read; convert it to FLAC or WAV")]
+    UnsupportedFormat {
+        /// The file.
+        path: PathBuf,
+        /// What it is.
+        name: &'static str,
+    },
     /// The container is known but not the codec inside.
     #[error("{path} uses a codec that is not supported ({detail}); convert it to FLAC or WAV")]
     UnsupportedCodec {
@@ -105,6 +113,54 @@ pub enum AudioError {
         duration_secs: f64,
         /// The limit, in seconds.
         limit_secs: f64,
+    },
+    /// The samples take more memory than [`crate::Limits::max_bytes`].
+    #[error(
+        "the samples of {path} would take more than {} MiB; cut it, read it with `stream`, or raise `max_bytes`",
+        limit_bytes >> 20
+    )]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// The limit, in bytes.
+        limit_bytes: u64,
+    },
+    /// A pipe gives more than is kept in memory.
+    #[error(
+        "{path} is a pipe, and all that comes through pipes may take {} MiB; write it to a file and name that",
+        limit_bytes >> 20
+    )]
+    PipeTooLong {
+        /// The pipe.
+        path: PathBuf,
+        /// The limit for all pipes together, in bytes.
+        limit_bytes: u64,
+    },
+    /// A sampling rate outside [`crate::SAMPLE_RATES_HZ`].
+    #[error(
+        "{path} has a sampling rate of {sample_rate} Hz, and 1,000 to 768,000 Hz are read; its header is damaged, or \
+         convert it to 16,000 Hz"
+    )]
+    SampleRate {
+        /// The file.
+        path: PathBuf,
+        /// The rate in its header, in Hz.
+        sample_rate: u32,
+    },
+    /// Less than one sample is left at another rate.
+    #[error(
+        "{path} holds {num_samples} samples at {sample_rate} Hz, less than one at {wanted_rate} Hz; remove it from the \
+         manifest"
+    )]
+    LessThanASample {
+        /// The file.
+        path: PathBuf,
+        /// Samples per channel.
+        num_samples: u64,
+        /// Sampling rate of the file, in Hz.
+        sample_rate: u32,
+        /// The rate asked for, in Hz.
+        wanted_rate: u32,
     },
     /// More channels than [`crate::Limits::max_channels`].
     #[error("{path} has {channels} channels, more than the limit of {limit}; raise `max_channels`")]

@@ -26,9 +26,13 @@ pub mod resample;
 pub mod time;
 pub mod vad;
 
-pub use decode::{Audio, AudioInfo, AudioStream, Limits, probe, read, read_at, stream, write_wav};
+pub use decode::{
+    Audio, AudioInfo, AudioStream, Limits, Warning, WarningKind, probe, read, read_at, read_bytes, stream,
+    stream_bytes, write_wav,
+};
 pub use error::AudioError;
 pub use kaldi::{Fbank, FbankConfig, Mfcc, MfccConfig, StreamingFbank};
 pub use mel::{FeatureNorm, Features, MelConfig, MelFrontEnd, PeakNorm, StreamingMel};
 pub use resample::{StreamingResampler, resample};
+pub use time::SAMPLE_RATES_HZ;
 pub use vad::{EarshotVad, EnergyVad, EnergyVadConfig, Segment, SegmentConfig, Segmenter, Vad, segments};

@@ -8,21 +8,17 @@
 //! The offline form is one [`StreamingResampler`] given everything at once, and the streaming form
 //! works in fixed blocks of its own, so that both are equal bit for bit under any chunking.
 
-use std::num::NonZeroU32;
-
 use rubato::audioadapter_buffers::direct::SequentialSlice;
 use rubato::{Fft, FixedSync, Indexing, Resampler as _};
 
 use crate::error::{AudioError, check_finite};
+use crate::time::check_rate;
 
 /// Input samples per block, rounded up to what the ratio needs.
 const BLOCK_SAMPLES: usize = 1024;
 
 /// Largest magnitude that is resampled; beyond, sums over a block could overflow.
 const MAX_MAGNITUDE: f32 = 1e20;
-
-/// Rates above this are a unit error, and their filters would not fit into memory.
-const MAX_RATE_HZ: u32 = 1 << 20;
 
 /// `round(num_samples · to / from)`, half rounded up, in exact integer arithmetic.
 /// A `from` of 0 is taken as 1.
@@ -35,7 +31,7 @@ pub fn resampled_len(num_samples: usize, from: u32, to: u32) -> usize {
 /// Resamples a whole signal; the output has [`resampled_len`] samples.
 ///
 /// # Errors
-/// A rate of 0 or above 1,048,576 Hz; NaN or infinite samples.
+/// A rate outside [`crate::SAMPLE_RATES_HZ`]; NaN or infinite samples.
 pub fn resample(x: &[f32], from: u32, to: u32) -> Result<Vec<f32>, AudioError> {
     check_finite(x, 0)?;
     let mut out = Vec::with_capacity(resampled_len(x.len(), from, to));
@@ -59,12 +55,10 @@ pub struct StreamingResampler {
 
 impl StreamingResampler {
     /// # Errors
-    /// A rate of 0 or above 1,048,576 Hz.
+    /// A rate outside [`crate::SAMPLE_RATES_HZ`].
     pub fn new(from: u32, to: u32) -> Result<Self, AudioError> {
         for (field, rate) in [("from", from), ("to", to)] {
-            if NonZeroU32::new(rate).is_none() || rate > MAX_RATE_HZ {
-                return Err(AudioError::config(field, rate, "a sampling rate of 1 to 1,048,576 Hz"));
-            }
+            check_rate(field, rate)?;
         }
         let engine = if from == to { None } else { Some(Engine::new(from, to)?) };
         Ok(Self { from, to, engine, num_pushed: 0, num_emitted: 0 })

@@ -3,11 +3,23 @@
 //! Times are added and compared as [`Samples`] or [`Frames`]; a duration in seconds is converted once,
 //! with a named rounding, and never accumulated.
 
-use std::ops::{Add, AddAssign, Range, Sub};
+use std::ops::{Add, AddAssign, Range, RangeInclusive, Sub};
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::AudioError;
+
+/// Sampling rates of files, models and streams, in Hz. What lies outside is a damaged header or a mistaken number, and
+/// would be paid for with memory: a second at 1 Hz becomes 16,000 samples.
+pub const SAMPLE_RATES_HZ: RangeInclusive<u32> = 1_000..=768_000;
+
+/// Refuses a sampling rate outside [`SAMPLE_RATES_HZ`].
+pub(crate) fn check_rate(field: &'static str, hz: u32) -> Result<(), AudioError> {
+    if SAMPLE_RATES_HZ.contains(&hz) {
+        return Ok(());
+    }
+    Err(AudioError::config(field, hz, "a sampling rate of 1,000 to 768,000 Hz"))
+}
 
 macro_rules! count {
     ($(#[$doc:meta])* $name:ident) => {

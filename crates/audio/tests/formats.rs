@@ -212,7 +212,7 @@ fn wav_peculiarities() {
 fn written_wav_reads_back_and_clips() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("x.wav");
-    let audio = Audio { samples: chord(), sample_rate: RATE };
+    let audio = Audio::new(chord(), RATE);
     write_wav(&path, &audio).unwrap();
     let back = read(&path, &Limits::default()).unwrap();
     assert!(max_difference(&back.samples, &audio.samples) <= 0.5 / 32_768.0);
@@ -220,6 +220,6 @@ fn written_wav_reads_back_and_clips() {
     write_wav(&path, &back).unwrap();
     assert_eq!(read(&path, &Limits::default()).unwrap(), back);
 
-    write_wav(&path, &Audio { samples: vec![1.5, -1.5, 0.0], sample_rate: RATE }).unwrap();
+    write_wav(&path, &Audio::new(vec![1.5, -1.5, 0.0], RATE)).unwrap();
     assert_eq!(read(&path, &Limits::default()).unwrap().samples, [32_767.0 / 32_768.0, -1.0, 0.0]);
 }

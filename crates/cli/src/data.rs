@@ -1,14 +1,12 @@
 //! `auricle data`.
 
-use crate::teacher::Teacher;
+use crate::shared::out::one_line;
+use crate::shared::terminal::Terminal;
 use anyhow::{Context as _, Result, bail};
-use auricle_asr::{CtcConfig, TranscribeConfig, transcribe};
 use auricle_audio::{MelConfig, MelFrontEnd};
 use auricle_data::doctor::{self, CheckConfig, CheckReport, Finding, Set};
 use auricle_data::{Manifest, Utterance, read_any};
-use auricle_decode::write::Transcript;
-use auricle_text::{Tokenizer, cer, normalise};
-use auricle_train::{KnownError, Recipe, recipe};
+use auricle_train::Recipe;
 use indicatif::ProgressBar;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -150,10 +148,10 @@ pub fn run(command: &Command) -> Result<ExitCode> {
             let utterances = read_any(&args.input)?;
             Manifest::write(&args.out, &utterances)?;
             let hours = utterances.iter().fold(0.0, |sum, u| sum + u.duration_secs) / 3600.0;
-            println!("{}: {} utterances, {hours:.2} h", args.out.display(), utterances.len());
+            outln!("{}: {} utterances, {hours:.2} h", args.out.display(), utterances.len());
             let unread: Vec<&Utterance> = utterances.iter().filter(|u| u.duration_secs <= 0.0).collect();
             let Some(first) = unread.first() else { return Ok(ExitCode::SUCCESS) };
-            eprintln!(
+            errln!(
                 "error: {} of them cannot be read, the first is {}; `auricle data check {} --fix FOLDER` says why \
                  and drops them",
                 unread.len(),
@@ -175,7 +173,7 @@ fn subset(args: &Subset) -> Result<ExitCode> {
         let Some(path) = path else { continue };
         Manifest::write(path, part)?;
         let minutes = part.iter().fold(0.0, |sum, u| sum + u.duration_secs) / 60.0;
-        println!("{}: {} utterances, {minutes:.1} min", path.display(), part.len());
+        outln!("{}: {} utterances, {minutes:.1} min", path.display(), part.len());
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -207,7 +205,7 @@ fn stats(args: &Stats) -> Result<ExitCode> {
     let mean = sums.iter().map(|(sum, _)| sum / count).collect();
     let std =
         sums.iter().map(|(sum, square)| (square / count - (sum / count).powi(2)).max(0.0).sqrt()).collect();
-    println!("norm = {{ fixed = {{ mean = [{}], std = [{}] }} }}", list(mean), list(std));
+    outln!("norm = {{ fixed = {{ mean = [{}], std = [{}] }} }}", list(mean), list(std));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -227,11 +225,11 @@ fn check(args: &Check) -> Result<ExitCode> {
     let mut report = doctor::check(&sets, &config, || bar.inc(1));
     bar.finish_and_clear();
     if let Some(path) = &args.recipe {
-        let aligned = Aligner::new(&crate::train::load(path, &[])?)?;
+        let aligned = auricle::aligner(&Recipe::load(path, &[])?)?;
         report.findings.extend(sets.iter().flat_map(|set| aligned.cannot_align(set)));
     }
     if args.json {
-        println!("{}", serde_json::to_string(&report)?);
+        outln!("{}", serde_json::to_string(&report)?);
     } else {
         print(&sets, &report);
     }
@@ -239,7 +237,7 @@ fn check(args: &Check) -> Result<ExitCode> {
         for set in doctor::fix(&sets, &report) {
             let path = folder.join(format!("{}.jsonl", set.name));
             Manifest::write(&path, &set.utterances)?;
-            eprintln!("{}: {} utterances", path.display(), set.utterances.len());
+            errln!("{}: {} utterances", path.display(), set.utterances.len());
         }
     }
     Ok(if report.has_errors() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
@@ -251,7 +249,7 @@ fn print(sets: &[Set], report: &CheckReport) {
         let mut speakers: Vec<&str> = set.utterances.iter().filter_map(|u| u.speaker.as_deref()).collect();
         speakers.sort_unstable();
         speakers.dedup();
-        println!(
+        outln!(
             "{}: {} utterances, {hours:.2} h, {} speakers",
             set.name,
             set.utterances.len(),
@@ -263,101 +261,25 @@ fn print(sets: &[Set], report: &CheckReport) {
         kinds.entry(finding.kind).or_default().push(finding);
     }
     for (kind, findings) in &kinds {
-        println!("\n{kind}: {} ({:?})\n  {}", findings.len(), findings[0].severity, doctor::advice(kind));
+        outln!("\n{kind}: {} ({:?})\n  {}", findings.len(), findings[0].severity, doctor::advice(kind));
         for finding in findings.iter().take(SHOWN) {
-            println!("  - {} {}: {}", finding.set, finding.id, finding.detail);
+            outln!("  - {} {}: {}", finding.set, one_line(&finding.id), one_line(&finding.detail));
         }
         if findings.len() > SHOWN {
-            println!("  … and {} more (--json shows all)", findings.len() - SHOWN);
+            outln!("  … and {} more (--json shows all)", findings.len() - SHOWN);
         }
     }
     if kinds.is_empty() {
-        println!("nothing wrong");
+        outln!("nothing wrong");
     }
-}
-
-/// Says which utterances a CTC recipe cannot spell or align.
-pub struct Aligner {
-    config: CtcConfig,
-    tokenizer: Tokenizer,
-}
-
-impl Aligner {
-    /// The aligner of a CTC recipe.
-    pub fn new(recipe: &Recipe) -> Result<Self> {
-        if recipe.task != "ctc" {
-            bail!("alignment needs a recipe of task `ctc`, not `{}`", recipe.task);
-        }
-        let config: CtcConfig = recipe::parse(&recipe.model, "model")?;
-        let tokenizer = match &config.tokenizer {
-            Some(path) => Tokenizer::load(path).with_context(|| path.display().to_string())?,
-            None => Tokenizer::characters(),
-        };
-        Ok(Self { config, tokenizer })
-    }
-
-    /// Findings of kind `cannot-spell` and `cannot-align`.
-    pub fn cannot_align(&self, set: &Set) -> Vec<Finding> {
-        let frames = |secs| {
-            let mel = self.config.front_end.num_frames_from_secs(secs);
-            mel.div_ceil(self.config.encoder.downsampling()) * self.config.head.upsampling()
-        };
-        let tokens = |text: &str| self.tokenizer.encode(text).map_err(|e| e.to_string());
-        doctor::cannot_align(set, &frames, &tokens)
-    }
-}
-
-/// What cannot align in words, for the pre-flight check.
-pub fn cannot_align(utterances: &[Utterance], recipe: &Recipe) -> Result<Vec<String>> {
-    let set = Set { name: "train".into(), utterances: utterances.to_vec(), ..Set::default() };
-    Ok(Aligner::new(recipe)?.cannot_align(&set).iter().map(|f| format!("{}: {}", f.id, f.detail)).collect())
 }
 
 fn difficulty(args: &Difficulty) -> Result<ExitCode> {
     let utterances = auricle_data::read_all(&args.inputs)?;
-    let bar = crate::decode::progress(utterances.len(), args.quiet);
-    let mut lines: Vec<u8> = Vec::new();
-    let mut failures = 0;
-    let mut note = |i: usize, error: Result<f64>| -> Result<()> {
-        bar.inc(1);
-        match error {
-            Ok(error) => {
-                let known = KnownError { id: utterances[i].id.clone(), error };
-                serde_json::to_writer(&mut lines, &known)?;
-                lines.push(b'\n');
-            }
-            Err(reason) => {
-                failures += 1;
-                bar.suspend(|| eprintln!("error: utterance {}: {reason:#}", utterances[i].id));
-            }
-        }
-        Ok(())
-    };
-    match Teacher::load(&args.model, None, None)? {
-        Teacher::Ctc(teacher) => {
-            transcribe(&teacher, &utterances, &TranscribeConfig::default(), |i, transcript| {
-                let error = |transcript: Transcript| -> Result<f64> {
-                    let text = utterances[i].text.as_ref().context("no transcript")?;
-                    let words = &transcript.words;
-                    let sure = words.iter().map(|w| f64::from(w.confidence)).sum::<f64>()
-                        / words.len().max(1) as f64;
-                    Ok(cer(&normalise(text), &transcript.text).rate() + 1.0 - sure)
-                };
-                note(i, transcript.map_err(Into::into).and_then(error))
-            })?;
-        }
-        teacher => {
-            for (i, utterance) in utterances.iter().enumerate() {
-                let error = || -> Result<f64> {
-                    let truth = teacher.truth(utterance).context("nothing is known of what it says")?;
-                    let samples = utterance.samples(teacher.sample_rate())?;
-                    Ok(teacher.error(&truth, &teacher.label(utterance, &samples)?))
-                };
-                note(i, error())?;
-            }
-        }
-    }
-    bar.finish_and_clear();
-    auricle_train::files::atomic_write(&args.out, &lines).with_context(|| args.out.display().to_string())?;
-    Ok(if failures == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    let terminal = Terminal::new(args.quiet);
+    let known = auricle::difficulty(&args.model, &utterances, &terminal)?;
+    let lines = known.iter().map(|error| serde_json::to_string(error).map(|line| line + "\n"));
+    let lines: String = lines.collect::<Result<_, _>>()?;
+    auricle_io::atomic_write(&args.out, lines.as_bytes()).with_context(|| args.out.display().to_string())?;
+    Ok(if known.len() == utterances.len() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

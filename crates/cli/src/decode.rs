@@ -1,17 +1,18 @@
 //! `auricle decode`.
 
-use crate::slu::SearchArgs;
-use crate::tasks::load_model;
+use crate::shared::args::SearchArgs;
+use crate::shared::out::Sink;
+use crate::shared::sequences::read_all;
+use crate::shared::terminal::{Terminal, progress};
 use anyhow::{Context as _, Result, bail};
+use auricle::Recordings;
 use auricle_asr::{Recogniser, TranscribeConfig, transcribe};
-use auricle_data::{Utterance, read_any};
-use auricle_decode::write::{Format, write};
-use auricle_decode::{TokenLm, WordLm, WordLmConfig};
+use auricle_decode::write::{Format, Transcript, Writer};
+use auricle_decode::{Spelling, TokenLm, WordLm, WordLmConfig};
 use auricle_lasyn::SequenceRecogniser;
 use auricle_text::lm::NgramLm;
-use indicatif::{ProgressBar, ProgressStyle};
-use std::fs::File;
-use std::io::{BufWriter, IsTerminal as _, Write};
+use auricle_text::text_line;
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
@@ -21,10 +22,11 @@ use std::time::Instant;
   auricle decode --model asr-en-small talk.mp3
   auricle decode --model runs/mini_librispeech-ctc_from_pretrained data/mini/dev.jsonl --json --out dev.jsonl
   auricle decode --model asr-en-small lecture.m4a --srt --out lecture.srt
-  auricle decode --model asr-en-small recordings/
+  auricle decode --model asr-en-small recordings/ --srt --out subtitles/
+  ffmpeg -i film.mkv -f wav - | auricle decode -
   auricle decode --model asr-en-small talk.wav --lm words.arpa
 
-Inputs are audio files, manifests of any readable layout, or folders. Recordings over 30 s are cut
+Inputs are audio files, manifests of any readable layout, folders, or `-` for the standard input. Recordings over 30 s are cut
 where nobody speaks. Output is in the order of the inputs. What cannot be read is reported on the
 error stream, the rest is decoded, and the exit status is 1.")]
 pub struct Args {
@@ -34,7 +36,7 @@ pub struct Args {
     /// Audio files, manifests or folders.
     #[arg(required = true)]
     inputs: Vec<PathBuf>,
-    /// One JSON object a line: id, text, duration, words with times and confidences.
+    /// One JSON object a line: id, text, duration, words with times and confidences, audio file.
     #[arg(long, conflicts_with_all = ["ctm", "srt"])]
     json: bool,
     /// NIST time-marked words.
@@ -43,7 +45,8 @@ pub struct Args {
     /// Subtitles.
     #[arg(long)]
     srt: bool,
-    /// Write here instead of to the standard output.
+    /// Write here instead of to the standard output. A folder (one that exists, or a name that ends with `/`) gets a
+    /// file for each recording, named by its id.
     #[arg(long)]
     out: Option<PathBuf>,
     /// Language model in ARPA format (`auricle lm train`): of words for CTC models, whose words alone are written
@@ -79,19 +82,16 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         (_, _, true) => Format::Srt,
         _ => Format::Text,
     };
-    let mut failures = 0;
-    let mut utterances: Vec<Utterance> = Vec::new();
-    for input in &args.inputs {
-        match read_any(input) {
-            Ok(found) => utterances.extend(found),
-            Err(error) => {
-                failures += 1;
-                eprintln!("error: {error}");
-            }
+    let recordings = Recordings::of(&args.inputs, &Terminal::new(args.quiet));
+    let (utterances, mut failures) = (&recordings.utterances, recordings.failures);
+    if let Some(id) = recordings.repeated_id() {
+        if format == Format::Ctm {
+            bail!("two inputs have the id `{id}`, and a CTM tells them by it; give them one manifest");
         }
+        errln!("warning: two inputs have the id `{id}`; --json says which file each is");
     }
     let device = auricle_tensor::device(&args.device)?;
-    let (tensors, metadata) = load_model(&args.model)?;
+    let (tensors, metadata) = auricle::models::load(&args.model)?;
     if metadata.contains_key("decoder") {
         let model = SequenceRecogniser::from_weights(tensors, &metadata, &device)?;
         let model = match &args.lm {
@@ -106,58 +106,116 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let recogniser = match &args.lm {
         Some(path) => {
             let config = WordLmConfig::default();
-            recogniser.with_lm(WordLm::new(
-                NgramLm::load(path)?,
-                WordLmConfig {
-                    beam: args.beam.map_or(config.beam, |beam| beam.clamp(1, 4096)),
-                    lm_weight: args.lm_weight.unwrap_or(config.lm_weight),
-                    word_bonus: args.word_bonus,
-                    ..config
-                },
-            ))
+            let config = WordLmConfig {
+                beam: args.beam.map_or(config.beam, |beam| beam.clamp(1, 4096)),
+                lm_weight: args.lm_weight.unwrap_or(config.lm_weight),
+                word_bonus: args.word_bonus,
+                ..config
+            };
+            let lm = WordLm::new(NgramLm::load(path)?, recogniser.tokenizer(), config)
+                .with_context(|| path.display().to_string())?;
+            if let Spelling { words, spelt, example: Some(example) } = lm.spelling() {
+                errln!(
+                    "warning: {}: {} of {words} words are never written, because the model's tokenizer cannot spell \
+                     them, such as `{example}`",
+                    path.display(),
+                    words - spelt
+                );
+            }
+            recogniser.with_lm(lm)
         }
         None => recogniser,
     };
-    let mut out: Box<dyn Write> = match &args.out {
-        Some(path) => {
-            let part = unfinished(path);
-            Box::new(BufWriter::new(File::create(&part).with_context(|| part.display().to_string())?))
-        }
-        None => Box::new(std::io::stdout().lock()),
-    };
+    let mut written = Written::open(args.out.as_deref(), format, utterances.len())?;
     let bar = progress(utterances.len(), args.quiet);
     let config = TranscribeConfig { batch_secs: args.batch_secs, ..TranscribeConfig::default() };
     let started = Instant::now();
-    let (mut cues, mut secs) = (0, 0.0);
-    transcribe(&recogniser, &utterances, &config, |_, result| -> Result<()> {
+    let mut secs = 0.0;
+    transcribe(&recogniser, utterances, &config, |_, result| -> Result<()> {
         bar.inc(1);
         match result {
             Ok(transcript) => {
                 secs += transcript.duration_secs;
-                write(&mut out, &transcript, format, &mut cues).context("cannot write the transcript")
+                bar.suspend(|| written.take(&transcript))
             }
             Err(error) => {
                 failures += 1;
-                bar.suspend(|| eprintln!("error: {error}"));
+                bar.suspend(|| errln!("error: {error}"));
                 Ok(())
             }
         }
     })?;
-    out.flush().context("cannot write the transcripts")?;
-    drop(out);
-    if let Some(path) = &args.out {
-        std::fs::rename(unfinished(path), path).with_context(|| path.display().to_string())?;
-    }
+    written.finish()?;
     bar.finish_and_clear();
     if !args.quiet {
         let took = started.elapsed().as_secs_f64();
         let count = utterances.len();
-        eprintln!(
+        errln!(
             "{count} recordings, {secs:.1} s of audio in {took:.1} s: real-time factor {:.4}",
             took / secs.max(1e-9)
         );
     }
     Ok(if failures == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Where transcripts go: one output for all of them, or a folder with a file for each.
+struct Written {
+    format: Format,
+    folder: Option<PathBuf>,
+    sink: Sink,
+    /// What goes to the one output, which knows the subtitles so far.
+    writer: Writer<Vec<u8>>,
+    names: HashSet<String>,
+}
+
+impl Written {
+    fn open(out: Option<&Path>, format: Format, count: usize) -> Result<Self> {
+        let is_folder = |path: &&Path| path.is_dir() || path.as_os_str().to_string_lossy().ends_with('/');
+        let folder = out.filter(is_folder).map(Path::to_path_buf);
+        if let Some(folder) = &folder {
+            std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+        } else if format == Format::Srt && count > 1 {
+            errln!(
+                "warning: the subtitles of {count} recordings stand in one file, as if these were played one after \
+                 another; `--out FOLDER/` writes a file for each"
+            );
+        }
+        let sink = Sink::open(out.filter(|_| folder.is_none()))?;
+        Ok(Self { format, folder, sink, writer: Writer::new(Vec::new(), format), names: HashSet::new() })
+    }
+
+    fn take(&mut self, transcript: &Transcript) -> Result<()> {
+        let Some(folder) = &self.folder else {
+            self.writer.write(transcript).context("cannot write the transcript")?;
+            return self.sink.write(&String::from_utf8_lossy(&self.writer.take()));
+        };
+        let extension = match self.format {
+            Format::Text => "txt",
+            Format::Json => "json",
+            Format::Ctm => "ctm",
+            Format::Srt => "srt",
+        };
+        let name = file_name(&transcript.id);
+        if !self.names.insert(name.clone()) {
+            bail!(
+                "two recordings would be written to {name}.{extension}; give them one manifest with distinct ids"
+            );
+        }
+        let mut writer = Writer::new(Vec::new(), self.format);
+        writer.write(transcript).context("cannot write the transcript")?;
+        let path = folder.join(format!("{name}.{extension}"));
+        auricle_io::atomic_write(&path, &writer.into_inner()).with_context(|| path.display().to_string())
+    }
+
+    fn finish(self) -> Result<()> {
+        self.sink.finish()
+    }
+}
+
+/// An id as the name of a file, on any system.
+fn file_name(id: &str) -> String {
+    let name = id.replace(|c: char| c.is_control() || "/\\:*?\"<>|".contains(c), "_");
+    if name.trim_matches('.').is_empty() { format!("_{name}") } else { name }
 }
 
 /// Transcripts of a model with an attention decoder, which knows no times.
@@ -168,36 +226,52 @@ fn sequences(args: &Args, format: Format, model: SequenceRecogniser) -> Result<E
             args.model.display()
         );
     }
-    let mut lines: Vec<u8> = Vec::new();
-    let failures = crate::slu::read_all(&model, &args.inputs, args.quiet, |utterance, text| {
-        match format {
-            Format::Json => writeln!(lines, "{}", serde_json::json!({ "id": utterance.id, "text": text }))?,
-            _ => writeln!(lines, "{} {text}", utterance.id)?,
+    let mut sink = Sink::open(args.out.as_deref())?;
+    let failures = read_all(&model, &args.inputs, args.quiet, |utterance, text| match format {
+        Format::Json => {
+            let (audio, duration) = (utterance.audio.display().to_string(), utterance.duration_secs);
+            let line = serde_json::json!({
+                "id": utterance.id, "audio": audio, "text": text, "duration_secs": duration
+            });
+            sink.write(&format!("{line}\n"))
         }
-        Ok(())
+        _ => sink.write(&(text_line(&utterance.id, &text) + "\n")),
     })?;
-    match &args.out {
-        Some(path) => {
-            auricle_train::files::atomic_write(path, &lines).with_context(|| path.display().to_string())?;
-        }
-        None => std::io::stdout().write_all(&lines)?,
-    }
+    sink.finish()?;
     Ok(if failures == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Where output is written until it is whole: an older file is not lost to a run that is stopped.
-fn unfinished(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".part");
-    name.into()
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use auricle_decode::Word;
 
-/// A bar of recordings, where there is somebody to see it.
-pub(crate) fn progress(count: usize, quiet: bool) -> ProgressBar {
-    if quiet || !std::io::stderr().is_terminal() {
-        return ProgressBar::hidden();
+    fn transcript(id: &str) -> Transcript {
+        let word = Word { word: "word".into(), start_secs: 0.5, end_secs: 1.0, confidence: 0.9 };
+        let (id, audio, text) = (id.into(), "a/talk.wav".into(), "word".into());
+        Transcript { id, audio, text, duration_secs: 2.0, words: vec![word] }
     }
-    let style = ProgressStyle::with_template("{bar:40} {pos}/{len} recordings, {eta} left")
-        .unwrap_or_else(|_| ProgressStyle::default_bar());
-    ProgressBar::new(count as u64).with_style(style)
+
+    #[test]
+    fn subtitles_of_two_recordings_do_not_go_back_in_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let one = folder.path().join("both.srt");
+        let mut written = Written::open(Some(&one), Format::Srt, 2).unwrap();
+        for id in ["a", "b"] {
+            written.take(&transcript(id)).unwrap();
+        }
+        written.finish().unwrap();
+        let text = std::fs::read_to_string(one).unwrap();
+        let times: Vec<&str> = text.lines().filter(|line| line.contains("-->")).collect();
+        assert_eq!(times, ["00:00:00,500 --> 00:00:01,000", "00:00:02,500 --> 00:00:03,000"]);
+
+        let each = folder.path().join("each/");
+        let mut written = Written::open(Some(&each), Format::Srt, 2).unwrap();
+        for id in ["a", "../b"] {
+            written.take(&transcript(id)).unwrap();
+        }
+        assert!(written.take(&transcript("a")).unwrap_err().to_string().contains("a.srt"));
+        let second = std::fs::read_to_string(each.join(".._b.srt")).unwrap();
+        assert!(second.starts_with("1\n00:00:00,500 --> "), "{second}");
+    }
 }

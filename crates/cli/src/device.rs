@@ -61,35 +61,37 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Devices of this machine first, then what this build or machine lacks, simulators last.
 fn list(as_json: bool) {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let presence = Presence::look(&places());
+    let has_ascend = presence.found.iter().all(|(_, file)| file.is_some());
     if as_json {
         let mut devices = vec![json!({ "name": "cpu", "threads": threads })];
-        devices.extend(names().iter().map(|n| json!({ "name": format!("npu:sim:{n}"), "simulated": true })));
-        devices.push(ascend(&presence));
         devices.extend(
             GPUS.iter()
                 .filter(|(_, _, built)| *built)
                 .map(|(_, name, _)| json!({ "name": name.trim_end_matches(":<index>") })),
         );
-        println!("{}", Value::Array(devices));
-    } else {
-        println!("cpu  {threads} threads, vector instructions chosen at run time");
-        for name in names() {
-            println!("npu:sim:{name}  simulated: computed on the host, times modelled");
-        }
-        if presence.found.iter().all(|(_, file)| file.is_some()) {
-            println!("npu:ascend:<index>  libraries found:\n{presence}");
-        } else {
-            println!("npu:ascend:<index>  not usable here:\n{presence}");
-        }
-        for (feature, name, built) in GPUS {
-            if built {
-                println!("{name}  in this build, opened when it is named");
-            } else {
-                println!("{name}  not in this build: --features {feature}");
-            }
-        }
+        devices.push(ascend(&presence));
+        devices.extend(names().iter().map(|n| json!({ "name": format!("npu:sim:{n}"), "simulated": true })));
+        outln!("{}", Value::Array(devices));
+        return;
+    }
+    outln!("cpu  {threads} threads, vector instructions chosen at run time");
+    for (_, name, _) in GPUS.iter().filter(|(_, _, built)| *built) {
+        outln!("{name}  in this build, opened when it is named");
+    }
+    if has_ascend {
+        outln!("npu:ascend:<index>  libraries found:\n{presence}");
+    }
+    for (feature, name, _) in GPUS.iter().filter(|(_, _, built)| !*built) {
+        outln!("{name}  not in this build: --features {feature}");
+    }
+    if !has_ascend {
+        outln!("npu:ascend:<index>  not usable here:\n{presence}");
+    }
+    for name in names() {
+        outln!("npu:sim:{name}  simulated: computed on the host, times modelled");
     }
 }

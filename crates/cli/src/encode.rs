@@ -1,15 +1,13 @@
 //! `auricle encode`.
 
-use crate::decode::progress;
-use crate::tasks::load_model;
+use crate::shared::terminal::{Terminal, progress};
 use anyhow::{Context as _, Result, bail};
+use auricle::Recordings;
 use auricle_audio::Limits;
-use auricle_data::{DataError, Utterance, read_any};
+use auricle_data::{DataError, Utterance};
+use auricle_io::atomic_write_with;
 use auricle_nn::weights::{MatrixWriter, Metadata};
-use auricle_spiral::{ExtractConfig, Extractor};
-use auricle_train::TrainError;
-use auricle_train::files::atomic_write_with;
-use std::collections::HashSet;
+use auricle_spiral::{ExtractConfig, ExtractError, Extractor};
 use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -45,25 +43,13 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> Result<ExitCode> {
-    let mut failures = 0;
-    let mut utterances = Vec::new();
-    for input in &args.inputs {
-        match read_any(input) {
-            Ok(found) => utterances.extend(found),
-            Err(error) => {
-                failures += 1;
-                eprintln!("error: {error}");
-            }
-        }
-    }
-    let mut ids = HashSet::new();
-    if let Some(twice) = utterances.iter().find(|utterance| !ids.insert(utterance.id.as_str())) {
-        bail!("two inputs have the id `{}`; give them one manifest with distinct ids", twice.id);
+    let recordings = Recordings::of(&args.inputs, &Terminal::new(args.quiet));
+    let (utterances, mut failures) = (&recordings.utterances, recordings.failures);
+    if let Some(id) = recordings.repeated_id() {
+        bail!("two inputs have the id `{id}`; give them one manifest with distinct ids");
     }
     let device = auricle_tensor::device(&args.device)?;
-    let (tensors, metadata) = load_model(&args.model)?;
-    let extractor = Extractor::from_weights(tensors, &metadata, &device)
-        .with_context(|| format!("model {}", args.model.display()))?;
+    let extractor = auricle::models::extractor(&args.model, &device)?;
     extractor.check_layer(args.layer)?;
     let described = Metadata::from([
         ("model".to_string(), args.model.display().to_string()),
@@ -72,13 +58,13 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let bar = progress(utterances.len(), args.quiet);
     let written = atomic_write_with(&args.out, |file| -> io::Result<usize> {
         let mut writer = MatrixWriter::new(file, utterances.iter().map(|u| u.id.as_str()), &described)?;
-        for utterance in &utterances {
+        for utterance in utterances {
             match encode(&extractor, utterance, args.layer, &mut writer) {
                 Ok(()) => writer.end(&utterance.id, extractor.width(args.layer)),
                 Err(Failure::Output(error)) => return Err(error),
                 Err(Failure::Utterance(error)) => {
                     failures += 1;
-                    bar.suspend(|| eprintln!("error: utterance {}: {error}", utterance.id));
+                    bar.suspend(|| errln!("error: utterance {}: {error}", utterance.id));
                     writer.discard()?;
                 }
             }
@@ -90,7 +76,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     });
     bar.finish_and_clear();
     let written = written.with_context(|| args.out.display().to_string())?;
-    println!("{}: {written} utterances", args.out.display());
+    outln!("{}: {written} utterances", args.out.display());
     Ok(if failures == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -106,8 +92,8 @@ impl From<DataError> for Failure {
     }
 }
 
-impl From<TrainError> for Failure {
-    fn from(error: TrainError) -> Self {
+impl From<ExtractError> for Failure {
+    fn from(error: ExtractError) -> Self {
         Self::Utterance(error.to_string())
     }
 }

@@ -1,17 +1,12 @@
 //! `auricle eval`.
 
+use crate::shared::hypotheses::first;
 use anyhow::{Context as _, Result, bail};
 use auricle_data::read_any;
-use auricle_rng::Key;
-use auricle_text::{
-    ErrorCounts, Paired, Scored, bootstrap_interval, breakdown, cer, normalise, pair, report, wer,
-};
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use auricle_text::asr::{AsrEvaluation, evaluate};
+use auricle_text::{ErrorCounts, Scored, read_hypotheses, report};
+use std::path::PathBuf;
 use std::process::ExitCode;
-
-/// Resamples of the bootstrap.
-const RESAMPLES: usize = 10_000;
 
 #[derive(clap::Subcommand)]
 pub enum Command {
@@ -59,126 +54,51 @@ pub fn run(command: &Command) -> Result<ExitCode> {
     }
 }
 
-/// Scores of a set of transcripts.
-pub struct AsrScores {
-    /// Pooled word errors.
-    pub words: ErrorCounts,
-    /// Pooled character errors.
-    pub characters: ErrorCounts,
-    /// 95 % interval of the word error rate.
-    pub interval: (f64, f64),
-    /// What the bootstrap resamples.
-    pub unit: &'static str,
-}
-
-/// Pools errors over normalised texts; the bootstrap resamples speakers where there are at least
-/// ten, else utterances.
-pub fn score(scored: &[Scored]) -> AsrScores {
-    let (mut words, mut characters) = (ErrorCounts::default(), ErrorCounts::default());
-    let mut speakers = BTreeMap::<&str, ErrorCounts>::new();
-    let mut single = Vec::with_capacity(scored.len());
-    for item in scored {
-        let own = wer(&item.reference, &item.hypothesis);
-        words += own;
-        characters += cer(&item.reference, &item.hypothesis);
-        *speakers.entry(item.speaker.as_deref().unwrap_or_default()).or_default() += own;
-        single.push(own);
-    }
-    let by_speaker = speakers.len() >= 10;
-    let groups: Vec<ErrorCounts> = if by_speaker { speakers.into_values().collect() } else { single };
-    let interval = bootstrap_interval(&groups, RESAMPLES, Key::new(0));
-    AsrScores { words, characters, interval, unit: if by_speaker { "speakers" } else { "utterances" } }
-}
-
 fn asr(args: &Asr) -> Result<ExitCode> {
-    let hypotheses = read_hypotheses(&args.hypothesis, "text")?;
-    let hypotheses = hypotheses.into_iter().map(|(id, text)| (id, normalise(&text))).collect();
     let mut references = Vec::new();
     for utterance in read_any(&args.reference)? {
-        let Some(text) = &utterance.text else {
+        let Some(text) = utterance.text else {
             bail!("{}: utterance {} has no transcript", args.reference.display(), utterance.id)
         };
-        references.push(Scored {
-            reference: normalise(text),
-            id: utterance.id,
-            speaker: utterance.speaker,
-            hypothesis: String::new(),
-        });
+        let hypothesis = String::new();
+        references.push(Scored { reference: text, id: utterance.id, speaker: utterance.speaker, hypothesis });
     }
-    let Paired { scored, missing, extra } = pair(references, hypotheses);
-    if scored.is_empty() {
-        bail!("{} has no utterance", args.reference.display());
-    }
-    if missing.len() == scored.len() {
-        bail!(
-            "no id of {} is in {}: are they of the same set?",
-            args.reference.display(),
-            args.hypothesis.display()
-        );
-    }
+    let known = references.iter().map(|reference| reference.id.as_str()).collect();
+    let hypotheses = read_hypotheses(&args.hypothesis, "text", &known)?;
+    let found = evaluate(references, hypotheses)
+        .with_context(|| format!("{} and {}", args.reference.display(), args.hypothesis.display()))?;
+    let AsrEvaluation { missing, extra, scored, words, characters, .. } = &found;
     if !extra.is_empty() {
-        eprintln!(
+        errln!(
             "warning: {} has no utterance for {} of the hypotheses, which are not scored: {}",
             args.reference.display(),
             extra.len(),
-            first(&extra)
+            first(extra)
         );
     }
-    let AsrScores { words, characters, interval, unit } = score(&scored);
     if let Some(path) = &args.report {
-        auricle_train::files::atomic_write(path, report(&scored).as_bytes())
+        auricle_io::atomic_write(path, report(scored).as_bytes())
             .with_context(|| path.display().to_string())?;
     }
     if args.json {
-        let json = serde_json::json!({
-            "utterances": scored.len(), "missing": missing, "extra": extra,
-            "wer": words.rate(), "wer_interval_95": [interval.0, interval.1], "bootstrap_unit": unit, "words": words,
-            "cer": characters.rate(), "characters": characters, "breakdown": breakdown(&scored),
-        });
-        println!("{json}");
+        outln!("{}", serde_json::to_string(&found)?);
         return Ok(ExitCode::SUCCESS);
     }
-    println!("utterances  {}", scored.len());
+    outln!("utterances  {}", scored.len());
     if !missing.is_empty() {
-        println!("missing     {} without hypothesis, counted as deleted: {}", missing.len(), first(&missing));
+        outln!("missing     {} without hypothesis, counted as deleted: {}", missing.len(), first(missing));
     }
-    let ErrorCounts { substitutions, deletions, insertions, reference } = words;
-    println!(
-        "WER         {:.2} %  (95 % interval {:.2} to {:.2}, bootstrap over {unit})",
-        100.0 * words.rate(),
-        100.0 * interval.0,
-        100.0 * interval.1
+    let ErrorCounts { substitutions, deletions, insertions, reference } = *words;
+    outln!(
+        "WER         {:.2} %  (95 % interval {:.2} to {:.2}, bootstrap over {})",
+        100.0 * found.wer,
+        100.0 * found.wer_interval_95[0],
+        100.0 * found.wer_interval_95[1],
+        found.bootstrap_unit
     );
-    println!(
+    outln!(
         "            {substitutions} substitutions, {deletions} deletions, {insertions} insertions, {reference} words"
     );
-    println!("CER         {:.2} %  ({} characters)", 100.0 * characters.rate(), characters.reference);
+    outln!("CER         {:.2} %  ({} characters)", 100.0 * found.cer, characters.reference);
     Ok(ExitCode::SUCCESS)
-}
-
-pub(crate) fn first(ids: &[String]) -> String {
-    let shown = ids.iter().take(5).cloned().collect::<Vec<_>>().join(", ");
-    if ids.len() > 5 { format!("{shown}, …") } else { shown }
-}
-
-/// Texts by id, of JSON lines with `id` and a field, or of `<id> <text>` lines.
-pub(crate) fn read_hypotheses(path: &Path, field_name: &str) -> Result<BTreeMap<String, String>> {
-    let content = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
-    let mut texts = BTreeMap::new();
-    for (number, line) in content.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
-        let place = || format!("{}, line {}", path.display(), number + 1);
-        let (id, text) = if line.starts_with('{') {
-            let object: serde_json::Value = serde_json::from_str(line).with_context(place)?;
-            let field = |name: &str| object.get(name).and_then(|v| v.as_str()).map(str::to_string);
-            let both = field("id").zip(field(field_name));
-            both.with_context(|| format!("{}: needs `id` and `{field_name}`", place()))?
-        } else {
-            let (id, text) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
-            (id.to_string(), text.to_string())
-        };
-        if texts.insert(id.clone(), text).is_some() {
-            bail!("{}: id `{id}` comes twice", place());
-        }
-    }
-    Ok(texts)
 }

@@ -1,11 +1,11 @@
 //! `auricle eval slu`.
 
-use crate::eval::{first, read_hypotheses};
+use crate::shared::hypotheses::first;
 use anyhow::{Context as _, Result, bail};
 use auricle_data::{Sentence, read_any};
 use auricle_rng::Key;
-use auricle_text::Confusion;
 use auricle_text::slu::{self, FrameReport, LabelErrors, Rate, SluReport, TreeReport, Understood};
+use auricle_text::{Confusion, read_hypotheses};
 use auricle_train::report::Report;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead as _, BufReader};
@@ -51,10 +51,12 @@ enum Kind {
 type Score = (&'static str, Rate);
 
 pub fn run(args: &Slu) -> Result<ExitCode> {
-    let mut hypotheses = read_hypotheses(&args.hypothesis, "meaning")?;
+    let references = read_references(&args.reference)?;
+    let known = references.iter().map(|(id, _)| id.as_str()).collect();
+    let mut hypotheses = read_hypotheses(&args.hypothesis, "meaning", &known)?;
     let mut utterances = Vec::new();
     let mut missing = Vec::new();
-    for (id, reference) in read_references(&args.reference)? {
+    for (id, reference) in references {
         let hypothesis = hypotheses.remove(&id);
         if hypothesis.is_none() {
             missing.push(id.clone());
@@ -68,7 +70,7 @@ pub fn run(args: &Slu) -> Result<ExitCode> {
         bail!("no id of {reference} is in {hypothesis}: are they of the same set?");
     }
     if !extra.is_empty() {
-        eprintln!(
+        errln!(
             "warning: {reference} has no utterance for {} of the hypotheses, which are not scored: {}",
             extra.len(),
             first(&extra)
@@ -88,20 +90,20 @@ pub fn run(args: &Slu) -> Result<ExitCode> {
     }
     if args.json {
         let json = serde_json::json!({"scores": report, "missing": missing, "extra": extra});
-        println!("{json}");
+        outln!("{json}");
         return Ok(ExitCode::SUCCESS);
     }
     let (count, broken) = sizes(&report);
-    println!("utterances         {count}");
+    outln!("utterances         {count}");
     if !missing.is_empty() {
-        println!(
+        outln!(
             "missing            {} without hypothesis, counted as wrong: {}",
             missing.len(),
             first(&missing)
         );
     }
     if broken > 0 {
-        println!(
+        outln!(
             "broken             {broken} hypotheses cannot be read: scored by their intent, without slots"
         );
     }
@@ -109,7 +111,7 @@ pub fn run(args: &Slu) -> Result<ExitCode> {
         let interval = rate.interval.map_or(String::new(), |interval| {
             format!("  (95 % interval {:.2} to {:.2})", 100.0 * interval.low, 100.0 * interval.high)
         });
-        println!("{name:18} {:.2} %{interval}", 100.0 * rate.value);
+        outln!("{name:18} {:.2} %{interval}", 100.0 * rate.value);
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -119,8 +121,8 @@ fn read_references(path: &Path) -> Result<Vec<(String, String)>> {
     let place = || path.display().to_string();
     let file = BufReader::new(std::fs::File::open(path).with_context(place)?);
     let line = file.lines().next().transpose().with_context(place)?.unwrap_or_default();
-    let has_audio =
-        serde_json::from_str::<serde_json::Value>(&line).is_ok_and(|line| line.get("audio").is_some());
+    let has_audio = serde_json::from_str::<serde_json::Value>(line.trim_start_matches('\u{feff}'))
+        .is_ok_and(|line| line.get("audio").is_some());
     let references: Vec<(String, Option<String>)> = if has_audio {
         read_any(path)?.into_iter().map(|utterance| (utterance.id, utterance.meaning)).collect()
     } else {

@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result, bail};
 use auricle_data::Sentence;
-use auricle_text::lm::{LmConfig, NgramLm, Perplexity, Unit};
+use auricle_text::lm::{LmConfig, NgramLm, Perplexity, Unit, sentences};
 use auricle_text::{Tokenizer, normalise, spoken};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -80,7 +80,7 @@ pub fn run(command: &Command) -> Result<ExitCode> {
             let config = LmConfig { order: args.order, min_count: args.min_count, prune_nats: args.prune };
             let lm = NgramLm::train(texts, &config)?;
             lm.save(&args.out)?;
-            println!(
+            outln!(
                 "{}: {} n-grams of {} units from {count} texts",
                 args.out.display(),
                 lm.ngram_count(),
@@ -98,16 +98,13 @@ pub fn run(command: &Command) -> Result<ExitCode> {
             }
             let (all, known) = (sums.perplexity(), sums.known_perplexity());
             if args.json {
-                println!(
-                    "{}",
-                    serde_json::json!({"perplexity": all, "known_perplexity": known, "sums": sums})
-                );
+                outln!("{}", serde_json::json!({"perplexity": all, "known_perplexity": known, "sums": sums}));
                 return Ok(ExitCode::SUCCESS);
             }
             let share = 100.0 * sums.unknown as f64 / sums.units as f64;
-            println!("sentences   {}", sums.sentences);
-            println!("units       {} ({} unknown, {share:.2} %)", sums.units, sums.unknown);
-            println!("perplexity  {all:.2}, without unknown units {known:.2}");
+            outln!("sentences   {}", sums.sentences);
+            outln!("units       {} ({} unknown, {share:.2} %)", sums.units, sums.unknown);
+            outln!("perplexity  {all:.2}, without unknown units {known:.2}");
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -126,17 +123,16 @@ impl Texts {
         let mut texts = Vec::new();
         for input in &self.inputs {
             for sentence in Sentence::read(Path::new(input))? {
-                let text = if self.spoken { spoken(&sentence.text) } else { normalise(&sentence.text) };
-                let units = match &tokenizer {
-                    Some(tokenizer) => tokens(tokenizer, &text)?,
-                    None => match self.units {
-                        Units::Words => Unit::Word.split(&text),
-                        Units::Characters => Unit::Character.split(&text),
-                    },
-                };
-                if !units.is_empty() {
-                    texts.push(units);
-                }
+                texts.extend(sentences(&sentence.text, |text| -> Result<_> {
+                    let text = if self.spoken { spoken(text) } else { normalise(text) };
+                    Ok(match &tokenizer {
+                        Some(tokenizer) => tokens(tokenizer, &text)?,
+                        None => match self.units {
+                            Units::Words => Unit::Word.split(&text),
+                            Units::Characters => Unit::Character.split(&text),
+                        },
+                    })
+                })?);
             }
         }
         Ok(texts)

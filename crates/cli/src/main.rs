@@ -1,6 +1,11 @@
 //! The `auricle` command. One file a subcommand; the work is done by the libraries.
 
+// One writer for all commands, which ends in good order where nobody reads: see `shared::out`.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
 #![allow(rustdoc::invalid_html_tags)] // doc comments are help texts here: `<corpus>` stands for a name
+
+#[macro_use]
+mod shared;
 
 mod adapt;
 mod data;
@@ -10,8 +15,6 @@ mod encode;
 mod eval;
 mod eval_mdd;
 mod eval_slu;
-mod import;
-mod interrupt;
 mod lasyn;
 mod lexicon;
 mod lm;
@@ -22,19 +25,15 @@ mod npu;
 mod prepare;
 mod quickstart;
 mod replay;
-mod report;
-mod self_training;
 mod serve;
 mod slu;
-mod smoke;
 mod synth;
-mod tasks;
-mod teacher;
 mod tokenizer;
 mod train;
 
 use auricle_tensor::allocator::{Allocator, keep_pages};
 use clap::{Parser, Subcommand};
+use shared::out;
 
 #[global_allocator]
 static ALLOCATOR: Allocator = Allocator;
@@ -123,22 +122,31 @@ fn main() -> std::process::ExitCode {
         Command::Npu(command) => npu::run(&command),
         Command::Device(args) => device::run(&args),
     };
-    match result {
-        Ok(code) => code,
-        Err(error) => {
-            eprintln!("error: {}", in_words(&error));
-            std::process::ExitCode::FAILURE
-        }
-    }
+    // What the standard output has to say comes first: work that it stopped has no error of its own.
+    let ended = match (out::finish(), result) {
+        (Ok(Some(status)), Ok(_)) => Ok(status.into()),
+        (Ok(Some(status)), Err(error)) if error.is::<out::Stopped>() => Ok(status.into()),
+        (Err(full), Ok(_)) => Err(full),
+        (Err(full), Err(error)) if error.is::<out::Stopped>() => Err(full),
+        (_, result) => result,
+    };
+    ended.unwrap_or_else(|error| {
+        errln!("error: {}", in_words(&error));
+        std::process::ExitCode::FAILURE
+    })
 }
 
-/// An error and its causes, without those that the message before has spelled out already.
+/// An error and its causes, without what a neighbour has spelled out already.
 fn in_words(error: &anyhow::Error) -> String {
-    error.chain().map(ToString::to_string).fold(String::new(), |text, cause| match text.as_str() {
-        "" => cause,
-        before if before.contains(&cause) => text,
-        before => format!("{before}: {cause}"),
-    })
+    let mut said: Vec<String> = Vec::new();
+    for cause in error.chain().map(ToString::to_string) {
+        match said.last_mut() {
+            Some(before) if before.contains(&cause) => {}
+            Some(before) if cause.contains(before.as_str()) => *before = cause,
+            _ => said.push(cause),
+        }
+    }
+    said.join(": ")
 }
 
 #[cfg(test)]
@@ -154,5 +162,8 @@ mod tests {
             .context("manifest a.jsonl")
             .unwrap_err();
         assert_eq!(in_words(&error), format!("manifest a.jsonl: a.jsonl: {reason}"));
+        // Nor a path that the cause begins with.
+        let error = Err::<(), _>(std::io::Error::other("out/x: no space")).context("out/x").unwrap_err();
+        assert_eq!(in_words(&error), "out/x: no space");
     }
 }

@@ -1,13 +1,12 @@
 //! `auricle mdd`.
 
-use crate::lexicon::{LexiconArgs, pronouncer};
-use crate::tasks::load_model;
+use crate::shared::args::{LexiconArgs, assessor, threshold};
+use crate::shared::terminal::show;
 use anyhow::{Context as _, Result, bail};
-use auricle_cca_mdd::{Assessor, Reading, Scored, Session, Target};
-use auricle_data::read_any;
-use std::path::{Path, PathBuf};
+use auricle::Recordings;
+use auricle_cca_mdd::{Reading, Session, Target};
+use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
 
 #[derive(clap::Subcommand)]
 pub enum Command {
@@ -74,17 +73,10 @@ pub fn run(command: &Command) -> Result<ExitCode> {
 fn score(args: &Score) -> Result<ExitCode> {
     let assessor = assessor(&args.model, &args.device)?;
     let threshold = threshold(args.threshold, &assessor)?;
-    let found = read_any(&args.file)?;
-    let [utterance] = found.as_slice() else {
-        bail!(
-            "{}: {} recordings; give one, or use `auricle eval mdd` for a manifest",
-            args.file.display(),
-            found.len()
-        );
-    };
-    let samples = utterance.samples(assessor.sample_rate())?;
+    let (utterance, _recordings) = Recordings::single(&args.file, "`auricle eval mdd` for a manifest")?;
+    let samples = utterance.samples_within(assessor.sample_rate(), auricle_cca_mdd::MAX_SECS)?;
     let target = match (&args.text, &args.phones) {
-        (Some(text), _) => Target::of_prompt(pronouncer(&args.lexicon)?.prompt(text)?),
+        (Some(text), _) => Target::of_prompt(args.lexicon.pronouncer()?.prompt(text)?),
         (None, Some(phones)) => Target::of_phones(phones).context("--phones")?,
         (None, None) => bail!("give --text or --phones"),
     };
@@ -101,30 +93,4 @@ fn score(args: &Score) -> Result<ExitCode> {
     };
     show(&scored, &text);
     Ok(ExitCode::SUCCESS)
-}
-
-/// Prints a result, and what should be known before it is believed.
-pub fn show(scored: &Scored, text: &str) {
-    if let Some(notice) = scored.notice {
-        eprintln!("warning: {notice}");
-    }
-    println!("{}", text.trim_end());
-}
-
-/// The score below which a phone is mispronounced: as asked, or the model's.
-pub fn threshold(asked: Option<f64>, assessor: &Assessor) -> Result<f64> {
-    match asked {
-        Some(score) if !(0.0..=100.0).contains(&score) => bail!("--threshold {score}: scores are 0 to 100"),
-        Some(score) => Ok(score),
-        None => Ok(100.0 * (1.0 - assessor.threshold())),
-    }
-}
-
-/// A model for mispronunciation detection on a device.
-pub fn assessor(model: &Path, device: &str) -> Result<Arc<Assessor>> {
-    let device = auricle_tensor::device(device)?;
-    let (tensors, metadata) = load_model(model)?;
-    let assessor = Assessor::from_weights(tensors, &metadata, &device)
-        .with_context(|| format!("model {}", model.display()))?;
-    Ok(Arc::new(assessor))
 }

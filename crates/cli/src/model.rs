@@ -1,10 +1,10 @@
 //! `auricle model`.
 
-use crate::tasks::{find_model, load_model};
-use anyhow::{Context as _, Result, bail};
+use crate::shared::out::one_line;
+use anyhow::{Context as _, Result};
+use auricle::models;
 use auricle_nn::params::NamedTensors;
-use auricle_nn::weights::{self, Precision};
-use auricle_train::TrainError;
+use auricle_nn::weights::{self, Digest, Precision};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -29,6 +29,13 @@ Nothing in the checkpoint is executed: its pickle is read by a machine that know
         after_help = "Example:\n  auricle model average runs/a runs/b --out models/average\n  auricle model average runs/a/checkpoints/best-step-*.safetensors --out models/a-average"
     )]
     Average(Average),
+    /// Whether a model is as it was written: compare its contents with the BLAKE3 digest in its metadata.
+    #[command(after_help = "Examples:
+  auricle model verify asr-en-small
+  auricle model verify --seal old.safetensors      # write the digest into a file of an older version
+
+Every model is checked like this when it is loaded; AURICLE_SKIP_DIGEST=1 leaves that out. Exit status 1: changed.")]
+    Verify(Verify),
 }
 
 #[derive(clap::Args)]
@@ -86,12 +93,21 @@ pub struct Average {
     out: PathBuf,
 }
 
+#[derive(clap::Args)]
+pub struct Verify {
+    /// Model: a folder, a file, or the name of a shipped model.
+    model: PathBuf,
+    /// Write the digest of what is there into the file; no byte of a tensor changes.
+    #[arg(long)]
+    seal: bool,
+}
+
 pub fn run(command: &Command) -> Result<ExitCode> {
     match command {
         Command::Info(args) => info(args),
-        Command::Import(args) => crate::import::run(&args.checkpoint, &args.config, &args.out, args.teacher),
+        Command::Import(args) => import(args),
         Command::Export(args) => {
-            let (tensors, mut metadata) = load_model(&args.model)?;
+            let (tensors, mut metadata) = models::load(&args.model)?;
             for (name, value) in [("licence", &args.licence), ("provenance", &args.provenance)] {
                 metadata.extend(value.clone().map(|value| (name.to_string(), value)));
             }
@@ -99,11 +115,39 @@ pub fn run(command: &Command) -> Result<ExitCode> {
             write(&args.out, &tensors, &metadata, precision)
         }
         Command::Average(args) => average(args),
+        Command::Verify(args) => verify(args),
     }
 }
 
+fn verify(args: &Verify) -> Result<ExitCode> {
+    let path = models::find(&args.model)?;
+    let name = path.display();
+    let bytes = std::fs::read(&path).with_context(|| name.to_string())?;
+    if args.seal {
+        let sealed = weights::seal(&bytes).with_context(|| name.to_string())?;
+        auricle_io::atomic_write(&path, &sealed)?;
+    }
+    let digest = match args.seal {
+        true => Digest::of(&std::fs::read(&path)?),
+        false => Digest::of(&bytes),
+    };
+    let digest = digest.with_context(|| name.to_string())?;
+    match &digest.stored {
+        Some(stored) if digest.holds() => outln!("{name}: as written, BLAKE3 {stored}"),
+        Some(stored) => {
+            errln!(
+                "error: {name}: changed since it was written: its BLAKE3 is {}, not {stored}; copy or download it again",
+                digest.found
+            );
+            return Ok(ExitCode::FAILURE);
+        }
+        None => outln!("{name}: no digest to compare with; `auricle model verify --seal` writes one"),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
 /// Writes `<folder>/model.safetensors`.
-pub fn write(
+fn write(
     folder: &Path,
     tensors: &NamedTensors,
     metadata: &weights::Metadata,
@@ -113,13 +157,13 @@ pub fn write(
     let path = folder.join("model.safetensors");
     auricle_train::files::write_weights(&path, tensors, metadata, precision)?;
     let bytes = std::fs::metadata(&path).with_context(|| path.display().to_string())?.len();
-    println!("{}: {} tensors, {:.1} MB", path.display(), tensors.len(), bytes as f64 / 1e6);
+    outln!("{}: {} tensors, {:.1} MB", path.display(), tensors.len(), bytes as f64 / 1e6);
     Ok(ExitCode::SUCCESS)
 }
 
 fn info(args: &Info) -> Result<ExitCode> {
-    let path = find_model(&args.model)?;
-    let (tensors, metadata) = load_model(&args.model)?;
+    let path = models::find(&args.model)?;
+    let (tensors, metadata) = models::load(&args.model)?;
     let values: usize = tensors.values().map(|data| data.num_elements()).sum();
     if args.json {
         let shapes: serde_json::Map<String, serde_json::Value> = tensors
@@ -130,79 +174,32 @@ fn info(args: &Info) -> Result<ExitCode> {
             "path": path, "parameters": values, "metadata": metadata,
             "tensors": if args.tensors { serde_json::Value::Object(shapes) } else { tensors.len().into() },
         });
-        println!("{object}");
+        outln!("{object}");
         return Ok(ExitCode::SUCCESS);
     }
-    println!("path        {}", path.display());
-    println!("parameters  {values} in {} tensors", tensors.len());
+    outln!("path        {}", path.display());
+    outln!("parameters  {values} in {} tensors", tensors.len());
     for (name, value) in &metadata {
-        println!("{name:11} {value}");
+        // Whoever wrote the file wrote these: a line of theirs must not pass for one of ours.
+        outln!("{:11} {}", one_line(name), one_line(value));
     }
     if args.tensors {
         for (name, data) in &tensors {
-            println!("  {name} {:?}", data.shape().to_vec());
+            outln!("  {} {:?}", one_line(name), data.shape().to_vec());
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
+fn import(args: &Import) -> Result<ExitCode> {
+    let imported = auricle::import(&args.checkpoint, &args.config, args.teacher)?;
+    for name in &imported.left_out {
+        errln!("left out: {name}");
+    }
+    write(&args.out, &imported.tensors, &imported.metadata, Precision::F32)
+}
+
 fn average(args: &Average) -> Result<ExitCode> {
-    let mut first: Option<(Shapes, weights::Metadata)> = None;
-    let models = args.models.iter().map(|model| {
-        let checked = load_exported(model).and_then(|(tensors, metadata)| {
-            let shapes: Shapes =
-                tensors.iter().map(|(name, data)| (name.clone(), data.shape().to_vec())).collect();
-            let (expected, described) = first.get_or_insert_with(|| (shapes.clone(), metadata.clone()));
-            for field in ["kind", "config", "tokenizer"] {
-                if settings(described.get(field)) != settings(metadata.get(field)) {
-                    bail!("{} has another {field} than {}", model.display(), args.models[0].display());
-                }
-            }
-            if *expected != shapes {
-                bail!("{} has other tensors than {}", model.display(), args.models[0].display());
-            }
-            Ok(tensors)
-        });
-        checked.map_err(|error| TrainError::Task(format!("{error:#}")))
-    });
-    let mean = auricle_train::mean_of_weights(models)?.unwrap_or_default();
-    write(&args.out, &mean, &first.map(|(_, metadata)| metadata).unwrap_or_default(), Precision::F32)
-}
-
-/// A field of the metadata without what says where training began: runs that go on from each other differ in it.
-fn settings(field: Option<&String>) -> Option<serde_json::Value> {
-    let text = field?;
-    let mut value = serde_json::from_str(text).unwrap_or_else(|_| serde_json::Value::String(text.clone()));
-    if let Some(config) = value.as_object_mut() {
-        for beginning in ["init_from", "init_head", "freeze_encoder_steps"] {
-            config.remove(beginning);
-        }
-    }
-    Some(value)
-}
-
-/// Sizes of tensors by name.
-type Shapes = std::collections::BTreeMap<String, Vec<usize>>;
-
-/// The weights of a model, or of a run's checkpoint under the names of that run's model.
-fn load_exported(path: &Path) -> Result<(NamedTensors, weights::Metadata)> {
-    let (mut tensors, metadata) = load_model(path)?;
-    if !metadata.contains_key("progress") {
-        return Ok((tensors, metadata));
-    }
-    let run = path.parent().and_then(Path::parent).unwrap_or(Path::new("."));
-    let (exported, metadata) = load_model(run).with_context(|| {
-        format!(
-            "{} is a checkpoint; its names and configuration come from the finished run's model",
-            path.display()
-        )
-    })?;
-    let mut named = NamedTensors::new();
-    for name in exported.into_keys() {
-        let places = [format!("model.{name}"), format!("model.trunk.{name}"), format!("task.{name}")];
-        let data = places.iter().find_map(|place| tensors.remove(place));
-        let data = data.with_context(|| format!("{} has no tensor for `{name}`", path.display()))?;
-        named.insert(name, data);
-    }
-    Ok((named, metadata))
+    let (mean, metadata) = auricle::average(&args.models)?;
+    write(&args.out, &mean, &metadata, Precision::F32)
 }

@@ -1,16 +1,16 @@
 //! `auricle npu`.
 
-use crate::tasks::AnyTrainer;
+use crate::shared::terminal::Terminal;
 use anyhow::{Context as _, Result, bail};
+use auricle_io::AtomicFile;
 use auricle_tensor::npu::Basis;
 use auricle_tensor::npu::profile::{Line, lines};
 use auricle_tensor::npu::session::{self, Mode, Session};
 use auricle_tensor::npu::spec::{Confidence, DeviceSpec, names};
 use auricle_tensor::npu::tile::trace::Trace;
 use auricle_tensor::npu::tile::{Pipe, time};
-use auricle_train::log::RunLog;
+use auricle_train::Recipe;
 use auricle_train::report::{Report, Span};
-use std::fs::File;
 use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -57,7 +57,7 @@ pub fn run(command: &Command) -> Result<ExitCode> {
             for name in names() {
                 let spec = DeviceSpec::named(name)?;
                 let tera = 2.0 * spec.peak_macs() / 1e12;
-                println!(
+                outln!(
                     "{name:9} {:32} {tera:5.0} TFLOP/s half precision at its clock ({})",
                     spec.title,
                     Basis::Modelled
@@ -66,13 +66,13 @@ pub fn run(command: &Command) -> Result<ExitCode> {
         }
         Command::Devices { name: Some(name) } => {
             let spec = DeviceSpec::named(name)?;
-            println!("{}", spec.title);
+            outln!("{}", spec.title);
             for (name, fact) in spec.facts() {
                 let basis = match fact.confidence {
                     Confidence::Published => Basis::Published.to_string(),
                     other => format!("{} ({other})", other.basis()),
                 };
-                println!("{name:20} {:>16} {:9} {basis}: {}", fact.value, fact.unit, fact.source);
+                outln!("{name:20} {:>16} {:9} {basis}: {}", fact.value, fact.unit, fact.source);
             }
         }
         Command::Profile(args) => profile(args)?,
@@ -81,14 +81,12 @@ pub fn run(command: &Command) -> Result<ExitCode> {
 }
 
 fn profile(args: &Profile) -> Result<()> {
-    let mut recipe = crate::train::load(&args.recipe, &args.set)?;
+    let mut recipe = Recipe::load(&args.recipe, &args.set)?;
     recipe.train.device = "cpu".into();
     let npu = Session::open(&format!("sim:{}", args.device), Mode::Record)?;
-    let scratch = std::env::temp_dir().join(format!("auricle-npu-{}", std::process::id()));
-    std::fs::create_dir_all(&scratch)?;
-    let stepped = step(&recipe, &scratch, &npu);
+    // The step of the longest batch, computed on the CPU and written down.
+    let stepped = auricle::rehearse(&recipe, &Terminal::new(true), || session::choose(Some(npu.clone())));
     session::choose(None);
-    std::fs::remove_dir_all(&scratch).ok();
     stepped.context("one training step")?;
     let lines = lines(&npu, &npu.take_records());
     if lines.is_empty() {
@@ -98,33 +96,20 @@ fn profile(args: &Profile) -> Result<()> {
     show(args, &spec, &lines)?;
     if let Some(path) = &args.trace {
         trace(path, &spec, &lines).with_context(|| path.display().to_string())?;
-        println!("trace: {}", path.display());
+        outln!("trace: {}", path.display());
     }
     Ok(())
 }
 
 /// One run of every operation, one after another, as a trace.
 fn trace(path: &Path, spec: &DeviceSpec, lines: &[Line]) -> Result<()> {
-    let mut trace = Trace::begin(BufWriter::new(File::create(path)?), spec)?;
+    let mut trace = Trace::begin(BufWriter::new(AtomicFile::create(path)?), spec)?;
     for line in lines.iter().filter(|line| line.timeline.is_some()) {
         let program = line.op.program(spec)?;
         trace.add(&program, &time(&program, spec, true))?;
     }
-    trace.end()?;
-    Ok(())
-}
-
-/// One step of the longest batch, computed on the CPU and written down.
-fn step(
-    recipe: &auricle_train::Recipe,
-    scratch: &std::path::Path,
-    npu: &std::sync::Arc<Session>,
-) -> Result<()> {
-    let log = RunLog::open(scratch, recipe.train.steps, true)?;
-    let mut trainer = AnyTrainer::build(recipe, scratch, log, false)?;
-    session::choose(Some(npu.clone()));
-    trainer.rehearse()?;
-    Ok(())
+    let file = trace.end()?.into_inner().map_err(std::io::IntoInnerError::into_error)?;
+    Ok(file.commit()?)
 }
 
 const HEADER: [&str; 13] = [
@@ -162,12 +147,12 @@ fn show(args: &Profile, spec: &DeviceSpec, lines: &[Line]) -> Result<()> {
          Not counted: copies between host and device, and tensor arithmetic without such a body (sums of branches, look-ups, norm of the gradients).".into(),
         "Utilisations are means over cores, starts included.".into(),
     ];
-    println!("{}", HEADER.join("\t"));
-    rows.iter().for_each(|row| println!("{}", row.join("\t")));
-    summary.iter().for_each(|line| println!("{line}"));
+    outln!("{}", HEADER.join("\t"));
+    rows.iter().for_each(|row| outln!("{}", row.join("\t")));
+    summary.iter().for_each(|line| outln!("{line}"));
     for line in lines {
         if let Some(why) = &line.refused {
-            println!("on the CPU: {} {}: {why}", line.op.name(), line.sizes());
+            outln!("on the CPU: {} {}: {why}", line.op.name(), line.sizes());
         }
     }
     let mut page = Report::new(&format!("NPU profile: {}", args.recipe.display()));
@@ -182,7 +167,7 @@ fn show(args: &Profile, spec: &DeviceSpec, lines: &[Line]) -> Result<()> {
         .paragraph(&format!("All cycles and shares are {basis}."))
         .table(&HEADER, &rows);
     page.write(&args.report).with_context(|| args.report.display().to_string())?;
-    println!("report: {}", args.report.display());
+    outln!("report: {}", args.report.display());
     Ok(())
 }
 

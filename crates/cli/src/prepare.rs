@@ -55,7 +55,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let (Some(name), Some(source), false) = (&args.corpus, &args.source, args.list) else {
         for corpus in Corpus::all() {
             let about = corpus.about();
-            println!("{:18} {}\n{:18} {}; {}", corpus.name(), about.what, "", about.licence, about.source);
+            outln!("{:18} {}\n{:18} {}; {}", corpus.name(), about.what, "", about.licence, about.source);
         }
         return Ok(ExitCode::SUCCESS);
     };
@@ -68,7 +68,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         hold_out: args.hold_out.clone(),
         sentences: args.sentences,
     };
-    let sets = corpus.prepare(&options, &mut |line| eprintln!("{line}"))?;
+    let sets = corpus.prepare(&options, &mut |line| errln!("{line}"))?;
     for set in sets {
         let manifest = set.manifest.display();
         if args.json {
@@ -76,11 +76,11 @@ pub fn run(args: &Args) -> Result<ExitCode> {
                 "manifest": manifest.to_string(), "utterances": set.utterances, "hours": set.hours,
                 "has_audio": set.has_audio,
             });
-            println!("{}", serde_json::to_string(&line).context("output")?);
+            outln!("{}", serde_json::to_string(&line).context("output")?);
         } else if !set.has_audio {
-            println!("{manifest}: {} sentences", set.utterances);
+            outln!("{manifest}: {} sentences", set.utterances);
         } else {
-            println!("{manifest}: {} utterances, {:.2} h", set.utterances, set.hours);
+            outln!("{manifest}: {} utterances, {:.2} h", set.utterances, set.hours);
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -2,16 +2,19 @@
 
 mod new_words;
 
-use crate::eval::{AsrScores, score};
-use crate::tasks::{load_model, manifests};
+use crate::shared::interrupt;
+use crate::shared::terminal::Terminal;
 use anyhow::{Context as _, Result, bail};
-use auricle_asr::{Recogniser, TranscribeConfig, transcribe};
-use auricle_cca_mdd::Assessor;
+use auricle::adapt::transcripts;
+use auricle::{Training, models};
+use auricle_cca_mdd::evaluation::{Evaluation, EvaluationConfig, evaluate};
 use auricle_data::builtin;
-use auricle_text::{Scored, normalise};
+use auricle_io::atomic_write;
+use auricle_text::Scored;
+use auricle_text::asr::{AsrScores, score};
 use auricle_train::log::read_series;
 use auricle_train::report::{Axis, Report, Series};
-use auricle_train::{Outcome, Recipe, files::atomic_write};
+use auricle_train::{Outcome, Recipe};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -22,10 +25,10 @@ use new_words::NewWords;
 
 /// The recipes, so that the program needs no file beside it.
 const RECIPES: [(&str, &str); 4] = [
-    ("spiral_pretrain.toml", include_str!("../../../recipes/quickstart/spiral_pretrain.toml")),
-    ("ctc_from_scratch.toml", include_str!("../../../recipes/quickstart/ctc_from_scratch.toml")),
-    ("ctc_from_pretrained.toml", include_str!("../../../recipes/quickstart/ctc_from_pretrained.toml")),
-    ("mdd.toml", include_str!("../../../recipes/quickstart/mdd.toml")),
+    ("spiral_pretrain.toml", auricle_recipes::SPIRAL_PRETRAIN),
+    ("ctc_from_scratch.toml", auricle_recipes::CTC_FROM_SCRATCH),
+    ("ctc_from_pretrained.toml", auricle_recipes::CTC_FROM_PRETRAINED),
+    ("mdd.toml", auricle_recipes::MDD),
 ];
 
 #[derive(clap::Args)]
@@ -54,14 +57,14 @@ struct Row {
 
 pub fn run(args: &Args) -> Result<ExitCode> {
     let started = Instant::now();
-    let stop = crate::interrupt::flag()?;
+    let stop = interrupt::flag()?;
 
-    println!("1/7  the built-in corpus");
+    outln!("1/7  the built-in corpus");
     let corpus = builtin::extract(&args.out.join("corpus"))?;
     for manifest in [&corpus.train, &corpus.dev, &corpus.test] {
-        let utterances = manifests(std::slice::from_ref(manifest))?;
+        let utterances = auricle::utterances(std::slice::from_ref(manifest))?;
         let minutes = utterances.iter().map(|u| u.duration_secs).sum::<f64>() / 60.0;
-        println!("     {}: {} utterances, {minutes:.1} min", manifest.display(), utterances.len());
+        outln!("     {}: {} utterances, {minutes:.1} min", manifest.display(), utterances.len());
     }
     let recipes = args.out.join("recipes");
     std::fs::create_dir_all(&recipes).with_context(|| recipes.display().to_string())?;
@@ -70,65 +73,64 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         atomic_write(&path, text.as_bytes()).with_context(|| path.display().to_string())?;
     }
 
-    println!("2/7  SPIRAL pre-training, without transcripts");
+    outln!("2/7  SPIRAL pre-training, without transcripts");
     let pretrain_secs = train(args, "spiral_pretrain", &corpus, &stop)?;
     let mut rows = Vec::new();
     for (number, name, label) in
         [(3, "ctc_from_scratch", "CTC from random weights"), (4, "ctc_from_pretrained", "CTC from SPIRAL")]
     {
-        println!("{number}/7  {label}");
+        outln!("{number}/7  {label}");
         let train_secs = train(args, name, &corpus, &stop)?;
         let run = args.out.join(name);
         let examples = decode(&run, &corpus.test)?;
         rows.push(Row { name: label, run, scores: score(&examples), train_secs, examples });
     }
-    println!("5/7  streaming mispronunciation detection");
+    outln!("5/7  streaming mispronunciation detection");
     let mdd_secs = train(args, "mdd", &corpus, &stop)?;
     let mdd = Mdd::of(&args.out.join("mdd"), &corpus.test, mdd_secs)?;
-    println!("6/7  new words from text alone");
+    outln!("6/7  new words from text alone");
     let words = NewWords::of(args, &corpus, &stop)?;
-    println!("7/7  results on the test speakers, who are in no other set\n");
+    outln!("7/7  results on the test speakers, who are in no other set\n");
     table(&rows);
-    println!("\n{}", mdd.sentence());
-    println!("\n{}", words.sentence());
+    outln!("\n{}", mdd.sentence());
+    outln!("\n{}", words.sentence());
     let report = args.out.join("report.html");
     page(&rows, &mdd, &words, &args.out.join("spiral_pretrain"), pretrain_secs)?
         .write(&report)
         .with_context(|| report.display().to_string())?;
-    println!("\nreport: {}", report.display());
-    println!("took {:.0} s", started.elapsed().as_secs_f64());
+    outln!("\nreport: {}", report.display());
+    outln!("took {:.0} s", started.elapsed().as_secs_f64());
     Ok(ExitCode::SUCCESS)
 }
 
 /// What mispronunciation detection scores on the test speakers.
 struct Mdd {
     run: PathBuf,
-    scores: serde_json::Value,
+    scores: Evaluation,
     train_secs: f64,
 }
 
 impl Mdd {
     fn of(run: &Path, manifest: &Path, train_secs: f64) -> Result<Self> {
-        let (tensors, metadata) = load_model(run)?;
-        let assessor = Assessor::from_weights(tensors, &metadata, &auricle_tensor::device("cpu")?)?;
-        let utterances = manifests(&[manifest.to_path_buf()])?;
-        let scores = crate::eval_mdd::evaluate(&Arc::new(assessor), &utterances, 0.5, None, true)?;
+        let assessor = models::assessor(run, &auricle_tensor::device("cpu")?)?;
+        let utterances = auricle::utterances(&[manifest.to_path_buf()])?;
+        let config = EvaluationConfig { threshold: 0.5, simulate: None };
+        let scores = evaluate(&Arc::new(assessor), &utterances, &config, &mut |_| ())?;
         Ok(Self { run: run.to_path_buf(), scores, train_secs })
     }
 
-    fn number(&self, pointer: &str) -> f64 {
-        self.scores.pointer(pointer).and_then(serde_json::Value::as_f64).unwrap_or(0.0)
-    }
-
     fn sentence(&self) -> String {
-        let (phones, wrong) = (self.number("/phones"), self.number("/mispronounced"));
+        let scores = &self.scores;
+        let (phones, wrong) = (scores.phones, scores.mispronounced);
+        let percent =
+            |value: Option<f64>| value.map_or("–".into(), |value| format!("{:.1} %", 100.0 * value));
         format!(
-            "CCA-MDD, streaming: phone error rate {:.1} %; of {phones} phones {wrong} are mispronounced ({:.1} %): average precision {:.1} %, F1 {:.1} % (fused), real-time factor {:.3}, trained in {:.0} s.",
-            100.0 * self.number("/scorer_m/phone_error_rate"),
-            100.0 * wrong / phones.max(1.0),
-            100.0 * self.number("/average_precision"),
-            100.0 * self.number("/fused/f1"),
-            self.number("/real_time_factor"),
+            "CCA-MDD, streaming: phone error rate {}; of {phones} phones {wrong} are mispronounced ({:.1} %): average precision {}, F1 {} (fused), real-time factor {:.3}, trained in {:.0} s.",
+            percent(scores.scorer_m.as_ref().map(|scores| scores.phone_error_rate)),
+            100.0 * wrong as f64 / phones.max(1) as f64,
+            percent(scores.average_precision),
+            percent(scores.fused.rates.f1),
+            scores.real_time_factor,
             self.train_secs
         )
     }
@@ -137,7 +139,7 @@ impl Mdd {
 /// Trains one recipe anew in `<out>/<name>`; seconds.
 fn train(args: &Args, name: &str, corpus: &builtin::Extracted, stop: &AtomicBool) -> Result<f64> {
     let file = args.out.join("recipes").join(format!("{name}.toml"));
-    let mut recipe = crate::train::load(&file, &[])?;
+    let mut recipe = Recipe::load(&file, &[])?;
     recipe.data.train = vec![corpus.train.clone()];
     recipe.data.validation = vec![corpus.dev.clone()];
     if recipe.model.contains_key("init_from") {
@@ -153,7 +155,8 @@ fn run_anew(recipe: &Recipe, run: &Path, quiet: bool, stop: &AtomicBool) -> Resu
     if run.exists() {
         std::fs::remove_dir_all(run).with_context(|| run.display().to_string())?;
     }
-    match crate::train::train(recipe, run, false, quiet, stop)? {
+    let terminal = Terminal::new(quiet);
+    match auricle::train(recipe, run, Training { resume: false, events: &terminal, stop })? {
         Outcome::Interrupted => bail!("interrupted; run it again, it takes minutes"),
         Outcome::Finished | Outcome::EarlyStopped => Ok(started.elapsed().as_secs_f64()),
     }
@@ -161,29 +164,15 @@ fn run_anew(recipe: &Recipe, run: &Path, quiet: bool, stop: &AtomicBool) -> Resu
 
 /// Transcripts of a test set.
 fn decode(run: &Path, manifest: &Path) -> Result<Vec<Scored>> {
-    let (tensors, metadata) = load_model(run)?;
-    let recogniser = Recogniser::from_weights(tensors, &metadata, &auricle_tensor::device("cpu")?)?;
-    let utterances = manifests(&[manifest.to_path_buf()])?;
-    let mut scored = Vec::with_capacity(utterances.len());
-    transcribe(&recogniser, &utterances, &TranscribeConfig::default(), |index, transcript| -> Result<()> {
-        let utterance = &utterances[index];
-        scored.push(Scored {
-            id: utterance.id.clone(),
-            speaker: utterance.speaker.clone(),
-            reference: normalise(utterance.text.as_deref().unwrap_or_default()),
-            hypothesis: transcript?.text,
-        });
-        Ok(())
-    })?;
-    Ok(scored)
+    Ok(transcripts(run, &[manifest.to_path_buf()], &auricle_tensor::device("cpu")?)?)
 }
 
 fn table(rows: &[Row]) {
-    println!("{:26} {:>8} {:>20} {:>8} {:>9}", "system", "WER %", "95 % interval", "CER %", "train s");
+    outln!("{:26} {:>8} {:>20} {:>8} {:>9}", "system", "WER %", "95 % interval", "CER %", "train s");
     for row in rows {
         let AsrScores { words, characters, interval, .. } = &row.scores;
         let interval = format!("{:.1} to {:.1}", 100.0 * interval.0, 100.0 * interval.1);
-        println!(
+        outln!(
             "{:26} {:8.1} {interval:>20} {:8.1} {:9.0}",
             row.name,
             100.0 * words.rate(),
@@ -192,7 +181,7 @@ fn table(rows: &[Row]) {
         );
     }
     if let Some(gain) = gain(rows) {
-        println!("\n{gain}");
+        outln!("\n{gain}");
     }
 }
 

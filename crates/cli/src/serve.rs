@@ -1,8 +1,7 @@
 //! `auricle serve`.
 
-use crate::interrupt;
-use crate::lexicon::{LexiconArgs, pronouncer};
-use crate::mdd::{assessor, threshold};
+use crate::shared::args::{LexiconArgs, assessor, threshold};
+use crate::shared::interrupt;
 use anyhow::{Context as _, Result, bail};
 use auricle_serve::{Config, Limits, Server};
 use std::net::{IpAddr, SocketAddr};
@@ -13,7 +12,7 @@ use std::process::ExitCode;
 #[command(after_help = "Examples:
   auricle serve --lexicon cmudict.dict
   auricle serve --model runs/mdd --lexicon cmudict.dict --prompts sentences.txt
-  auricle serve --host 0.0.0.0 --origin https://speak.example      # behind a proxy with TLS
+  auricle serve --origin https://speak.example --proxy 127.0.0.1   # behind a proxy with TLS
 
 Open the address that it prints. Browsers give the microphone only to pages from localhost or by https, so
 for other machines put a proxy with TLS in front. Nothing that is said is stored. The protocol for other
@@ -39,6 +38,13 @@ pub struct Args {
     /// Origin whose pages may connect besides the server's own, like `https://speak.example`; may be repeated.
     #[arg(long)]
     origin: Vec<String>,
+    /// Name that the server may be called by besides `localhost` and addresses, like `speak.example`; may be repeated.
+    /// Hosts of --origin are allowed, too.
+    #[arg(long = "allow-host", value_name = "NAME")]
+    allow_host: Vec<String>,
+    /// Address of a proxy in front of the server, whose `X-Forwarded-For` tells clients apart; may be repeated.
+    #[arg(long, value_name = "ADDRESS")]
+    proxy: Vec<IpAddr>,
     /// Computations at once. Default: as many as the machine can run.
     #[arg(long)]
     workers: Option<usize>,
@@ -56,6 +62,9 @@ struct LimitArgs {
     /// Most clients at once.
     #[arg(long, default_value_t = Limits::default().max_sessions)]
     max_sessions: usize,
+    /// Most clients of one address at once; with a proxy in front see --proxy.
+    #[arg(long, default_value_t = Limits::default().max_sessions_per_address)]
+    max_sessions_per_address: usize,
     /// Most bytes of a message.
     #[arg(long, default_value_t = Limits::default().max_message_bytes)]
     max_message_bytes: usize,
@@ -65,9 +74,12 @@ struct LimitArgs {
     /// Most seconds of an utterance.
     #[arg(long, default_value_t = Limits::default().max_utterance_secs)]
     max_utterance_secs: f64,
-    /// Seconds without a message after which a client is closed.
+    /// Seconds without sound after which a client is closed.
     #[arg(long, default_value_t = Limits::default().idle_secs)]
     idle_secs: f64,
+    /// Seconds without sound after which a client is closed if another needs its place.
+    #[arg(long, default_value_t = Limits::default().yield_secs)]
+    yield_secs: f64,
     /// How many times faster than real time sound may come.
     #[arg(long, default_value_t = Limits::default().max_speed)]
     max_speed: f64,
@@ -89,10 +101,12 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let l = &args.limits;
     let limits = Limits {
         max_sessions: l.max_sessions,
+        max_sessions_per_address: l.max_sessions_per_address,
         max_message_bytes: l.max_message_bytes,
         max_prompt_chars: l.max_prompt_chars,
         max_utterance_secs: l.max_utterance_secs,
         idle_secs: l.idle_secs,
+        yield_secs: l.yield_secs,
         max_speed: l.max_speed,
         burst_secs: l.burst_secs,
         patience_secs: l.patience_secs,
@@ -106,24 +120,26 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let config = Config {
         listen: SocketAddr::new(args.host, args.port),
         origins: args.origin.clone(),
+        hosts: args.allow_host.clone(),
+        proxies: args.proxy.clone(),
         threshold: threshold(args.threshold, &assessor)?,
         workers: args.workers.unwrap_or(default.workers),
         prompts: args.prompts.as_ref().map(sentences).transpose()?.unwrap_or(default.prompts),
         limits,
     };
-    let server = Server::bind(config, assessor, pronouncer(&args.lexicon)?)?;
+    let server = Server::bind(config, assessor, args.lexicon.pronouncer()?)?;
     let address = server.address();
     if !address.ip().is_loopback() {
-        eprintln!(
+        errln!(
             "warning: everybody who can reach {address} can use this server, and what they say travels unencrypted; put a proxy with TLS in front, which browsers also want for the microphone"
         );
     }
     let stopper = server.stopper();
     interrupt::first(move || {
-        eprintln!("ending sessions; once more ends at once");
         stopper.stop();
+        errln!("ending sessions; once more ends at once");
     })?;
-    println!("http://{address}/");
+    outln!("http://{address}/");
     server.run();
     Ok(ExitCode::SUCCESS)
 }

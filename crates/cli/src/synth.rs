@@ -1,7 +1,6 @@
 //! `auricle synth`.
 
-use crate::lasyn::Source;
-use crate::lexicon::{LexiconArgs, pronouncer};
+use crate::shared::args::{LexiconArgs, SourceArgs};
 use anyhow::{Context as _, Result, bail};
 use auricle_lasyn::units;
 use auricle_nn::params::NamedTensors;
@@ -21,7 +20,7 @@ The latents of sentence i are the tensor `i`, [frames, width], of the safetensor
 metadata hold the texts. They are what the lower part of the recogniser would make of speech.")]
 pub struct Args {
     #[command(flatten)]
-    source: Source,
+    source: SourceArgs,
     /// A sentence; may be repeated.
     #[arg(long, required_unless_present = "text_file")]
     text: Vec<String>,
@@ -39,9 +38,10 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> Result<ExitCode> {
-    let (bank, _) = args.source.bank()?;
-    let synthesizer = args.source.synthesizer(bank)?;
-    let pronouncer = pronouncer(&args.lexicon)?;
+    let source = args.source.source();
+    let (bank, _) = source.bank()?;
+    let synthesizer = source.synthesizer(bank)?;
+    let pronouncer = args.lexicon.pronouncer()?;
     let mut texts = args.text.clone();
     if let Some(path) = &args.text_file {
         let file = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
@@ -65,7 +65,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let took = started.elapsed().as_secs_f64();
     metadata.insert("frame_secs".into(), synthesizer.frame_secs().to_string());
     auricle_train::files::write_weights(&args.out, &tensors, &metadata, Precision::F32)?;
-    println!(
+    outln!(
         "{}: {} sentences, {secs:.1} s of latents in {took:.2} s ({:.3} hours per second)",
         args.out.display(),
         texts.len(),

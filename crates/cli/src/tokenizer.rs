@@ -85,9 +85,9 @@ pub fn run(command: &Command) -> Result<ExitCode> {
             };
             let options = TrainOptions { kind, vocab_size: args.vocab_size, marks };
             let tokenizer = Tokenizer::train(texts.iter().map(String::as_str), &options)?;
-            auricle_train::files::atomic_write(&args.out, tokenizer.to_json().as_bytes())
+            auricle_io::atomic_write(&args.out, tokenizer.to_json().as_bytes())
                 .with_context(|| args.out.display().to_string())?;
-            println!("{}: {} tokens from {} texts", args.out.display(), tokenizer.vocab_size(), texts.len());
+            outln!("{}: {} tokens from {} texts", args.out.display(), tokenizer.vocab_size(), texts.len());
         }
         Command::Encode(args) => {
             let tokenizer = match args.tokenizer.to_str() {
@@ -97,7 +97,7 @@ pub fn run(command: &Command) -> Result<ExitCode> {
             for text in &args.texts {
                 let ids = tokenizer.encode(text)?;
                 let pieces: Vec<&str> = ids.iter().filter_map(|&id| tokenizer.piece(id)).collect();
-                println!("{ids:?} {}", pieces.join("|"));
+                outln!("{ids:?} {}", pieces.join("|"));
             }
         }
     }

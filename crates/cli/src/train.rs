@@ -1,13 +1,12 @@
 //! `auricle train`.
 
-use crate::tasks::AnyTrainer;
-use anyhow::{Context as _, Result, bail};
-use auricle_train::files::{RunLock, atomic_write, remove_unfinished};
-use auricle_train::log::{RunLog, peak_memory_mib};
-use auricle_train::{Outcome, Recipe, recipe};
+use crate::shared::interrupt::{self, command_again};
+use crate::shared::terminal::Terminal;
+use anyhow::Result;
+use auricle::{Training, train};
+use auricle_train::{Outcome, Recipe};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::atomic::AtomicBool;
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
@@ -19,7 +18,11 @@ use std::sync::atomic::AtomicBool;
 Ctrl-C finishes the step, writes a checkpoint and exits with status 130; --resume goes on.")]
 pub struct Args {
     /// Recipe (TOML).
-    pub recipe: PathBuf,
+    #[arg(required_unless_present = "keys")]
+    pub recipe: Option<PathBuf>,
+    /// Print every key that a recipe can have, with type, default and meaning, for every task.
+    #[arg(long, exclusive = true)]
+    pub keys: bool,
     /// Overrides a value of the recipe, for example `optimizer.lr=3e-4`. May be repeated.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub set: Vec<String>,
@@ -46,40 +49,38 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> Result<ExitCode> {
-    let mut recipe = load(&args.recipe, &args.set)?;
+    let Some(path) = &args.recipe else {
+        outln!("{}", auricle::RECIPE_KEYS.trim_end());
+        return Ok(ExitCode::SUCCESS);
+    };
+    let mut recipe = Recipe::load(path, &args.set)?;
     if let Some(device) = &args.device {
         recipe.train.device.clone_from(device);
     }
-    let run = args.run.clone().unwrap_or_else(|| default_run(&args.recipe));
+    let run = args.run.clone().unwrap_or_else(|| default_run(path));
     if args.smoke {
-        return crate::smoke::run(recipe, args.quiet);
+        let name = recipe.title().to_string();
+        auricle::smoke(recipe, &Terminal::new(args.quiet))?;
+        outln!("{name}: ok");
+        return Ok(ExitCode::SUCCESS);
     }
     if args.dry_run {
-        return dry_run(&mut recipe);
+        return dry_run(&recipe);
     }
-    let stop = crate::interrupt::flag()?;
-    match train(&recipe, &run, args.resume, args.quiet, &stop)? {
+    let stop = interrupt::flag()?;
+    let terminal = Terminal::new(args.quiet);
+    let training = Training { resume: args.resume, events: &terminal, stop: &stop };
+    match train(&recipe, &run, training)? {
         Outcome::Interrupted => {
-            let device = args.device.as_ref().map_or_else(String::new, |name| format!(" --device {name}"));
-            eprintln!(
-                "interrupted; go on with: auricle train {}{device} --run {} --resume",
-                args.recipe.display(),
-                run.display()
-            );
-            Ok(ExitCode::from(crate::interrupt::INTERRUPTED))
+            errln!("interrupted; go on with: {}", command_again(std::env::args_os(), "--resume"));
+            Ok(ExitCode::from(interrupt::INTERRUPTED))
         }
         Outcome::EarlyStopped | Outcome::Finished => {
-            println!("model: {}", run.join("model.safetensors").display());
-            println!("report: {}", run.join("report.html").display());
+            outln!("model: {}", run.join("model.safetensors").display());
+            outln!("report: {}", run.join("report.html").display());
             Ok(ExitCode::SUCCESS)
         }
     }
-}
-
-/// Reads and checks a recipe.
-pub fn load(path: &Path, set: &[String]) -> Result<Recipe> {
-    let table = recipe::load(path, set)?;
-    Ok(recipe::parse(&table, &path.display().to_string())?)
 }
 
 /// `runs/<folder>-<recipe>`.
@@ -90,89 +91,31 @@ fn default_run(recipe: &Path) -> PathBuf {
     Path::new("runs").join(format!("{folder}-{}", part(recipe.file_stem())))
 }
 
-/// Trains a resolved recipe in a run directory and writes its report.
-pub fn train(recipe: &Recipe, run: &Path, resume: bool, quiet: bool, stop: &AtomicBool) -> Result<Outcome> {
-    if let Some(config) = &recipe.train.self_training {
-        if run.join("round-0").exists() && !resume {
-            bail!(
-                "{} holds a run already; --resume goes on with it, --run NAME starts another",
-                run.display()
-            );
-        }
-        return crate::self_training::train(recipe, config, run, quiet, stop);
-    }
-    let last = run.join("checkpoints/last.safetensors");
-    if last.exists() && !resume {
-        bail!("{} holds a run already; --resume goes on with it, --run NAME starts another", run.display());
-    }
-    std::fs::create_dir_all(run.join("checkpoints")).with_context(|| run.display().to_string())?;
-    let in_run = || run.display().to_string();
-    let _lock = RunLock::acquire(run)?;
-    remove_unfinished(&run.join("checkpoints")).with_context(in_run)?;
-    let mut log = RunLog::open(run, recipe.train.steps, quiet).with_context(in_run)?;
-    if !last.exists() {
-        // A run that was killed before its first checkpoint begins anew, and its log with it.
-        log.resume_from(0).with_context(in_run)?;
-    }
-    let mut trainer = AnyTrainer::build(recipe, run, log, last.exists())?;
-    if last.exists() {
-        trainer.resume(&last)?;
-    }
-    // Only now: another recipe than the run's is refused above, and its own stays on record.
-    let resolved = toml::to_string(recipe).context("recipe")?;
-    let path = run.join("recipe.resolved.toml");
-    atomic_write(&path, resolved.as_bytes()).with_context(|| path.display().to_string())?;
-    let outcome = trainer.run(stop)?;
-    crate::report::write_run_report(run, recipe)?;
-    Ok(outcome)
-}
-
-fn dry_run(recipe: &mut Recipe) -> Result<ExitCode> {
-    let scratch = std::env::temp_dir().join(format!("auricle-dry-run-{}", std::process::id()));
-    std::fs::create_dir_all(&scratch)?;
-    let result = plan_and_probe(recipe, &scratch);
-    std::fs::remove_dir_all(&scratch).ok();
-    result
-}
-
-fn plan_and_probe(recipe: &Recipe, scratch: &Path) -> Result<ExitCode> {
-    let mut trainer =
-        AnyTrainer::build(recipe, scratch, RunLog::open(scratch, recipe.train.steps, true)?, false)?;
-    let parameters = trainer.parameters();
-    let plan = trainer.plan();
-    let hours = trainer.training_utterances().iter().map(|u| u.duration_secs).sum::<f64>() / 3600.0;
-    println!("task                  {}", recipe.task);
-    println!("trained parameters    {parameters}");
-    let copies = if recipe.task == "spiral" { 5.0 } else { 4.0 };
-    println!(
+fn dry_run(recipe: &Recipe) -> Result<ExitCode> {
+    let probe = auricle::probe(recipe, &Terminal::new(true))?;
+    outln!("task                  {}", recipe.task);
+    outln!("trained parameters    {}", probe.parameters);
+    outln!(
         "weights and optimiser {:.0} MiB (values, gradients, two moments{})",
-        parameters as f64 * 4.0 * copies / (1024.0 * 1024.0),
-        if copies > 4.0 { ", teacher" } else { "" }
+        probe.state_bytes as f64 / (1024.0 * 1024.0),
+        if probe.has_teacher { ", teacher" } else { "" }
     );
-    println!("training utterances   {} ({hours:.2} h)", trainer.training_utterances().len());
-    let batches = plan.batches.len() as u64;
-    println!("steps per epoch       {}", batches / recipe.train.accumulate.max(1));
-    println!(
+    outln!("training utterances   {} ({:.2} h)", probe.utterances, probe.hours);
+    outln!("steps per epoch       {}", probe.batches / recipe.train.accumulate.max(1));
+    outln!(
         "epochs                {:.1}",
-        (recipe.train.steps * recipe.train.accumulate) as f64 / batches.max(1) as f64
+        (recipe.train.steps * recipe.train.accumulate) as f64 / probe.batches.max(1) as f64
     );
-    println!("padding waste         {:.1} %", 100.0 * plan.padding_waste);
-    if recipe.task == "ctc" {
-        let bad = crate::data::cannot_align(trainer.training_utterances(), recipe)?;
-        println!("cannot align (CTC)    {}", bad.len());
-        for reason in bad.iter().take(10) {
-            println!("  {reason}");
+    outln!("padding waste         {:.1} %", 100.0 * probe.padding_waste);
+    if let Some(reasons) = &probe.cannot_align {
+        outln!("cannot align (CTC)    {}", reasons.len());
+        for reason in reasons.iter().take(10) {
+            outln!("  {reason}");
         }
     }
-    let before = peak_memory_mib();
-    let started = std::time::Instant::now();
-    let loss = trainer.dry_run()?;
-    println!(
-        "longest batch         loss {loss:.3} in {:.2} s, forward and backward",
-        started.elapsed().as_secs_f64()
-    );
-    if let (Some(before), Some(after)) = (before, peak_memory_mib()) {
-        println!("peak memory           {after:.0} MiB ({:.0} MiB by the longest batch)", after - before);
+    outln!("longest batch         loss {:.3} in {:.2} s, forward and backward", probe.loss, probe.secs);
+    if let Some((before, after)) = probe.memory_mib {
+        outln!("peak memory           {after:.0} MiB ({:.0} MiB by the longest batch)", after - before);
     }
     Ok(ExitCode::SUCCESS)
 }

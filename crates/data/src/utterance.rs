@@ -1,6 +1,7 @@
 //! One line of a manifest.
 
 use crate::DataError;
+use crate::probe::say;
 use auricle_audio::{AudioError, AudioStream, Limits, StreamingResampler, stream};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -77,16 +78,6 @@ impl Utterance {
         }
     }
 
-    /// A sentence that nobody has said: it has a text, no audio, and the length it is expected to have.
-    pub fn of_text(id: impl Into<String>, text: impl Into<String>, expected_secs: f64) -> Self {
-        Self { text: Some(text.into()), ..Self::new(id, PathBuf::new(), expected_secs) }
-    }
-
-    /// Whether it has no audio.
-    pub fn is_text(&self) -> bool {
-        self.audio.as_os_str().is_empty()
-    }
-
     /// A stretch of a file, as a list of another toolkit gives it.
     ///
     /// # Errors
@@ -158,6 +149,21 @@ impl Utterance {
         Ok(samples)
     }
 
+    /// [`Self::samples`] of an utterance that must not be longer than `max_secs`, which is known before it is decoded.
+    ///
+    /// # Errors
+    /// A longer utterance, by name; as [`Self::blocks`].
+    pub fn samples_within(&self, sample_rate: u32, max_secs: f64) -> Result<Vec<f32>, DataError> {
+        if self.duration_secs > max_secs {
+            let reason = format!(
+                "utterance {} lasts {:.1} s, more than {max_secs} s; cut it into sentences",
+                self.id, self.duration_secs
+            );
+            return Err(DataError::layout(&self.audio, reason));
+        }
+        self.samples(sample_rate)
+    }
+
     /// [`Self::samples`] block by block, in bounded memory however long the utterance is.
     ///
     /// Of plain WAV, what comes before the utterance is left out; other formats are decoded from their
@@ -194,6 +200,7 @@ impl Utterance {
                 break;
             }
         }
+        say(reader.stream.warnings());
         // A whole file is taken as it is: a manifest's duration may be rounded.
         if start == 0 && given > 0 && !after.is_empty() {
             return each(&after);

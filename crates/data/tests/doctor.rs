@@ -13,7 +13,7 @@ use std::path::PathBuf;
 fn wav(folder: &tempfile::TempDir, name: &str, secs: f64, pitch: f32) -> PathBuf {
     let path = folder.path().join(name);
     let samples = (0..(secs * 8000.0) as usize).map(|i| 0.5 * (i as f32 * pitch).sin()).collect();
-    write_wav(&path, &Audio { samples, sample_rate: 8000 }).unwrap();
+    write_wav(&path, &Audio::new(samples, 8000)).unwrap();
     path
 }
 
@@ -92,7 +92,7 @@ fn what_is_worth_a_look_is_found_and_kept() {
     let good = |id: &str, pitch| Utterance::new(id, wav(&folder, &format!("{id}.wav"), 0.5, pitch), 0.5);
     let loud = folder.path().join("loud.wav");
     let samples = (0..4000).map(|i| (4.0 * (i as f32 * 0.3).sin()).clamp(-1.0, 1.0)).collect();
-    write_wav(&loud, &Audio { samples, sample_rate: 16_000 }).unwrap();
+    write_wav(&loud, &Audio::new(samples, 16_000)).unwrap();
     let train = vec![
         good("a", 0.1).with_speaker("anna").with_text("we saw two"),
         good("b", 0.2).with_speaker("bert").with_text("we saw 2 cafés"),
@@ -243,4 +243,23 @@ fn what_training_refuses_the_doctor_drops() {
     let expected: Vec<&Utterance> = sets[0].utterances.iter().filter(trainable).collect();
     assert_eq!(expected.iter().map(|u| u.id.as_str()).collect::<Vec<_>>(), ["1", "3"]);
     assert_eq!(fix(&sets, &report)[0].utterances.iter().collect::<Vec<_>>(), expected);
+}
+
+/// Half a file can be used, and is said to be half.
+#[test]
+fn a_missing_end_is_found_and_the_utterance_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("half.wav");
+    let samples = (0..16_000).map(|n| 0.3 * (n as f32 * 0.05).sin()).collect();
+    write_wav(&path, &Audio::new(samples, 16_000)).unwrap();
+    let bytes = std::fs::read(&path).unwrap();
+    std::fs::write(&path, &bytes[..44 + 16_000]).unwrap();
+    let utterance = Utterance::new("half", &path, 0.5);
+    assert_eq!(utterance.samples(16_000).unwrap().len(), 8_000);
+    let error = utterance.samples_within(16_000, 0.4).unwrap_err().to_string();
+    assert!(error.contains("half lasts 0.5 s, more than 0.4 s"), "{error}");
+    let report = look(&[set(vec![utterance])]);
+    assert_eq!(kinds(&report), [("half", "damaged")]);
+    assert_eq!(report.findings[0].severity, Severity::Warning);
+    assert!(report.findings[0].detail.contains("0.500 s of 1.000 s"), "{}", report.findings[0].detail);
 }

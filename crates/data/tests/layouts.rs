@@ -16,7 +16,7 @@ fn corpus(files: &[(&str, f64)]) -> tempfile::TempDir {
         let pitch = 0.02 * (number + 1) as f32;
         let samples = (0..(secs * 8000.0) as usize).map(|i| 0.5 * (i as f32 * pitch).sin()).collect();
         // The name tells the extension only: all are WAV.
-        write_wav(&path, &Audio { samples, sample_rate: 8000 }).unwrap();
+        write_wav(&path, &Audio::new(samples, 8000)).unwrap();
     }
     folder
 }

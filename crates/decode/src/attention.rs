@@ -2,6 +2,7 @@
 
 use crate::TokenLm;
 use crate::ctc::log_add;
+use ndarray::{ArrayView1, ArrayView2};
 use std::cmp::Ordering;
 
 /// How to search.
@@ -38,13 +39,13 @@ struct Partial {
     decoder: f64,
     /// Weighted already.
     lm: f64,
-    ctc: Option<Prefix>,
+    ctc: Option<CtcPrefix>,
     score: f64,
 }
 
 /// Searches for the best sequences, best first: `(1 − λ)·ln p_decoder + λ·ln p_CTC + w·ln p_LM + bonus·tokens`.
 ///
-/// `ctc` are log-probabilities `[T, classes]` of the frames (empty: no CTC score). `next` gets the sequences so far, and the
+/// `ctc` are log-probabilities `[frames, classes]` (`None` or no frame: no CTC score). `next` gets the sequences so far, and the
 /// frames at which CTC begins their last tokens (0 for none; with a weight of 0, too), and gives log-probabilities
 /// `[classes]` of the next token of each. `blank` ends a sequence, if with it the sequence is among the best at its length.
 /// The search ends when no unfinished sequence can overtake the best finished one (its score only falls, but for the
@@ -56,26 +57,26 @@ pub fn beam_search<E>(
     config: &BeamConfig,
     classes: usize,
     blank: u32,
-    ctc: &[f32],
+    ctc: Option<ArrayView2<'_, f32>>,
     lm: Option<&TokenLm>,
     mut next: impl FnMut(&[Vec<u32>], &[usize]) -> Result<Vec<Vec<f32>>, E>,
 ) -> Result<Vec<Hypothesis>, E> {
     let beam = config.beam.max(1);
-    let prefixes = (!ctc.is_empty()).then(|| Prefixes::new(ctc, classes, blank));
+    let prefixes = ctc.filter(|ctc| !ctc.is_empty()).map(|ctc| CtcPrefixes::new(ctc, blank));
     let lambda = if prefixes.is_some() { config.ctc_weight } else { 0.0 };
-    let start = prefixes.as_ref().map(Prefixes::start);
+    let start = prefixes.as_ref().map(CtcPrefixes::start);
     let mut open = vec![Partial { tokens: Vec::new(), decoder: 0.0, lm: 0.0, ctc: start, score: 0.0 }];
     let mut done: Vec<Hypothesis> = Vec::new();
     for length in 0..=config.max_tokens {
         let sequences: Vec<Vec<u32>> = open.iter().map(|partial| partial.tokens.clone()).collect();
-        let begun: Vec<usize> =
-            open.iter().map(|partial| partial.ctc.as_ref().map_or(0, |ctc| ctc.begun)).collect();
-        let scores = next(&sequences, &begun)?;
+        let start_frames: Vec<usize> =
+            open.iter().map(|partial| partial.ctc.as_ref().map_or(0, |ctc| ctc.start_frame)).collect();
+        let scores = next(&sequences, &start_frames)?;
         let (mut grown, mut ended): (Vec<Partial>, Vec<Hypothesis>) = (Vec::new(), Vec::new());
         for (partial, row) in open.iter().zip(&scores) {
             let language = lm.map_or_else(|| vec![0.0; classes], |lm| lm.next(&partial.tokens, blank));
             let decoder = partial.decoder + f64::from(row[blank as usize]);
-            let aligned = partial.ctc.as_ref().map_or(0.0, Prefix::whole);
+            let aligned = partial.ctc.as_ref().map_or(0.0, CtcPrefix::whole);
             let bonus = config.length_bonus * partial.tokens.len() as f64;
             let fluent = partial.lm + language[blank as usize];
             let score = (1.0 - lambda) * decoder + weighted(lambda, aligned) + fluent + bonus;
@@ -148,16 +149,16 @@ fn best_tokens(classes: usize, blank: u32, count: usize, score: impl Fn(u32) -> 
 /// Forward variables of a prefix: log-probability that it was read from the first t frames, ending in
 /// its last token or in a blank.
 #[derive(Clone)]
-struct Prefix {
+struct CtcPrefix {
     token: Vec<f64>,
     blank: Vec<f64>,
     /// `ln P(prefix, …)`: the probability of all outputs that begin with it.
     score: f64,
     /// The frame at which the last token most probably begins.
-    begun: usize,
+    start_frame: usize,
 }
 
-impl Prefix {
+impl CtcPrefix {
     /// `ln P(prefix)` as the whole output.
     fn whole(&self) -> f64 {
         match (self.token.last(), self.blank.last()) {
@@ -168,35 +169,34 @@ impl Prefix {
 }
 
 /// CTC prefix scores (Watanabe et al. 2017, "Hybrid CTC/Attention", algorithm 2).
-struct Prefixes<'a> {
-    ctc: &'a [f32],
-    classes: usize,
+struct CtcPrefixes<'a> {
+    ctc: ArrayView2<'a, f32>,
     blank: u32,
     /// Score of the best path up to each frame, whatever it reads.
     best: Vec<f64>,
 }
 
-impl<'a> Prefixes<'a> {
-    fn new(ctc: &'a [f32], classes: usize, blank: u32) -> Self {
+impl<'a> CtcPrefixes<'a> {
+    fn new(ctc: ArrayView2<'a, f32>, blank: u32) -> Self {
         let mut sum = 0.0;
-        let top = |row: &[f32]| f64::from(row.iter().copied().fold(f32::NEG_INFINITY, f32::max));
-        let add = |row: &[f32]| {
+        let top = |row: ArrayView1<'_, f32>| f64::from(row.iter().copied().fold(f32::NEG_INFINITY, f32::max));
+        let add = |row: ArrayView1<'_, f32>| {
             sum += top(row);
             sum
         };
-        let best = ctc.chunks_exact(classes).map(add).collect();
-        Self { ctc, classes, blank, best }
+        let best = ctc.outer_iter().map(add).collect();
+        Self { ctc, blank, best }
     }
 
     fn row(&self, t: usize, class: u32) -> f64 {
-        f64::from(self.ctc[t * self.classes + class as usize])
+        f64::from(self.ctc[[t, class as usize]])
     }
 
     fn frames(&self) -> usize {
-        self.ctc.len() / self.classes
+        self.ctc.nrows()
     }
 
-    fn start(&self) -> Prefix {
+    fn start(&self) -> CtcPrefix {
         let mut sum = 0.0;
         let blank = (0..self.frames())
             .map(|t| {
@@ -204,16 +204,16 @@ impl<'a> Prefixes<'a> {
                 sum
             })
             .collect();
-        Prefix { token: vec![f64::NEG_INFINITY; self.frames()], blank, score: 0.0, begun: 0 }
+        CtcPrefix { token: vec![f64::NEG_INFINITY; self.frames()], blank, score: 0.0, start_frame: 0 }
     }
 
-    fn extend(&self, prefix: &Prefix, tokens: &[u32], token: u32) -> Prefix {
+    fn extend(&self, prefix: &CtcPrefix, tokens: &[u32], token: u32) -> CtcPrefix {
         let frames = self.frames();
-        let mut ends = Prefix {
+        let mut ends = CtcPrefix {
             token: vec![f64::NEG_INFINITY; frames],
             blank: vec![f64::NEG_INFINITY; frames],
             score: f64::NEG_INFINITY,
-            begun: 0,
+            start_frame: 0,
         };
         // Beginning late is less probable only because more frames were read: how far below the best path is it?
         let mut least_below = f64::NEG_INFINITY;
@@ -235,7 +235,7 @@ impl<'a> Prefixes<'a> {
             let begins = before + self.row(t, token);
             ends.score = log_add(ends.score, begins);
             if begins - self.best[t] > least_below {
-                (least_below, ends.begun) = (begins - self.best[t], t);
+                (least_below, ends.start_frame) = (begins - self.best[t], t);
             }
         }
         ends
@@ -245,6 +245,7 @@ impl<'a> Prefixes<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::by_frame;
     use crate::ctc::tests::{CLASSES, outputs, random_frames as frames};
     use std::convert::Infallible;
 
@@ -254,7 +255,7 @@ mod tests {
     fn prefix_scores_are_sums_over_all_paths() {
         let ctc = frames(7, 6);
         let all = outputs(&ctc, BLANK);
-        let prefixes = Prefixes::new(&ctc, CLASSES, BLANK);
+        let prefixes = CtcPrefixes::new(by_frame(&ctc, CLASSES), BLANK);
         for output in [vec![0], vec![1, 1], vec![0, 1, 0], vec![1, 1, 0]] {
             let (mut prefix, mut tokens) = (prefixes.start(), Vec::new());
             for &token in &output {
@@ -278,7 +279,7 @@ mod tests {
             let even = |sequences: &[Vec<u32>], _: &[usize]| -> Result<Vec<Vec<f32>>, Infallible> {
                 Ok(sequences.iter().map(|_| vec![0.0; CLASSES]).collect())
             };
-            let Ok(found) = beam_search(&config, CLASSES, BLANK, &ctc, None, even);
+            let Ok(found) = beam_search(&config, CLASSES, BLANK, Some(by_frame(&ctc, CLASSES)), None, even);
             assert_eq!(found[0].tokens, best.0, "seed {seed}");
             assert!((found[0].score - best.1.ln()).abs() < 1e-5);
         }
@@ -298,7 +299,7 @@ mod tests {
         };
         let search = |bonus: f64| {
             let config = BeamConfig { beam: 4, ctc_weight: 0.3, length_bonus: bonus, max_tokens: 6 };
-            let Ok(found) = beam_search(&config, CLASSES, BLANK, &[], None, script);
+            let Ok(found) = beam_search(&config, CLASSES, BLANK, None, None, script);
             found[0].tokens.clone()
         };
         assert_eq!(search(0.0), [0]);
@@ -311,14 +312,14 @@ mod tests {
             Ok(sequences.iter().map(|_| vec![-0.1, -3.0, f32::NEG_INFINITY]).collect())
         };
         let config = BeamConfig { max_tokens: 7, ..BeamConfig::default() };
-        let Ok(found) = beam_search(&config, CLASSES, BLANK, &[], None, never);
+        let Ok(found) = beam_search(&config, CLASSES, BLANK, None, None, never);
         assert_eq!(found[0].tokens, [0; 7]);
         // An end that is never among the best counts where nothing else is allowed, with its score.
         let unlikely = |sequences: &[Vec<u32>], _: &[usize]| -> Result<Vec<Vec<f32>>, Infallible> {
             Ok(sequences.iter().map(|_| vec![-0.5, -0.25, -9.0]).collect())
         };
         let config = BeamConfig { beam: 2, ctc_weight: 0.0, max_tokens: 3, ..config };
-        let Ok(found) = beam_search(&config, CLASSES, BLANK, &[], None, unlikely);
+        let Ok(found) = beam_search(&config, CLASSES, BLANK, None, None, unlikely);
         assert_eq!((found[0].tokens.as_slice(), found[0].score), (&[1, 1, 1][..], -9.75));
     }
 
@@ -330,11 +331,11 @@ mod tests {
             .iter()
             .flat_map(|&best| (0..3).map(move |c| if c == best { 0.7f32.ln() } else { 0.15f32.ln() }))
             .collect();
-        let prefixes = Prefixes::new(&ctc, CLASSES, BLANK);
+        let prefixes = CtcPrefixes::new(by_frame(&ctc, CLASSES), BLANK);
         let (mut prefix, mut begun) = (prefixes.start(), Vec::new());
         for tokens in [vec![0], vec![0, 0], vec![0, 0, 1]] {
             prefix = prefixes.extend(&prefix, &tokens[..tokens.len() - 1], tokens[tokens.len() - 1]);
-            begun.push(prefix.begun);
+            begun.push(prefix.start_frame);
         }
         assert_eq!(begun, [1, 6, 7]);
     }
@@ -350,7 +351,7 @@ mod tests {
             Ok(sequences.iter().map(row).collect())
         };
         let config = BeamConfig { beam: 2, ctc_weight: 0.0, length_bonus: 0.0, max_tokens: 20 };
-        let Ok(found) = beam_search(&config, CLASSES, BLANK, &[], None, script);
+        let Ok(found) = beam_search(&config, CLASSES, BLANK, None, None, script);
         assert_eq!(found[0].tokens, [0; 9]);
     }
 }

@@ -3,6 +3,22 @@
 use auricle_text::Tokenizer;
 use auricle_text::lm::{NgramLm, UnitId};
 
+/// Why a language model is of no use to a decoder of tokens.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TokenLmError {
+    /// It was learnt on other units, such as words.
+    #[error(
+        "the language model knows {known} of {tokens} tokens; learn one with `auricle lm train --tokenizer`"
+    )]
+    OtherUnits {
+        /// Tokens that it knows.
+        known: usize,
+        /// Tokens that there are.
+        tokens: usize,
+    },
+}
+
 /// An n-gram model of tokens for shallow fusion: its weighted `ln p(token | tokens before)` is added to what
 /// the decoder gives (arXiv 1503.03535, §4.1).
 ///
@@ -22,16 +38,13 @@ impl TokenLm {
     ///
     /// # Errors
     /// A model that knows none of the tokens: it was learnt on other units, such as words.
-    pub fn new(lm: NgramLm, tokenizer: &Tokenizer, weight: f64) -> Result<Self, String> {
+    pub fn new(lm: NgramLm, tokenizer: &Tokenizer, weight: f64) -> Result<Self, TokenLmError> {
         let unit = |id| tokenizer.unit(id).map(|unit| lm.unit(&unit));
         let units: Vec<Option<UnitId>> = (0..tokenizer.vocab_size() as u32).map(unit).collect();
         // Single letters may be words too; a model of tokens knows most of them.
         let known = units.iter().flatten().filter(|&&unit| !lm.is_unknown(unit)).count();
         if 2 * known < units.iter().flatten().count() {
-            return Err(format!(
-                "the language model knows {known} of {} tokens; learn one with `auricle lm train --tokenizer`",
-                units.len()
-            ));
+            return Err(TokenLmError::OtherUnits { known, tokens: units.len() });
         }
         Ok(Self { lm, units, weight })
     }
@@ -63,7 +76,7 @@ mod tests {
     use auricle_text::lm::LmConfig;
     use std::convert::Infallible;
 
-    fn learnt(tokenizer: &Tokenizer, texts: &[&str], weight: f64) -> Result<TokenLm, String> {
+    fn learnt(tokenizer: &Tokenizer, texts: &[&str], weight: f64) -> Result<TokenLm, TokenLmError> {
         let units = |text: &&str| -> Vec<String> {
             let ids = tokenizer.encode(text).unwrap();
             ids.into_iter().map(|id| tokenizer.unit(id).unwrap()).collect()
@@ -93,7 +106,7 @@ mod tests {
     fn a_model_of_words_is_refused() {
         let tokenizer = Tokenizer::characters();
         let lm = NgramLm::train([vec!["the", "dog"]], &LmConfig::default()).unwrap();
-        let error = TokenLm::new(lm, &tokenizer, 0.3).err().unwrap();
+        let error = TokenLm::new(lm, &tokenizer, 0.3).err().unwrap().to_string();
         assert!(error.contains("lm train --tokenizer"), "{error}");
     }
 
@@ -121,7 +134,7 @@ mod tests {
         };
         let search = |lm: Option<&TokenLm>| {
             let config = BeamConfig { beam: 4, ctc_weight: 0.0, length_bonus: 0.0, max_tokens: 8 };
-            let Ok(found) = beam_search(&config, classes, blank, &[], lm, next);
+            let Ok(found) = beam_search(&config, classes, blank, None, lm, next);
             found[0].tokens.clone()
         };
         assert_eq!(search(None), wrong);

@@ -1,10 +1,12 @@
 //! CTC decoding with a word language model and its vocabulary.
 
-use crate::ctc::log_add;
-use crate::{TimedToken, log_softmax};
+use crate::ctc::contiguous;
+use crate::prefix::{self, Entry, open_tokens};
+use crate::spelling::{SpelledWords, Spelling};
+use crate::{TimedToken, by_frame, log_softmax};
 use auricle_text::Tokenizer;
-use auricle_text::lm::{NgramLm, State};
-use std::collections::HashMap;
+use auricle_text::lm::{NgramLm, State, UnitId};
+use ndarray::ArrayView2;
 
 /// How to search.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,6 +27,32 @@ impl Default for WordLmConfig {
     }
 }
 
+/// Why a language model is of no use to a search for words.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum WordLmError {
+    /// Its units are tokens or characters.
+    #[error(
+        "this is a language model of tokens or characters (it has `{unit}`); this search needs one of words: `auricle lm train` without --tokenizer and --units"
+    )]
+    OtherUnits {
+        /// A unit that is no word.
+        unit: String,
+    },
+    /// The tokenizer can spell few of its words or none: another script, another case.
+    #[error(
+        "the tokenizer of the recogniser can spell only {spelt} of the language model's {words} words (not `{example}`): are they of the same language and script?"
+    )]
+    Unspellable {
+        /// Words that can be spelt.
+        spelt: usize,
+        /// Words of the model.
+        words: usize,
+        /// A word that cannot.
+        example: String,
+    },
+}
+
 /// A word language model as a decoder uses it: only its words can be written.
 ///
 /// Prefix beam search (arXiv 1408.2873): `ln p_CTC(tokens) + λ·ln p_LM(words) + bonus·words`, the sum over all
@@ -32,168 +60,116 @@ impl Default for WordLmConfig {
 pub struct WordLm {
     lm: NgramLm,
     config: WordLmConfig,
-    /// The words, sorted, for looking up beginnings.
-    words: Vec<String>,
+    words: SpelledWords,
+    tokenizer: Tokenizer,
 }
 
+/// What the search keeps of a prefix.
 #[derive(Clone)]
 struct Hypothesis {
-    /// ln p of all alignments that end in a blank, and in the last token.
-    blank: f64,
-    token: f64,
     /// Sum of λ·ln p_LM and bonuses of the words that are complete.
     words: f64,
     state: State,
     /// What there is of the word that is not complete.
-    begun: String,
-    /// Frame at which each token was most probable to begin.
-    starts: Vec<usize>,
-}
-
-impl Hypothesis {
-    fn acoustic(&self) -> f64 {
-        log_add(self.blank, self.token)
-    }
-
-    fn score(&self) -> f64 {
-        self.acoustic() + self.words
-    }
+    partial_word: String,
+    /// The frame at which each token was first in the beam.
+    start_frames: Vec<usize>,
 }
 
 impl WordLm {
-    /// A model whose units are words.
-    pub fn new(lm: NgramLm, config: WordLmConfig) -> Self {
-        // The first three are the unknown word and the marks of sentences.
-        let mut words: Vec<String> = lm.units().iter().skip(3).cloned().collect();
-        words.sort_unstable();
-        Self { lm, config, words }
+    /// A model whose units are words, for a recogniser with a tokenizer.
+    ///
+    /// Where a word cannot be spelt as the model has it, it is written in the case that the tokenizer has and with
+    /// plain apostrophes: n-gram models of LibriSpeech are in capitals. Of words that become one, the one the
+    /// tokenizer spells as it is counts, else the more probable.
+    ///
+    /// # Errors
+    /// A model of tokens or characters; one of whose words the tokenizer can spell less than half.
+    pub fn new(lm: NgramLm, tokenizer: &Tokenizer, config: WordLmConfig) -> Result<Self, WordLmError> {
+        let words = SpelledWords::new(&lm, tokenizer)?;
+        Ok(Self { lm, config, words, tokenizer: tokenizer.clone() })
     }
 
-    /// The most probable tokens of frames of logits `[T, classes]`, with frames and confidences.
-    pub fn decode(&self, logits: &[f32], tokenizer: &Tokenizer) -> Vec<TimedToken> {
-        let classes = tokenizer.vocab_size();
-        let blank = tokenizer.blank_id();
-        let pieces: Vec<&str> = (0..classes as u32).map(|id| tokenizer.piece(id).unwrap_or("")).collect();
+    /// How many of the model's words can be written.
+    pub fn spelling(&self) -> &Spelling {
+        self.words.spelling()
+    }
+
+    /// The most probable tokens of frames of logits `[frames, classes]` of the tokenizer's classes, with frames and
+    /// confidences.
+    pub fn decode(&self, logits: ArrayView2<'_, f32>) -> Vec<TimedToken> {
+        let (classes, blank) = (self.tokenizer.vocab_size(), self.tokenizer.blank_id());
+        let pieces: Vec<&str> =
+            (0..classes as u32).map(|id| self.tokenizer.piece(id).unwrap_or_default()).collect();
         let start = Hypothesis {
-            blank: 0.0,
-            token: f64::NEG_INFINITY,
             words: 0.0,
             state: self.lm.begin(),
-            begun: String::new(),
-            starts: Vec::new(),
+            partial_word: String::new(),
+            start_frames: Vec::new(),
         };
-        let mut beam: Vec<(Vec<u32>, Hypothesis)> = vec![(Vec::new(), start)];
+        let mut beam = vec![Entry::start(start)];
         let mut posteriors: Vec<f32> = Vec::with_capacity(logits.len());
-        for (t, row) in logits.chunks_exact(classes.max(1)).enumerate() {
-            let frame = log_softmax(row);
-            beam = self.step(t, beam, &frame, blank, &pieces);
-            posteriors.extend(frame);
+        for (t, row) in logits.outer_iter().enumerate() {
+            let row = log_softmax(&contiguous(row));
+            let open = open_tokens(&row, blank, self.config.least_token);
+            let grow =
+                |entry: &Entry<Hypothesis>, id: u32| self.grow(&entry.hypothesis, pieces[id as usize], t);
+            let next = prefix::advance(&beam, &row, blank, &open, grow);
+            beam =
+                prefix::prune(next, self.config.beam, |entry| entry.score.total() + entry.hypothesis.words);
+            posteriors.extend(row);
         }
-        let finished = beam.into_iter().map(|(tokens, hypothesis)| {
-            let last = self.complete(&hypothesis).map_or(f64::NEG_INFINITY, |(words, state)| {
+        let finished = beam.into_iter().map(|entry| {
+            let last = self.complete(&entry.hypothesis).map_or(f64::NEG_INFINITY, |(words, state)| {
                 words + self.config.lm_weight * f64::from(self.lm.end(state))
             });
-            (hypothesis.acoustic() + last, tokens, hypothesis)
+            (entry.score.total() + last, entry)
         });
-        let best = finished.max_by(|a, b| a.0.total_cmp(&b.0).then_with(|| b.1.cmp(&a.1)));
-        let Some((_, tokens, hypothesis)) = best else { return Vec::new() };
-        timed(&tokens, &hypothesis.starts, &posteriors, classes)
+        let best = finished.max_by(|a, b| a.0.total_cmp(&b.0).then_with(|| b.1.tokens.cmp(&a.1.tokens)));
+        let Some((_, best)) = best else { return Vec::new() };
+        timed(&best.tokens, &best.hypothesis.start_frames, by_frame(&posteriors, classes))
     }
 
-    fn step(
-        &self,
-        t: usize,
-        beam: Vec<(Vec<u32>, Hypothesis)>,
-        frame: &[f32],
-        blank: u32,
-        pieces: &[&str],
-    ) -> Vec<(Vec<u32>, Hypothesis)> {
-        let mut next: HashMap<Vec<u32>, Hypothesis> = HashMap::new();
-        let open: Vec<u32> = (0..frame.len() as u32)
-            .filter(|&id| id != blank && frame[id as usize] > self.config.least_token)
-            .collect();
-        let at = |id: u32| f64::from(frame[id as usize]);
-        for (tokens, hypothesis) in beam {
-            let all = hypothesis.acoustic();
-            let last = tokens.last().copied();
-            for &id in &open {
-                // A repeated token without a blank between is the same token.
-                let from = if last == Some(id) { hypothesis.blank } else { all };
-                if from == f64::NEG_INFINITY {
-                    continue;
-                }
-                let Some(grown) = self.grow(&hypothesis, pieces[id as usize]) else { continue };
-                let mut longer = tokens.clone();
-                longer.push(id);
-                let score = from + at(id);
-                let entry = next.entry(longer).or_insert_with(|| {
-                    let mut starts = hypothesis.starts.clone();
-                    starts.push(t);
-                    Hypothesis { blank: f64::NEG_INFINITY, token: f64::NEG_INFINITY, starts, ..grown }
-                });
-                entry.token = log_add(entry.token, score);
-            }
-            let stay = last.map_or(f64::NEG_INFINITY, |id| hypothesis.token + at(id));
-            let entry = next.entry(tokens).or_insert_with(|| Hypothesis {
-                blank: f64::NEG_INFINITY,
-                token: f64::NEG_INFINITY,
-                ..hypothesis.clone()
-            });
-            entry.blank = log_add(entry.blank, all + at(blank));
-            entry.token = log_add(entry.token, stay);
-        }
-        let mut kept: Vec<(Vec<u32>, Hypothesis)> = next.into_iter().collect();
-        kept.sort_by(|a, b| b.1.score().total_cmp(&a.1.score()).then_with(|| a.0.cmp(&b.0)));
-        kept.truncate(self.config.beam.max(1));
-        kept
-    }
-
-    /// A hypothesis with another piece of text; `None` where no word of the model begins like that.
-    fn grow(&self, hypothesis: &Hypothesis, piece: &str) -> Option<Hypothesis> {
+    /// A hypothesis with another piece of text, which begins at `frame`; `None` where no word of the model begins
+    /// like that.
+    fn grow(&self, hypothesis: &Hypothesis, piece: &str, frame: usize) -> Option<Hypothesis> {
         let mut grown = hypothesis.clone();
         for character in piece.chars() {
             // A space ends a word; `▁` begins one.
             if character == ' ' || character == '\u{2581}' {
                 let (words, state) = self.complete(&grown)?;
                 (grown.words, grown.state) = (words, state);
-                grown.begun.clear();
+                grown.partial_word.clear();
             } else {
-                grown.begun.push(character);
+                grown.partial_word.push(character);
             }
         }
-        (grown.begun.is_empty() || self.begins(&grown.begun)).then_some(grown)
+        grown.start_frames.push(frame);
+        (grown.partial_word.is_empty() || self.words.begins(&grown.partial_word)).then_some(grown)
     }
 
     /// Score and state after the word that has begun ends; `None` where it is no word.
     fn complete(&self, hypothesis: &Hypothesis) -> Option<(f64, State)> {
-        if hypothesis.begun.is_empty() {
+        if hypothesis.partial_word.is_empty() {
             return Some((hypothesis.words, hypothesis.state));
         }
-        let unit = self.lm.unit(&hypothesis.begun);
-        if self.lm.is_unknown(unit) {
-            return None;
-        }
+        let unit: UnitId = self.words.unit(&hypothesis.partial_word)?;
         let (score, state) = self.lm.score(hypothesis.state, unit);
         let own = self.config.lm_weight * f64::from(score) + self.config.word_bonus;
         Some((hypothesis.words + own, state))
     }
-
-    fn begins(&self, prefix: &str) -> bool {
-        let at = self.words.partition_point(|word| word.as_str() < prefix);
-        self.words.get(at).is_some_and(|word| word.starts_with(prefix))
-    }
 }
 
 /// Tokens from where they begin to where the next one does, as long as they are probable.
-fn timed(tokens: &[u32], starts: &[usize], posteriors: &[f32], classes: usize) -> Vec<TimedToken> {
-    let frames = posteriors.len() / classes.max(1);
+fn timed(tokens: &[u32], start_frames: &[usize], posteriors: ArrayView2<'_, f32>) -> Vec<TimedToken> {
+    let frames = posteriors.nrows();
     tokens
         .iter()
-        .zip(starts)
+        .zip(start_frames)
         .enumerate()
         .map(|(i, (&id, &start))| {
-            let limit = starts.get(i + 1).copied().unwrap_or(frames).max(start + 1);
-            let at = |t: usize| posteriors[t * classes + id as usize].exp();
+            let limit = start_frames.get(i + 1).copied().unwrap_or(frames).max(start + 1);
+            let at = |t: usize| posteriors[[t, id as usize]].exp();
             let mut end = start + 1;
             while end < limit && at(end) > 0.5 {
                 end += 1;
@@ -237,14 +213,19 @@ mod tests {
 
     fn read(model: &WordLm, logits: &[f32]) -> String {
         let tokenizer = Tokenizer::characters();
-        let tokens = model.decode(logits, &tokenizer);
+        let tokens = model.decode(by_frame(logits, tokenizer.vocab_size()));
         tokenizer.decode(&tokens.iter().map(|t| t.id).collect::<Vec<_>>()).trim().to_string()
     }
 
     #[test]
     fn only_words_of_the_model_are_written_and_likely_ones_rather() {
         let lm = lm(&["the cat sat", "the cat sat", "the hat sat", "a cat ran"], 2);
-        let model = WordLm::new(lm, WordLmConfig { least_token: -20.0, ..WordLmConfig::default() });
+        let model = WordLm::new(
+            lm,
+            &Tokenizer::characters(),
+            WordLmConfig { least_token: -20.0, ..WordLmConfig::default() },
+        )
+        .unwrap();
         // What was heard is a word: it stays.
         assert_eq!(read(&model, &spoken("the cat ", &[])), "the cat");
         // "tha cat" is no sentence of words; e was the second choice.
@@ -258,13 +239,36 @@ mod tests {
     fn without_weight_it_is_ctc_over_the_vocabulary() {
         let lm = lm(&["to be or not to be"], 1);
         let config = WordLmConfig { lm_weight: 0.0, word_bonus: 0.0, ..WordLmConfig::default() };
-        let model = WordLm::new(lm, config);
+        let model = WordLm::new(lm, &Tokenizer::characters(), config).unwrap();
         let logits = spoken("to be or not ", &[]);
         let tokenizer = Tokenizer::characters();
-        let greedy = crate::greedy(&logits, tokenizer.vocab_size(), tokenizer.blank_id());
-        let found = model.decode(&logits, &tokenizer);
+        let greedy = crate::greedy(by_frame(&logits, tokenizer.vocab_size()), tokenizer.blank_id());
+        let found = model.decode(by_frame(&logits, tokenizer.vocab_size()));
         let times = |tokens: &[TimedToken]| tokens.iter().map(|t| (t.id, t.start_frame)).collect::<Vec<_>>();
         assert_eq!(times(&greedy), times(&found));
-        assert!(model.decode(&[], &tokenizer).is_empty());
+        assert!(model.decode(by_frame(&[], tokenizer.vocab_size())).is_empty());
+    }
+
+    /// LibriSpeech's own models are in capitals.
+    #[test]
+    fn a_model_in_capitals_writes_the_same() {
+        let texts = ["the cat sat", "the cat sat", "it's a hat", "don't sit"];
+        let config = WordLmConfig { least_token: -20.0, ..WordLmConfig::default() };
+        let model =
+            |texts: &[&str]| WordLm::new(lm(texts, 2), &Tokenizer::characters(), config.clone()).unwrap();
+        let upper: Vec<String> =
+            texts.iter().map(|text| text.to_uppercase().replace('\'', "\u{2019}")).collect();
+        let upper: Vec<&str> = upper.iter().map(String::as_str).collect();
+        for (text, doubt) in
+            [("the cat ", vec![]), ("tha cat ", vec![(2, 'e', -4.0)]), ("don't sit ", vec![])]
+        {
+            let logits = spoken(text, &doubt);
+            assert_eq!(
+                model(&texts).decode(by_frame(&logits, 29)),
+                model(&upper).decode(by_frame(&logits, 29)),
+                "{text}"
+            );
+            assert!(!read(&model(&upper), &logits).is_empty());
+        }
     }
 }

@@ -19,7 +19,7 @@ pub struct Word {
 /// Splits tokens into words.
 ///
 /// `piece` spells a token. A piece that is or begins with a space or `▁` (U+2581) ends the word
-/// before it; a piece that ends with a space ends its own. `offset_secs` is added to all times.
+/// before it; a piece that ends with one ends its own. `offset_secs` is added to all times.
 ///
 /// CTC places a token where the model is sure of it, usually late in the sound, so times are good
 /// to about the width of an output frame and its neighbours.
@@ -55,7 +55,7 @@ pub fn words<'p>(
                 confidence: token.confidence,
             }),
         }
-        open = !spelled.ends_with(' ');
+        open = !spelled.ends_with(boundary);
     }
     words
 }

@@ -1,6 +1,7 @@
 //! Convolutions over time and the convolution module of the encoder.
 
-use crate::{Context, Initializer, LayerNorm, zero_beyond};
+use crate::config::{MAX_KERNEL, MAX_WIDTH, in_range, product, sum};
+use crate::{ConfigError, Context, Initializer, LayerNorm, zero_beyond};
 use auricle_tensor::ops::{self, Conv1dOptions};
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
@@ -112,6 +113,26 @@ pub struct ConvModuleConfig {
 
 fn one() -> usize {
     1
+}
+
+impl ConvModuleConfig {
+    /// # Errors
+    /// No channels or too many, an even or too long kernel, another stride than 1 or 2.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        in_range("channels", self.channels, 1..=MAX_WIDTH)?;
+        in_range("kernel", self.kernel, 1..=MAX_KERNEL)?;
+        in_range("stride", self.stride, 1..=2)?;
+        if self.kernel.is_multiple_of(2) {
+            return Err(ConfigError::new("kernel", format!("{} is even; set an odd kernel", self.kernel)));
+        }
+        Ok(())
+    }
+
+    /// Values of the module on `input` channels.
+    pub fn parameters(&self, input: usize) -> usize {
+        // Weight, bias, and gain and offset of the norm.
+        sum([product(&[self.kernel, input, self.channels]), product(&[3, self.channels])])
+    }
 }
 
 /// Convolution → LayerNorm over channels → (ReLU → dropout), SPIRAL §2.

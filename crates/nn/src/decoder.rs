@@ -1,8 +1,8 @@
 //! An attention decoder: tokens from encoder frames, one after the other.
 
-use crate::encoder::{MAX_WIDTH, validate_probability};
+use crate::config::{MAX_CONTEXT, MAX_WIDTH, divides, in_range, of_linear, probability, product, sum};
 use crate::positional::sinusoids;
-use crate::{Context, Init, Initializer, LayerNorm, Linear};
+use crate::{ConfigError, Context, Init, Initializer, LayerNorm, Linear};
 use auricle_tensor::ops::{self, AttentionOptions, Dropout};
 use burn::module::{Module, Param};
 use burn::tensor::{Int, Tensor, TensorData};
@@ -36,23 +36,37 @@ fn tenth() -> f64 {
 }
 
 impl DecoderConfig {
-    /// What is wrong for an encoder of a width, in words, or `Ok`.
+    /// Whether there can be such a decoder beside an encoder of a width.
     ///
     /// # Errors
-    /// The reason.
-    pub fn validate(&self, width: usize) -> Result<(), String> {
-        if !(1..=64).contains(&self.layers) || !(1..=MAX_WIDTH).contains(&self.feed_forward) {
-            return Err(format!("decoder: layers outside 1..=64, or feed_forward outside 1..={MAX_WIDTH}"));
-        }
-        if self.heads == 0 || !width.is_multiple_of(self.heads) {
-            return Err(format!("decoder: the width {width} is not divisible by {} heads", self.heads));
-        }
+    /// What cannot be had.
+    pub fn validate(&self, width: usize) -> Result<(), ConfigError> {
+        in_range("decoder.layers", self.layers, 1..=64)?;
+        in_range("decoder.feed_forward", self.feed_forward, 1..=MAX_WIDTH)?;
+        divides("decoder.heads", self.heads, "heads", width)?;
+        in_range("decoder.look_ahead", self.look_ahead.unwrap_or(0), 0..=MAX_CONTEXT)?;
         if self.look_ahead.is_some() && !self.triggered {
-            return Err(
-                "decoder.look_ahead is counted from where CTC places tokens: set triggered = true".into()
-            );
+            let reason = "it is counted from where CTC places tokens: set triggered = true";
+            return Err(ConfigError::new("decoder.look_ahead", reason));
         }
-        validate_probability("decoder.dropout", self.dropout)
+        probability("decoder.dropout", self.dropout)
+    }
+
+    /// Values of a decoder of a width for `classes` tokens.
+    pub fn parameters(&self, width: usize, classes: usize) -> usize {
+        let attention = sum([product(&[4, of_linear(width, width)]), product(&[2, width])]);
+        let layer = sum([
+            product(&[2, attention]),
+            product(&[2, width]),
+            of_linear(width, self.feed_forward),
+            of_linear(self.feed_forward, width),
+        ]);
+        sum([
+            product(&[classes, width]),
+            product(&[self.layers, layer]),
+            product(&[2, width]),
+            of_linear(width, classes),
+        ])
     }
 }
 
@@ -60,9 +74,9 @@ impl DecoderConfig {
 #[derive(Module, Debug)]
 pub struct DecoderLayer {
     /// Attention to the tokens before.
-    pub tokens: Attention,
+    pub self_attention: Attention,
     /// Attention to the encoder's frames.
-    pub frames: Attention,
+    pub cross_attention: Attention,
     /// LN before the feed-forward layer.
     pub feed_forward_norm: LayerNorm,
     /// First feed-forward map.
@@ -173,17 +187,17 @@ impl AttentionDecoder {
             true => (inputs as f64).powf(-0.5),
             false => Init::default().std(width, config.layers),
         };
-        let frames = |init: &mut Initializer<'_>| {
-            let mut frames = Attention::new(width, std(width), init);
+        let cross_attention = |init: &mut Initializer<'_>| {
+            let mut attention = Attention::new(width, std(width), init);
             if config.triggered {
                 // What is at the same place is then alike from the start (as in Deep Voice 3, arXiv 1710.07654).
-                frames.key.weight = Param::from_tensor(frames.query.weight.val().detach());
+                attention.key.weight = Param::from_tensor(attention.query.weight.val().detach());
             }
-            frames
+            attention
         };
         let layer = |init: &mut Initializer<'_>| DecoderLayer {
-            tokens: Attention::new(width, std(width), init),
-            frames: frames(init),
+            self_attention: Attention::new(width, std(width), init),
+            cross_attention: cross_attention(init),
             feed_forward_norm: LayerNorm::new(width, 1.0, init),
             expand: Linear::normal(width, config.feed_forward, std(width), init),
             contract: Linear::normal(config.feed_forward, width, std(config.feed_forward), init),
@@ -253,8 +267,8 @@ impl AttentionDecoder {
             frames.expected = Some(of(sinusoids(width, expected), [tokens.len(), longest, width]));
         }
         for layer in &self.layers {
-            x = layer.tokens.forward(x, None, own.clone(), layer.dropout, context);
-            x = layer.frames.forward(x, Some(&frames), cross.clone(), layer.dropout, context);
+            x = layer.self_attention.forward(x, None, own.clone(), layer.dropout, context);
+            x = layer.cross_attention.forward(x, Some(&frames), cross.clone(), layer.dropout, context);
             let y = layer.expand.forward_gelu(layer.feed_forward_norm.forward(x.clone()));
             let y = layer.contract.forward(context.dropout(y, layer.dropout));
             x = x + context.dropout(y, layer.dropout);
@@ -405,7 +419,7 @@ mod tests {
         assert_eq!(limit(5.9, usize::MAX), usize::MAX, "a number from a file");
         let config = r#"{"layers": 1, "heads": 1, "feed_forward": 8, "look_ahead": 3}"#;
         let config: DecoderConfig = serde_json::from_str(config).unwrap();
-        assert!(config.validate(8).unwrap_err().contains("triggered"));
+        assert!(config.validate(8).unwrap_err().reason.contains("triggered"));
     }
 
     /// Rows with places of their own, one shorter than the other, are what they are alone.
@@ -439,8 +453,8 @@ mod tests {
         let mut stream = Key::new(1).stream(Purpose::Test);
         let device = Device::flex().autodiff();
         let decoder = AttentionDecoder::new(8, 5, &config, &mut Initializer::new(&mut stream, &device));
-        let frames = &decoder.layers[0].frames;
-        let (query, key) = (frames.query.weight.val(), frames.key.weight.val());
+        let attention = &decoder.layers[0].cross_attention;
+        let (query, key) = (attention.query.weight.val(), attention.key.weight.val());
         assert_eq!(query.to_data(), key.to_data());
         let memory = Tensor::from_inner(memory(1, 6, &[]));
         let logits = decoder.forward(&[vec![0, 1]], &[vec![0.0, 2.0]], &memory, &[6], &mut Context::eval());

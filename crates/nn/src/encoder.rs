@@ -1,6 +1,9 @@
 //! The convolution–Transformer encoder of SPIRAL.
 
-use crate::{Context, ConvModule, ConvModuleConfig, Initializer, TransformerBlock, TransformerConfig};
+use crate::config::{self, MAX_LAYERS, MAX_STATE, MAX_WIDTH, in_range, probability};
+use crate::{
+    ConfigError, Context, ConvModule, ConvModuleConfig, Initializer, TransformerBlock, TransformerConfig,
+};
 use burn::module::Module;
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
@@ -37,16 +40,8 @@ fn default_dropout() -> f64 {
     0.1
 }
 
-/// Limits of configurations that come from recipes and model files: far beyond any published size,
-/// small enough that a mistaken number is an answer and not an exhausted memory.
-pub(crate) const MAX_WIDTH: usize = 1 << 15;
-const MAX_LAYERS: usize = 512;
-const MAX_KERNEL: usize = 1 << 12;
-
-/// A drop probability that leaves something.
-pub(crate) fn validate_probability(name: &str, p: f64) -> Result<(), String> {
-    if (0.0..1.0).contains(&p) { Ok(()) } else { Err(format!("{name}: {p} is not in 0..1")) }
-}
+/// Most halvings of the frame rate together: of frames of 10 ms they make one of 10 s.
+const MAX_DOWNSAMPLING: usize = 1 << 10;
 
 impl EncoderConfig {
     /// Width of the output.
@@ -56,75 +51,73 @@ impl EncoderConfig {
 
     /// Input frames per output frame.
     pub fn downsampling(&self) -> usize {
-        self.stages.iter().flat_map(|stage| &stage.convs).map(|conv| conv.stride.max(1)).product()
+        let strides = self.stages.iter().flat_map(|stage| &stage.convs).map(|conv| conv.stride.max(1));
+        strides.fold(1, usize::saturating_mul)
     }
 
-    /// What is wrong with this configuration, in words, or `Ok`.
-    pub fn validate(&self) -> Result<(), String> {
-        if self.stages.is_empty() || self.bins == 0 {
-            return Err("the encoder needs at least one stage and one mel bin".into());
+    /// # Errors
+    /// What cannot be had, or would be larger than any model.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        let within = |error: ConfigError| error.within("encoder");
+        if self.stages.is_empty() {
+            return Err(ConfigError::new("encoder.stages", "the encoder needs at least one stage"));
         }
-        if self.bins > MAX_WIDTH {
-            return Err(format!("encoder.bins: {} is above {MAX_WIDTH}", self.bins));
-        }
-        validate_probability("conv_dropout", self.conv_dropout)?;
+        in_range("encoder.bins", self.bins, 1..=MAX_WIDTH)?;
+        in_range("encoder.stages", self.stages.len(), 1..=MAX_LAYERS)?;
+        probability("conv_dropout", self.conv_dropout).map_err(within)?;
+        let mut state = 0usize;
         for (i, stage) in self.stages.iter().enumerate() {
+            let name = format!("encoder.stages.{i}");
             let Some(width) = stage.convs.last().map(|conv| conv.channels) else {
-                return Err(format!("stage {i} has no convolution module; it needs one to set its width"));
+                let reason = "it has no convolution module; it needs one to set its width";
+                return Err(ConfigError::new(name, reason));
             };
-            for conv in &stage.convs {
-                if conv.channels > MAX_WIDTH || conv.kernel > MAX_KERNEL {
-                    return Err(format!(
-                        "stage {i}: more than {MAX_WIDTH} channels or a kernel over {MAX_KERNEL}: {conv:?}"
-                    ));
-                }
-                if conv.channels == 0 || conv.kernel % 2 == 0 || !(1..=2).contains(&conv.stride) {
-                    return Err(format!(
-                        "stage {i}: a convolution needs channels > 0, an odd kernel and stride 1 or 2, not {conv:?}"
-                    ));
-                }
+            in_range(&format!("{name}.convs"), stage.convs.len(), 1..=MAX_LAYERS)?;
+            for (k, conv) in stage.convs.iter().enumerate() {
+                conv.validate().map_err(|error| error.within(&format!("{name}.convs.{k}")))?;
             }
-            let TransformerConfig { layers, heads, feed_forward, positional, .. } = &stage.transformer;
-            if *layers > MAX_LAYERS
-                || !(1..=MAX_WIDTH).contains(feed_forward)
-                || positional.kernel > MAX_KERNEL
-            {
-                return Err(format!(
-                    "stage {i}: layers above {MAX_LAYERS}, feed_forward outside 1..={MAX_WIDTH} or a positional kernel above {MAX_KERNEL}"
-                ));
-            }
-            let TransformerConfig { dropout, attention_dropout, activation_dropout, layer_drop, .. } =
-                stage.transformer;
-            for (name, p) in [
-                ("dropout", dropout),
-                ("attention_dropout", attention_dropout),
-                ("activation_dropout", activation_dropout),
-                ("layer_drop", layer_drop),
-            ] {
-                validate_probability(&format!("stage {i}: {name}"), p)?;
-            }
-            if *heads == 0 || width % heads != 0 {
-                return Err(format!("stage {i}: width {width} is not divisible by {heads} heads"));
-            }
-            if positional.groups == 0 || width % positional.groups != 0 || positional.kernel == 0 {
-                return Err(format!(
-                    "stage {i}: width {width} is not divisible by {} positional groups",
-                    positional.groups
-                ));
-            }
+            let of_block = |error: ConfigError| error.within(&format!("{name}.transformer"));
+            stage.transformer.validate(width).map_err(of_block)?;
+            state = state.saturating_add(stage.transformer.state(width));
         }
-        Ok(())
+        let halvings = self.stages.iter().flat_map(|stage| &stage.convs).filter(|conv| conv.stride == 2);
+        let most = MAX_DOWNSAMPLING.ilog2() as usize;
+        if halvings.count() > most {
+            let reason = format!("more than {most} convolutions with a stride of 2");
+            return Err(ConfigError::new("encoder.stages", reason));
+        }
+        if state > MAX_STATE {
+            let reason = "a stream would keep more than 1 GiB; lower left_context, the width or the layers";
+            return Err(ConfigError::new("encoder", reason));
+        }
+        config::parameters("encoder", self.parameters())
     }
 
-    /// Whether the front end's number of mel bins is what the encoder reads.
-    pub fn validate_input(&self, front_end_bins: usize) -> Result<(), String> {
+    /// Values of the encoder.
+    pub fn parameters(&self) -> usize {
+        let mut channels = self.bins;
+        let stage = |stage: &StageConfig| {
+            let convs = config::sum(stage.convs.iter().map(|conv| {
+                let values = conv.parameters(channels);
+                channels = conv.channels;
+                values
+            }));
+            convs.saturating_add(stage.transformer.parameters(channels))
+        };
+        config::sum(self.stages.iter().map(stage))
+    }
+
+    /// # Errors
+    /// A front end that makes another number of mel bins than the encoder reads.
+    pub fn validate_input(&self, front_end_bins: usize) -> Result<(), ConfigError> {
         if self.bins == front_end_bins {
             return Ok(());
         }
-        Err(format!(
-            "encoder.bins is {}, but the front end makes {front_end_bins}: set front_end.num_bins to the same number",
+        let reason = format!(
+            "it is {}, but the front end makes {front_end_bins}: set front_end.num_bins to the same number",
             self.bins
-        ))
+        );
+        Err(ConfigError::new("encoder.bins", reason))
     }
 
     /// The encoder with initial values of SPIRAL §2.

@@ -1,8 +1,8 @@
 //! CTC heads (SPIRAL §9).
 
+use crate::config::{MAX_WIDTH, in_range, of_linear, probability, product, sum};
 use crate::conv::ConvInit;
-use crate::encoder::{MAX_WIDTH, validate_probability};
-use crate::{Context, Conv1d, Conv1dConfig, Initializer, LayerNorm};
+use crate::{ConfigError, Context, Conv1d, Conv1dConfig, Initializer, LayerNorm};
 use burn::module::Module;
 use burn::tensor::Tensor;
 use burn::tensor::activation::relu;
@@ -62,18 +62,36 @@ impl CtcHeadConfig {
         }
     }
 
-    /// What is wrong with this configuration, in words, or `Ok`.
-    pub fn validate(&self) -> Result<(), String> {
+    /// # Errors
+    /// Sizes or a dropout beyond their limits.
+    pub fn validate(&self) -> Result<(), ConfigError> {
         let (width, upsampling, dropout) = match *self {
             Self::Subword { width, dropout } => (width, 1, dropout),
             Self::Character { width, upsampling, dropout, .. } => (width, upsampling, dropout),
         };
-        if !(1..=MAX_WIDTH).contains(&width) || !(1..=MAX_UPSAMPLING).contains(&upsampling) {
-            return Err(format!(
-                "model.head: width {width} or upsampling {upsampling} is not between 1 and {MAX_WIDTH} or {MAX_UPSAMPLING}"
-            ));
+        in_range("head.width", width, 1..=MAX_WIDTH)?;
+        in_range("head.upsampling", upsampling, 1..=MAX_UPSAMPLING)?;
+        probability("head.dropout", dropout)
+    }
+
+    /// Values of a head on an encoder of width `input` for `classes` tokens.
+    pub fn parameters(&self, input: usize, classes: usize) -> usize {
+        let conv = |input, output, extra| sum([product(&[5, input, output]), product(&[extra, output])]);
+        match *self {
+            Self::Subword { width, .. } => {
+                sum([conv(input, width, 1), conv(width, width, 1), of_linear(width, classes)])
+            }
+            Self::Character { width, upsampling, conv_norm, .. } => {
+                // A bias, or gain and offset of the norm.
+                let hidden = conv(width, width, if conv_norm { 2 } else { 1 });
+                sum([
+                    conv(input, product(&[upsampling, width]), 1),
+                    product(&[2, width]),
+                    product(&[3, hidden]),
+                    of_linear(width, classes),
+                ])
+            }
         }
-        validate_probability("model.head.dropout", dropout)
     }
 
     /// A head on an encoder of width `input` for `classes` tokens, blank included.

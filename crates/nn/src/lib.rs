@@ -9,6 +9,7 @@
 //! A layer never draws random numbers by itself either: dropout and layer drop come from the
 //! [`Context`] that the caller passes, so a training step is a pure function of its key.
 
+pub mod config;
 mod context;
 mod conv;
 mod decoder;
@@ -22,14 +23,17 @@ mod norm;
 pub mod params;
 mod positional;
 pub mod pytorch;
+pub mod stored;
 pub mod streaming;
+mod tdnnf;
 mod transformer;
 pub mod weights;
 
+pub use config::ConfigError;
 pub use context::Context;
 pub use conv::{Conv1d, Conv1dConfig, ConvModule, ConvModuleConfig};
 pub use decoder::{AttentionDecoder, DecoderConfig, smoothed_cross_entropy};
-pub use ema::ema_update;
+pub use ema::{MomentumSchedule, ema_update, warm_momentum};
 pub use encoder::{ConvTransformerEncoder, EncoderConfig, StageConfig};
 pub use heads::{CharacterHead, CtcHead, CtcHeadConfig, SubwordHead};
 pub use init::{Init, Initializer};
@@ -37,4 +41,8 @@ pub use linear::Linear;
 pub use mask::zero_beyond;
 pub use norm::{BatchNorm, BatchStats, LayerNorm};
 pub use positional::{PositionalConv, PositionalConvConfig};
+pub use stored::StoredError;
+pub use tdnnf::{
+    FrameNorm, Moments, SUBSAMPLING, Tdnnf, TdnnfConfig, TdnnfHead, TdnnfLayer, semi_orthogonal_step,
+};
 pub use transformer::{NormScheme, TransformerBlock, TransformerConfig, TransformerLayer};

@@ -11,10 +11,21 @@ pub type NamedTensors = BTreeMap<String, TensorData>;
 
 /// Why parameters could not be put into a module.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum LoadError {
     /// The module has a parameter that is not there.
     #[error("parameter `{0}` is missing: the weights are of another architecture or incomplete")]
     Missing(String),
+    /// Fewer values than the configuration asks for.
+    #[error(
+        "the weights hold {found} values, their configuration asks for {expected}: they are damaged or of another model"
+    )]
+    Count {
+        /// Values of all tensors.
+        found: usize,
+        /// Values of the model.
+        expected: usize,
+    },
     /// A parameter has another shape.
     #[error("parameter `{name}` has shape {found:?}, the model needs {expected:?}: check the configuration")]
     Shape {
@@ -39,6 +50,16 @@ pub fn count<M: Module>(module: &M) -> usize {
     let trained = |name: &String| !name.ends_with(".running_mean") && !name.ends_with(".running_var");
     let tensors = collect(module);
     tensors.iter().filter(|(name, _)| trained(name)).map(|(_, data)| data.num_elements()).sum()
+}
+
+/// Whether tensors have as many values as a model that is to be made for them: a small file must not make a large
+/// model.
+///
+/// # Errors
+/// Fewer of them.
+pub fn check_count(tensors: &NamedTensors, expected: usize) -> Result<(), LoadError> {
+    let found = tensors.values().map(TensorData::num_elements).fold(0, usize::saturating_add);
+    if found < expected { Err(LoadError::Count { found, expected }) } else { Ok(()) }
 }
 
 /// Puts named values into a module; what is taken is removed from `tensors`.

@@ -1,7 +1,11 @@
 //! Transformer blocks with a convolutional positional embedding.
 
+use crate::config::{
+    MAX_CONTEXT, MAX_KERNEL, MAX_LAYERS, MAX_WIDTH, divides, in_range, of_linear, probability, product, sum,
+};
 use crate::{
-    Context, Init, Initializer, LayerNorm, Linear, PositionalConv, PositionalConvConfig, zero_beyond,
+    ConfigError, Context, Init, Initializer, LayerNorm, Linear, PositionalConv, PositionalConvConfig,
+    zero_beyond,
 };
 use auricle_tensor::ops::{self, AttentionOptions, Dropout};
 use burn::module::Module;
@@ -85,6 +89,50 @@ pub struct TransformerConfig {
 
 fn tenth() -> f64 {
     0.1
+}
+
+impl TransformerConfig {
+    /// # Errors
+    /// What cannot be had in a block of this width.
+    pub fn validate(&self, width: usize) -> Result<(), ConfigError> {
+        in_range("layers", self.layers, 0..=MAX_LAYERS)?;
+        in_range("feed_forward", self.feed_forward, 1..=MAX_WIDTH)?;
+        divides("heads", self.heads, "heads", width)?;
+        in_range("positional.kernel", self.positional.kernel, 1..=MAX_KERNEL)?;
+        if !self.alibi {
+            divides("positional.groups", self.positional.groups, "positional groups", width)?;
+        }
+        in_range("left_context", self.left_context.unwrap_or(0), 0..=MAX_CONTEXT)?;
+        if let NormScheme::DepthScaledSandwich { attention, feed_forward } = self.norm {
+            in_range("norm.attention", attention, 0.0..=100.0)?;
+            in_range("norm.feed_forward", feed_forward, 0.0..=100.0)?;
+        }
+        probability("dropout", self.dropout)?;
+        probability("attention_dropout", self.attention_dropout)?;
+        probability("activation_dropout", self.activation_dropout)?;
+        probability("layer_drop", self.layer_drop)
+    }
+
+    /// Values of a block of a width.
+    pub fn parameters(&self, width: usize) -> usize {
+        let PositionalConvConfig { kernel, groups } = self.positional;
+        let direction = product(&[kernel, width / groups.max(1), width]);
+        let positional = if self.alibi { 0 } else { sum([kernel, direction, width]) };
+        let norms = if self.norm == NormScheme::PreLn { 2 } else { 4 };
+        let layer = sum([
+            product(&[4, of_linear(width, width)]),
+            of_linear(width, self.feed_forward),
+            of_linear(self.feed_forward, width),
+            product(&[norms, 2, width]),
+        ]);
+        sum([positional, product(&[self.layers, layer]), product(&[2, width])])
+    }
+
+    /// Values that a stream keeps of the frames that are looked at again, where their number is limited.
+    pub(crate) fn state(&self, width: usize) -> usize {
+        let kept = self.left_context.map_or(0, |left| left.saturating_add(1));
+        product(&[2, self.layers, kept, width])
+    }
 }
 
 /// One layer: multi-head self-attention and feed-forward, each on a normalised residual branch.

@@ -151,3 +151,45 @@ fn claims_of_huge_sizes_cost_nothing() {
         read_bytes(&legacy(pickle)).unwrap_err();
     }
 }
+
+/// Opcodes that copy again and again what others have made.
+#[test]
+fn small_pickles_cannot_take_much_memory() {
+    let text = |text: &str| [b"X", (text.len() as u32).to_le_bytes().as_slice(), text.as_bytes()].concat();
+    // Dictionaries of the same list of pairs.
+    let mut dictionaries = b"\x80\x02]q\0(".to_vec();
+    dictionaries.extend(b"NN\x86".repeat(2_000));
+    dictionaries.extend(b"e");
+    for _ in 0..20_000 {
+        dictionaries.extend(b"ccollections\nOrderedDict\nh\0\x85R0");
+    }
+    dictionaries.push(b'.');
+    // Storages and classes with names as long as the file.
+    let mut names =
+        [b"\x80\x02".as_slice(), &text("storage"), b"q\0", &text(&"a".repeat(60_000)), b"q\x01"].concat();
+    for _ in 0..20_000 {
+        names.extend(b"(h\0ctorch\nFloatStorage\nh\x01NK\x01tQ0");
+    }
+    names.push(b'.');
+    let mut classes = [b"\x80\x02".as_slice(), &text(&"a".repeat(60_000)), b"q\0"].concat();
+    classes.extend(b"h\0h\0\x930".repeat(20_000));
+    classes.push(b'.');
+    // A tensor of as many dimensions as there are bytes.
+    let mut sizes = b"\x80\x02(".to_vec();
+    sizes.extend(b"K\x01".repeat(50_000));
+    sizes.extend(b"tq\x000ctorch._utils\n_rebuild_tensor_v2\n(");
+    sizes.extend(
+        [b"(".as_slice(), &text("storage"), b"ctorch\nFloatStorage\n", &text("a"), b"NK\x01tQ"].concat(),
+    );
+    sizes.extend(b"K\0h\0h\0tR.");
+    for (what, pickle, expected) in [
+        ("dictionaries", dictionaries, "would take more than"),
+        ("names", names, "a storage whose name has 60000 bytes"),
+        ("classes", classes, "no `state_dict`"),
+        ("sizes", sizes, "a tensor of 50000 dimensions"),
+        ("stack", [b"\x80\x02N".as_slice(), &b"2".repeat(1 << 20), b"."].concat(), "no `state_dict`"),
+    ] {
+        let error = read_bytes(&legacy(&pickle)).unwrap_err();
+        assert!(error.contains(expected), "{what}: {error}");
+    }
+}

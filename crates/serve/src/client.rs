@@ -2,7 +2,9 @@
 
 use crate::Shared;
 use crate::pace::Pace;
+use crate::pool::Account;
 use crate::protocol::{Encoding, Event, HeardPhone, PhoneState, RATES, ReadyWord, Refusal, Request};
+use crate::seats::Seat;
 use auricle_cca_mdd::{self as mdd, Live, Reading, SessionError, Streaming as _, Target, inventory};
 use axum::extract::ws::{CloseFrame, Message, WebSocket};
 use futures_util::stream::{SplitSink, SplitStream};
@@ -19,14 +21,15 @@ const PIECE_SECS: f64 = 0.25;
 const MESSAGE_SECS: f64 = 0.001;
 
 /// Talks to a client until it goes or is closed.
-pub async fn converse(socket: WebSocket, shared: Arc<Shared>, stop: watch::Receiver<bool>) {
+pub async fn converse(socket: WebSocket, shared: Arc<Shared>, mut seat: Seat, stop: watch::Receiver<bool>) {
     let (sink, stream) = socket.split();
     let (events, queue) = mpsc::channel(shared.limits.max_queue);
     let mut writer = tokio::spawn(write(sink, queue));
     let limits = &shared.limits;
     let pace = Pace::new(limits.max_speed, limits.burst_secs, limits.patience_secs, Instant::now());
-    let mut client = Client { shared: shared.clone(), events, take: None, takes: 0, pace };
-    if let Err(refusal) = client.listen(stream, stop).await {
+    let account = Account::default();
+    let mut client = Client { shared: shared.clone(), events, take: None, takes: 0, pace, account };
+    if let Err(refusal) = client.listen(stream, &mut seat, stop).await {
         client.dismiss(&refusal);
     }
     // The writer ends when the queue's other end is gone and all is written, or when nobody reads.
@@ -108,22 +111,29 @@ struct Client {
     take: Option<Box<Take>>,
     takes: usize,
     pace: Pace,
+    account: Account,
 }
 
 impl Client {
     async fn listen(
         &mut self,
         mut stream: SplitStream<WebSocket>,
+        seat: &mut Seat,
         mut stop: watch::Receiver<bool>,
     ) -> Result<(), Refusal> {
-        let idle_secs = self.shared.limits.idle_secs;
+        let (idle_secs, yield_secs) = (self.shared.limits.idle_secs, self.shared.limits.yield_secs);
+        let idle = Duration::from_secs_f64(idle_secs);
+        // Only sound counts: pings and prompts would keep a place for nothing.
+        let mut idle_from = tokio::time::Instant::now();
         loop {
-            let next = tokio::time::timeout(Duration::from_secs_f64(idle_secs), stream.next());
             let received = tokio::select! {
-                received = next => received,
+                // In this order, so that a flood of messages holds up neither of them.
+                biased;
                 _ = stop.wait_for(|&stop| stop) => return Err(Refusal::Stopping),
+                () = seat.wanted() => return Err(Refusal::MadeRoom(yield_secs)),
+                () = tokio::time::sleep_until(idle_from + idle) => return Err(Refusal::Idle(idle_secs)),
+                received = stream.next() => received,
             };
-            let Ok(received) = received else { return Err(Refusal::Idle(idle_secs)) };
             let received = match received {
                 None | Some(Ok(Message::Close(_))) => return Ok(()),
                 Some(Err(error)) => return self.unreadable(&error),
@@ -139,8 +149,10 @@ impl Client {
                 tokio::select! {
                     () = tokio::time::sleep(wait) => {}
                     _ = stop.wait_for(|&stop| stop) => return Err(Refusal::Stopping),
+                    () = seat.wanted() => return Err(Refusal::MadeRoom(yield_secs)),
                 }
             }
+            let is_sound = secs > 0.0;
             let done = match received {
                 Message::Text(text) => self.request(text.as_str()).await,
                 Message::Binary(bytes) => self.sound(&bytes).await,
@@ -152,6 +164,10 @@ impl Client {
                     self.say(&refusal.event())?;
                 }
                 done => done?,
+            }
+            if is_sound {
+                idle_from = tokio::time::Instant::now();
+                seat.heard(idle_from.into_std());
             }
         }
     }
@@ -225,7 +241,9 @@ impl Client {
                 .map_err(|error| Refusal::of_session(&error, &shared.limits))?;
             Ok((Box::new(Take { live, encoding, rate }), words))
         };
-        let (take, words) = self.shared.pool.run(begin).await??;
+        let done = self.shared.pool.run(&mut self.account, begin).await?;
+        self.pace.charge(done.took);
+        let (take, words) = done.value?;
         self.take = Some(take);
         self.takes += 1;
         let (max_secs, threshold) = (self.shared.limits.max_utterance_secs, self.shared.threshold);
@@ -261,7 +279,7 @@ impl Client {
             let said = take.hear(&samples).map_err(|error| Refusal::of_session(&error, &shared.limits))?;
             Ok((take, said))
         };
-        let (take, said) = self.shared.pool.run(hear).await??;
+        let (take, said) = self.shared.pool.run(&mut self.account, hear).await?.value?;
         self.take = Some(take);
         said.iter().try_for_each(|event| self.say(event))
     }
@@ -273,13 +291,17 @@ impl Client {
         let shared = self.shared.clone();
         let refusal = move |error| Refusal::of_session(&error, &shared.limits);
         let close = move || (take.live.close(), take);
-        let (reading, mut take) = self.shared.pool.run(close).await?;
+        let done = self.shared.pool.run(&mut self.account, close).await?;
+        self.pace.charge(done.took);
+        let (reading, mut take) = done.value;
         let mut reading: Reading = reading.map_err(&refusal)?;
         // Every pronunciation is a turn of its own: others need not wait for all of them.
         loop {
             let improve = move || (take.live.improve(&mut reading), take, reading);
-            let (improved, same_take, same_reading) = self.shared.pool.run(improve).await?;
-            (take, reading) = (same_take, same_reading);
+            let done = self.shared.pool.run(&mut self.account, improve).await?;
+            self.pace.charge(done.took);
+            let improved;
+            (improved, take, reading) = done.value;
             if !improved.map_err(&refusal)? {
                 break;
             }

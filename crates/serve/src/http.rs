@@ -1,21 +1,26 @@
 //! The page, its parts, and the headers that keep it alone.
 
-use crate::protocol::Refusal;
-use crate::{Shared, client, origin};
+use crate::{Shared, address, client, host, origin};
 use auricle_cca_mdd::inventory;
 use auricle_text::Phone;
-use axum::Router;
 use axum::extract::{State, WebSocketUpgrade};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
-use axum::middleware::map_response;
+use axum::middleware::{from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use axum::{Extension, Router};
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Instant;
 use tokio::sync::watch;
 
 /// Bytes that are read from a socket at once; the default of 128 KiB would be most of a session's memory.
 const READ_BYTES: usize = 8192;
+
+/// Whose connection a request came on.
+#[derive(Debug, Clone, Copy)]
+pub struct Peer(pub IpAddr);
 
 /// What routes need.
 #[derive(Clone)]
@@ -43,6 +48,7 @@ pub fn router(routes: Routes) -> Router {
         .route("/phones.json", get(phones))
         .route("/healthz", get(healthz))
         .route("/session", get(session))
+        .layer(from_fn_with_state(routes.clone(), host::check))
         .layer(map_response(async |mut response: Response| {
             if response.status() != StatusCode::SWITCHING_PROTOCOLS {
                 // One request a connection: none is kept open by who has nothing to ask.
@@ -65,9 +71,9 @@ async fn phones() -> Response {
 }
 
 async fn healthz(State(routes): State<Routes>) -> Response {
-    let Shared { limits, sessions, .. } = &*routes.shared;
-    let taken = limits.max_sessions - sessions.available_permits();
-    json(&serde_json::json!({ "status": "ok", "sessions": taken, "max_sessions": limits.max_sessions }))
+    let Shared { limits, seats, .. } = &*routes.shared;
+    let (sessions, max_sessions) = (seats.taken(), limits.max_sessions);
+    json(&serde_json::json!({ "status": "ok", "sessions": sessions, "max_sessions": max_sessions }))
 }
 
 fn json(value: &impl serde::Serialize) -> Response {
@@ -77,6 +83,7 @@ fn json(value: &impl serde::Serialize) -> Response {
 
 async fn session(
     State(Routes { shared, stop }): State<Routes>,
+    Extension(Peer(peer)): Extension<Peer>,
     headers: HeaderMap,
     upgrade: WebSocketUpgrade,
 ) -> Response {
@@ -89,16 +96,18 @@ async fn session(
         .max_frame_size(hard_limit)
         .read_buffer_size(READ_BYTES)
         .write_buffer_size(0);
+    let address = address::of_client(peer, &headers, &shared.proxies);
     // Browsers do not show pages the answer to a refused upgrade, so a full server says it over the socket.
-    match shared.sessions.clone().try_acquire_owned() {
+    let refusal = match shared.seats.take(address, Instant::now()) {
+        Ok(seat) => return upgrade.on_upgrade(move |socket| client::converse(socket, shared, seat, stop)),
+        Err(refusal) => refusal,
+    };
+    match shared.farewells.clone().try_acquire_owned() {
         Ok(place) => upgrade.on_upgrade(async move |socket| {
-            client::converse(socket, shared, stop).await;
+            client::turn_away(socket, refusal).await;
             drop(place);
         }),
-        Err(_) => {
-            let refusal = Refusal::Busy(shared.limits.max_sessions);
-            upgrade.on_upgrade(async move |socket| client::turn_away(socket, refusal).await)
-        }
+        Err(_) => (StatusCode::SERVICE_UNAVAILABLE, refusal.to_string()).into_response(),
     }
 }
 

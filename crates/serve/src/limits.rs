@@ -7,15 +7,20 @@ use crate::ServeError;
 pub struct Limits {
     /// Most clients at once. Default: 16.
     pub max_sessions: usize,
+    /// Most clients of one address at once, of IPv6 the first 64 bits. Default: 8.
+    pub max_sessions_per_address: usize,
     /// Most bytes of a message. A message of more than four times as many isn't read to its end. Default: 65,536.
     pub max_message_bytes: usize,
     /// Most characters of a prompt. Default: 500.
     pub max_prompt_chars: usize,
     /// Most seconds of an utterance. Default: 60.
     pub max_utterance_secs: f64,
-    /// Seconds without a message after which a client is closed. Default: 60.
+    /// Seconds without sound after which a client is closed. Default: 60.
     pub idle_secs: f64,
-    /// How many times faster than real time sound may come on average. Default: 4.
+    /// Seconds without sound after which a client is closed if another needs its place. Default: 3.
+    pub yield_secs: f64,
+    /// How many times faster than real time sound may come on average; computing for prompts and results counts as
+    /// the sound that would take as long. Default: 4.
     pub max_speed: f64,
     /// Seconds of sound that may come at once, however fast. Default: 10.
     pub burst_secs: f64,
@@ -31,10 +36,12 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             max_sessions: 16,
+            max_sessions_per_address: 8,
             max_message_bytes: 65_536,
             max_prompt_chars: 500,
             max_utterance_secs: 60.0,
             idle_secs: 60.0,
+            yield_secs: 3.0,
             max_speed: 4.0,
             burst_secs: 10.0,
             patience_secs: 5.0,
@@ -51,6 +58,7 @@ impl Limits {
         let longest = auricle_cca_mdd::MAX_SECS;
         let counts = [
             ("max_sessions", self.max_sessions, 1, 10_000),
+            ("max_sessions_per_address", self.max_sessions_per_address, 1, 10_000),
             ("max_message_bytes", self.max_message_bytes, 64, 1 << 24),
             ("max_prompt_chars", self.max_prompt_chars, 1, 100_000),
             ("max_queue", self.max_queue, 1, 1 << 20),
@@ -64,6 +72,7 @@ impl Limits {
         let amounts = [
             ("max_utterance_secs", self.max_utterance_secs, 0.1, longest),
             ("idle_secs", self.idle_secs, 0.1, 86_400.0),
+            ("yield_secs", self.yield_secs, 0.0, 86_400.0),
             ("max_speed", self.max_speed, 1.0, 1e6),
             ("burst_secs", self.burst_secs, 0.1, longest),
             ("patience_secs", self.patience_secs, 0.0, 3_600.0),

@@ -5,13 +5,11 @@
 //! Programs that are no browsers send no `Origin`; they could forge one, so they are let in.
 
 use axum::http::{HeaderMap, header};
-use std::net::IpAddr;
 
 /// Why a page may not connect; `None` where it may.
 ///
 /// Allowed are no `Origin`, a configured one, and the origin of the server itself: the same host and port
-/// as in `Host`, by http, where the host is `localhost` or an address. Another name must be configured,
-/// because a stranger can let a name of his point at this machine (DNS rebinding).
+/// as in `Host`, by http. That `Host` is a name of this server has been [checked](crate::host) before.
 pub fn refused(headers: &HeaderMap, allowed: &[String]) -> Option<String> {
     let origin = headers.get(header::ORIGIN)?;
     let origin = origin.to_str().unwrap_or("?");
@@ -20,18 +18,10 @@ pub fn refused(headers: &HeaderMap, allowed: &[String]) -> Option<String> {
     }
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
     let same = origin.strip_prefix("http://").is_some_and(|of_page| of_page.eq_ignore_ascii_case(host));
-    if same && is_local_or_address(host) {
+    if same {
         return None;
     }
     Some(format!("pages of {origin} may not connect; start the server with --origin {origin} to let them"))
-}
-
-fn is_local_or_address(host: &str) -> bool {
-    if let Some(rest) = host.strip_prefix('[') {
-        return rest.split_once(']').is_some_and(|(address, _)| address.parse::<IpAddr>().is_ok());
-    }
-    let name = host.split_once(':').map_or(host, |(name, _)| name);
-    name.eq_ignore_ascii_case("localhost") || name.parse::<IpAddr>().is_ok()
 }
 
 #[cfg(test)]
@@ -59,8 +49,6 @@ mod tests {
         {
             assert!(is_refused("localhost:8765", Some(other), &[]), "{other}");
         }
-        // A name that points here, of somebody else.
-        assert!(is_refused("evil.example:8765", Some("http://evil.example:8765"), &[]));
         assert!(!is_refused("a.example", Some("https://a.example"), &["https://a.example"]));
     }
 }

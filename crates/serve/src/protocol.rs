@@ -182,10 +182,16 @@ impl ReadyWord {
 
 /// Why a request is refused.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Refusal {
     /// All sessions are taken.
     #[error("all {0} sessions are in use; try again in a minute")]
     Busy(usize),
+    /// All sessions of an address are taken.
+    #[error(
+        "this address has all {0} sessions that one may have; end one, or try again in a minute. Behind a proxy every client has the proxy's address: start the server with --proxy ADDRESS"
+    )]
+    BusyAddress(usize),
     /// A message that is too large.
     #[error("a message of {0} bytes; the most is {1}: send sound in smaller pieces")]
     MessageSize(usize, usize),
@@ -207,9 +213,12 @@ pub enum Refusal {
     /// Too long an utterance.
     #[error("the utterance is longer than {0} s; stop after each sentence")]
     UtteranceLength(f64),
-    /// No message for too long.
-    #[error("nothing came for {0} s; connect again to go on")]
+    /// No sound for too long.
+    #[error("no sound came for {0} s; connect again to go on")]
     Idle(f64),
+    /// No sound for so long that another may have the place.
+    #[error("no sound came for {0} s and another client needs the place; connect again to go on")]
+    MadeRoom(f64),
     /// Sound comes too fast.
     #[error("sound comes faster than {0} times real time; send it as it is recorded")]
     TooFast(f64),
@@ -228,7 +237,7 @@ impl Refusal {
     /// A short name for programs.
     pub fn code(&self) -> &'static str {
         match self {
-            Self::Busy(_) => "busy",
+            Self::Busy(_) | Self::BusyAddress(_) => "busy",
             Self::MessageSize(..) => "message_size",
             Self::Protocol(_) => "protocol",
             Self::PromptLength(_) => "prompt_length",
@@ -236,7 +245,7 @@ impl Refusal {
             Self::Rate(_) => "sample_rate",
             Self::Audio(_) => "audio",
             Self::UtteranceLength(_) => "utterance_length",
-            Self::Idle(_) => "idle",
+            Self::Idle(_) | Self::MadeRoom(_) => "idle",
             Self::TooFast(_) => "too_fast",
             Self::SlowReader => "slow_reader",
             Self::Stopping => "stopping",
@@ -253,7 +262,7 @@ impl Refusal {
     /// The status of the WebSocket's close frame (RFC 6455).
     pub fn close_status(&self) -> u16 {
         match self {
-            Self::Busy(_) => 1013,
+            Self::Busy(_) | Self::BusyAddress(_) => 1013,
             Self::MessageSize(..) => 1009,
             Self::Stopping => 1001,
             Self::Internal => 1011,
@@ -274,7 +283,7 @@ impl Refusal {
             }
             SessionError::TooLong => Self::UtteranceLength(limits.max_utterance_secs),
             SessionError::Audio(error) => Self::Audio(format!("{error}; record again")),
-            SessionError::Over | SessionError::Model(_) => Self::Internal,
+            _ => Self::Internal,
         }
     }
 }

@@ -1,5 +1,7 @@
 //! How a CPU kernel becomes an operation of burn: dispatch, and registration of its backward pass.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, NodeGuard, Ops, OpsKind};
@@ -51,6 +53,34 @@ fn forward<K: Kernel<N>, const N: usize>(
     match session::current().and_then(|npu| kernel.npu_forward(&npu, &inputs)) {
         Some((output, saved)) => (output, tracked.then_some(saved)),
         None => kernel.forward(inputs, tracked),
+    }
+}
+
+/// What an operation gives beside its output; every copy of the kernel sees the same.
+#[derive(Debug)]
+pub struct Aside<T>(Arc<Mutex<Option<T>>>);
+
+impl<T> Clone for Aside<T> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<T> Default for Aside<T> {
+    fn default() -> Self {
+        Self(Arc::default())
+    }
+}
+
+impl<T> Aside<T> {
+    /// Puts it there.
+    pub fn put(&self, value: T) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(value);
+    }
+
+    /// Takes it.
+    pub fn take(&self) -> Option<T> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
 

@@ -8,7 +8,9 @@ use burn::tensor::module::linear as burn_linear;
 use burn::tensor::ops::{ConvOptions, PadMode};
 use burn::tensor::{Bool, Int, Tensor, TensorData, activation};
 
-use crate::ops::{AdamWStep, AttentionOptions, ContrastiveOutput, Conv1dOptions, Dropout, alibi_slope};
+use crate::ops::{BatchMoments, BatchNormOptions, host, valid_frames};
+use crate::options::dropout::BLOCK;
+use crate::options::{AdamWStep, AttentionOptions, Conv1dOptions, Dropout, alibi_slope};
 
 /// Stands for ln 0 where −∞ would breed NaN in gradients.
 const LOG_ZERO: f64 = -1e30;
@@ -60,6 +62,9 @@ pub fn layer_norm<const D: usize>(
     beta: Tensor<1>,
     epsilon: f64,
 ) -> Tensor<D> {
+    if x.dims().contains(&0) {
+        return x;
+    }
     let mean = x.clone().mean_dim(D - 1);
     let centred = x - mean;
     let variance = (centred.clone() * centred.clone()).mean_dim(D - 1);
@@ -84,8 +89,42 @@ pub fn add_layer_norm<const D: usize>(
 
 /// See [`ops::rms_norm`](crate::ops::rms_norm).
 pub fn rms_norm<const D: usize>(x: Tensor<D>, gamma: Tensor<1>, epsilon: f64) -> Tensor<D> {
+    if x.dims().contains(&0) {
+        return x;
+    }
     let mean_square = (x.clone() * x.clone()).mean_dim(D - 1);
     x / (mean_square + epsilon).sqrt() * gamma.unsqueeze()
+}
+
+/// See [`ops::batch_norm`](crate::ops::batch_norm).
+pub fn batch_norm(
+    x: Tensor<3>,
+    residual: Option<(Tensor<3>, f64)>,
+    lengths: &[usize],
+    options: BatchNormOptions,
+) -> (Tensor<3>, BatchMoments) {
+    let valid = valid_frames(&x, lengths);
+    let count = lengths.iter().sum::<usize>().max(1) as f64;
+    // Padding may hold NaN, which no product with 0 removes.
+    let x = x.clone().mask_fill(valid.clone().equal_elem(0.0).expand(x.dims()), 0.0);
+    let x = if options.relu { activation::relu(x) } else { x };
+    let mean = x.clone().sum_dim(1).sum_dim(0) / count;
+    let centred = (x - mean.clone()) * valid.clone();
+    let variance = (centred.clone() * centred.clone()).sum_dim(1).sum_dim(0) / count;
+    let moments = BatchMoments {
+        mean: host(mean.clone().flatten(0, 2)),
+        variance: host(variance.clone().flatten(0, 2)),
+    };
+    let y = centred / (variance + options.epsilon).sqrt();
+    let y = match residual {
+        Some((residual, scale)) => {
+            let dims = residual.dims();
+            let beyond = valid.equal_elem(0.0).expand(dims);
+            y + residual.mask_fill(beyond, 0.0) * scale
+        }
+        None => y,
+    };
+    (y, moments)
 }
 
 /// See [`ops::linear`](crate::ops::linear).
@@ -96,7 +135,7 @@ pub fn linear<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Option<Tens
 /// See [`ops::dropout`](crate::ops::dropout).
 pub fn dropout<const D: usize>(x: Tensor<D>, mask: Dropout) -> Tensor<D> {
     let dims = x.dims();
-    let block = crate::ops::DROPOUT_BLOCK;
+    let block = BLOCK;
     let dropped =
         (0..dims.iter().product()).map(|i: usize| !mask.keeps((i / block) as u64, (i % block) as u32));
     let dropped = bool_like(dropped.collect(), dims, &x);
@@ -105,12 +144,16 @@ pub fn dropout<const D: usize>(x: Tensor<D>, mask: Dropout) -> Tensor<D> {
 
 /// See [`ops::conv1d`](crate::ops::conv1d).
 pub fn conv1d(x: Tensor<3>, weight: Tensor<3>, bias: Option<Tensor<1>>, options: Conv1dOptions) -> Tensor<3> {
-    let ([batch, frames, _], [kernel, _, outputs]) = (x.dims(), weight.dims());
-    if batch == 0 || options.output_frames(frames, kernel) == 0 {
-        return Tensor::zeros(
-            [batch, options.output_frames(frames, kernel), outputs],
-            (&x.device(), x.dtype()),
-        );
+    let ([batch, frames, inputs], [kernel, _, outputs]) = (x.dims(), weight.dims());
+    let shape = [batch, options.output_frames(frames, kernel), outputs];
+    let is_empty = shape.contains(&0);
+    if is_empty || [frames, kernel, inputs].contains(&0) {
+        // All that a window can see is padding.
+        let y = Tensor::zeros(shape, (&x.device(), x.dtype()));
+        return match bias.filter(|_| !is_empty) {
+            Some(bias) => y + bias.unsqueeze(),
+            None => y,
+        };
     }
     if options.groups > 1 && options.stride > 1 {
         // burn 0.22.1 gives wrong weight gradients here where the stride leaves frames over.
@@ -243,6 +286,15 @@ pub fn ctc_loss(logits: Tensor<3>, targets: &[Vec<u32>], input_lens: &[usize], b
 fn log_add(a: Tensor<2>, b: Tensor<2>) -> Tensor<2> {
     let top = a.clone().detach().max_pair(b.clone().detach());
     ((a - top.clone()).exp() + (b - top.clone()).exp()).log() + top
+}
+
+/// What [`contrastive_loss()`] gives.
+#[derive(Debug, Clone)]
+pub struct ContrastiveOutput {
+    /// Mean cross-entropy in nats, `[1]`.
+    pub loss: Tensor<1>,
+    /// Share of positions whose positive scores highest. A position where all scores are equal is not correct.
+    pub accuracy: f64,
 }
 
 /// See [`ops::contrastive_loss`](crate::ops::contrastive_loss).

@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 const SHOWN: usize = 20;
 
 /// Word errors by speaker and by word.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Breakdown {
     /// In the order of their names; `-` are the utterances of unknown speakers.
     pub speakers: Vec<SpeakerErrors>,
@@ -22,7 +22,7 @@ pub struct Breakdown {
 }
 
 /// Word errors of one speaker.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SpeakerErrors {
     /// Who.
     pub speaker: String,
@@ -46,7 +46,7 @@ pub struct Confusion {
 }
 
 /// How often a word is in error.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WordCount {
     /// The word.
     pub word: String,

@@ -60,7 +60,7 @@ pub fn cer(reference: &str, hypothesis: &str) -> ErrorCounts {
 }
 
 /// One scored utterance.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scored {
     /// Utterance id.
     pub id: String,

@@ -48,6 +48,53 @@ fn models_of_sentencepiece_give_its_own_segmentations() {
     }
 }
 
+/// Goldens of SentencePiece 0.2.3; the models' character maps are left out, which are known by name.
+#[test]
+fn options_of_sentencepiece_give_its_ids() {
+    #[derive(serde::Deserialize)]
+    struct Golden {
+        text: String,
+        ids: Vec<u32>,
+    }
+    let goldens: std::collections::BTreeMap<String, Vec<Golden>> =
+        serde_json::from_str(&std::fs::read_to_string(data("options.json")).unwrap()).unwrap();
+    assert_eq!(goldens.len(), 9);
+    for (model, goldens) in goldens {
+        let tokenizer = Tokenizer::load(&data(&format!("{model}.model"))).unwrap();
+        for Golden { text, ids } in goldens {
+            // SentencePiece numbers the unknown piece 0, which is the blank here.
+            let Ok(found) = tokenizer.encode(&text) else {
+                assert!(ids.contains(&0), "{model}: `{text}`");
+                continue;
+            };
+            assert_eq!(found, ids, "{model}: `{text}`");
+        }
+        assert_eq!(Tokenizer::from_json(&tokenizer.to_json()).unwrap(), tokenizer, "{model}");
+        let words = tokenizer.decode(&tokenizer.encode("the cat sat").unwrap());
+        assert_eq!(words, "the cat sat", "{model}");
+    }
+}
+
+/// What would give other ids is named.
+#[test]
+fn models_that_cannot_be_followed_are_refused() {
+    let plain = std::fs::read(data("uds-unigram.model")).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let error = |more: &[u8]| {
+        let path = folder.path().join("x.model");
+        std::fs::write(&path, [plain.as_slice(), more].concat()).unwrap();
+        Tokenizer::load(&path).unwrap_err().to_string()
+    };
+    // Piece `<0x00>` of kind 6; byte_fallback (35); a model of characters; a map of its own; spaces as they are.
+    assert!(error(b"\x0a\x0a\x0a\x06<0x00>\x18\x06").contains("--byte_fallback"));
+    assert!(error(b"\x12\x03\x98\x02\x01").contains("--byte_fallback"));
+    assert!(error(b"\x12\x02\x18\x04").contains("character model"));
+    assert!(error(b"\x1a\x11\x0a\x0cuser_defined\x12\x01x").contains("`user_defined`"));
+    assert!(error(b"\x1a\x02\x28\x00").contains("escape_whitespaces"));
+    // A length beyond the file.
+    assert!(error(b"\x0a\xff\xff\xff\xff\xff\xff\xff\xff\x7f").contains("within a field"));
+}
+
 #[test]
 fn marks_are_one_token_each() {
     let meanings: Vec<String> = corpus()

@@ -1,6 +1,6 @@
 //! From waveforms to padded features: what the supervised tasks share.
 
-use crate::{Draw, TrainError, Wave};
+use crate::{Draw, TrainError, Wave, check_masks, within};
 use auricle_audio::{MelConfig, MelFrontEnd};
 use auricle_augment::{
     ChannelConfig, Libraries, LowPassConfig, NoiseConfig, ReverbConfig, SilenceConfig, SpecAugmentConfig,
@@ -90,6 +90,8 @@ impl Acoustics {
     ) -> Result<Self, TrainError> {
         let channel = augment.channel();
         let AugmentConfig { spec, speed, silence, .. } = augment;
+        check_masks("augment.spec", &spec)?;
+        within("number of augment.speed", speed.len(), 0..=100)?;
         channel.validate(&libraries).map_err(TrainError::Recipe)?;
         silence.map_or(Ok(()), |silence| silence.validate()).map_err(TrainError::Recipe)?;
         if let Some(bad) = speed.iter().find(|factor| !(0.5..=2.0).contains(*factor)) {
@@ -126,7 +128,7 @@ impl Acoustics {
     /// Audio that has no features, with the utterance's id.
     pub fn batch(
         &self,
-        waves: &[Wave],
+        waves: &[&Wave],
         padded_secs: f64,
         multiple: usize,
         mask: &[f32],

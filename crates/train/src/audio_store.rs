@@ -38,11 +38,11 @@ impl AudioStore {
         Self { sample_rate, budget_samples, kept: Mutex::default() }
     }
 
-    /// The utterance with its samples; a sentence that nobody has said has none.
+    /// The utterance with its samples.
+    ///
+    /// # Errors
+    /// Audio that cannot be read.
     pub fn wave(&self, utterance: &Utterance) -> Result<Wave, TrainError> {
-        if utterance.is_text() {
-            return Ok(Wave { utterance: utterance.clone(), samples: Arc::new([]) });
-        }
         let place = place(utterance);
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner).by_place.get(&place).cloned();
         if let Some(samples) = kept {

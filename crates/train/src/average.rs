@@ -2,6 +2,7 @@
 
 use crate::{AdamW, GradientSet, Group, TrainError};
 use auricle_nn::params::{self, NamedTensors};
+use auricle_nn::warm_momentum;
 use burn::module::Module;
 use burn::tensor::TensorData;
 
@@ -40,8 +41,7 @@ fn zip(mut tensors: NamedTensors, others: &NamedTensors, combine: impl Fn(f32, f
 
 /// The moving average of a model's weights, `θ̄ ← m·θ̄ + (1 − m)·θ` after every step.
 ///
-/// `m` grows from 0 with the steps, `min(momentum, (1 + s)/(10 + s))`, so that the average of a short
-/// run is not the random start.
+/// `m` is [`warm_momentum`].
 pub(crate) struct MovingAverage<M> {
     momentum: f64,
     model: Option<M>,
@@ -66,7 +66,7 @@ impl<M: Module> MovingAverage<M> {
         group: &dyn Fn(&str) -> Group,
         step: u64,
     ) -> M {
-        let momentum = self.momentum.min((1.0 + step as f64) / (10.0 + step as f64));
+        let momentum = warm_momentum(self.momentum, step);
         let Some(own) = self.model.take() else { return optimizer.step(model, gradients, lr, group) };
         let (model, own) = optimizer.step_averaged(model, gradients, lr, group, (own, momentum));
         self.model = Some(own);
@@ -132,7 +132,7 @@ mod tests {
                 model = average.step(&mut optimizer, model, gradients, 0.1, &group, step);
             } else {
                 model = optimizer.step(model, gradients, 0.1, &group);
-                let momentum = 0.5f64.min((1.0 + step as f64) / (10.0 + step as f64));
+                let momentum = warm_momentum(0.5, step);
                 apart = apart.map(|own| ema_update(own, &model, momentum));
                 // The plain update knows of nothing frozen.
                 apart = apart.map(|own| Two { frozen: model.valid().frozen, ..own });

@@ -1,8 +1,8 @@
 //! Failure capsules: the first bad batch, kept so that it can be reproduced.
 
-use crate::files::atomic_write;
-use crate::{Checkpoint, Draw, GradientSet, Prepare as _, Recipe, Task, TrainError, Wave};
+use crate::{AudioStore, Checkpoint, Draw, GradientSet, Item, Prepare as _, Recipe, Task, TrainError};
 use auricle_data::Utterance;
+use auricle_io::atomic_write;
 use auricle_nn::params;
 use auricle_rng::Key;
 use serde::{Deserialize, Serialize};
@@ -28,6 +28,9 @@ pub struct Capsule {
     pub weights_hash: String,
     /// The batch's utterances.
     pub utterances: Vec<Utterance>,
+    /// The batch's places for text, see [`Prepare::text_secs`](crate::Prepare::text_secs).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub texts: Vec<usize>,
 }
 
 impl Capsule {
@@ -43,6 +46,13 @@ impl Capsule {
         }
         state.write(&folder.join("checkpoint.safetensors"))?;
         Ok(folder)
+    }
+
+    /// The rows of the batch, with their samples at a sampling rate.
+    fn items(&self, sample_rate: u32) -> Result<Vec<Item>, TrainError> {
+        let store = AudioStore::new(sample_rate, 0);
+        let speech = self.utterances.iter().map(|utterance| store.wave(utterance).map(Item::Speech));
+        speech.chain(self.texts.iter().map(|&place| Ok(Item::Text(place)))).collect()
     }
 
     /// Reads a capsule folder: the capsule, its recipe, its checkpoint.
@@ -72,11 +82,7 @@ pub(crate) fn weights_hash(tensors: &params::NamedTensors) -> String {
 /// Runs the capsule's batch again on a task that holds the capsule's weights.
 ///
 /// Returns the loss and the names of parameters with non-finite gradients.
-pub(crate) fn replay<T: Task>(
-    task: &mut T,
-    capsule: &Capsule,
-    waves: &[Wave],
-) -> Result<(f64, Vec<String>), TrainError> {
+pub(crate) fn replay<T: Task>(task: &mut T, capsule: &Capsule) -> Result<(f64, Vec<String>), TrainError> {
     let found = weights_hash(&params::collect(task.model()));
     if found != capsule.weights_hash {
         return Err(TrainError::Data(format!(
@@ -85,7 +91,9 @@ pub(crate) fn replay<T: Task>(
         )));
     }
     let draw = Draw::Train { epoch: Key::new(capsule.seed).epoch(capsule.epoch), batch: capsule.batch };
-    let batch = task.preparer().prepare(waves, capsule.padded_secs, draw)?;
+    let preparer = task.preparer();
+    let items = capsule.items(preparer.sample_rate())?;
+    let batch = preparer.prepare(&items, capsule.padded_secs, draw)?;
     let mut output = task.forward_backward(&batch, capsule.step, draw)?;
     let gradients = GradientSet::collect(task.model(), &mut output.gradients);
     Ok((output.loss, gradients.non_finite()))

@@ -3,6 +3,7 @@
 use crate::TrainError;
 use crate::curriculum::Stage;
 use crate::files::write_weights;
+use crate::inputs::Inputs;
 use auricle_nn::params::NamedTensors;
 use auricle_nn::weights::{self, Metadata, Precision};
 use burn::tensor::TensorData;
@@ -32,6 +33,9 @@ pub struct Progress {
     pub updates: BTreeMap<String, u64>,
     /// Hash of the resolved recipe.
     pub recipe_hash: String,
+    /// Digests of the lists and files that are trained on. Empty in checkpoints of earlier versions.
+    #[serde(default)]
+    pub inputs: Inputs,
 }
 
 /// A checkpoint in memory.

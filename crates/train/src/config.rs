@@ -2,11 +2,11 @@
 
 use crate::curriculum::CurriculumConfig;
 use crate::self_training::SelfTrainingConfig;
-use crate::{AdamWConfig, Precision, TrainError, schedule::Schedule};
+use crate::{AdamWConfig, Precision, TaskKind, TrainError, recipe, schedule::Schedule};
 use auricle_data::BatchConfig;
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// A recipe, resolved: bases merged, overrides applied.
 ///
@@ -15,8 +15,8 @@ use std::path::PathBuf;
 #[serde(deny_unknown_fields)]
 pub struct Recipe {
     /// Which system: `spiral`, `ctc`, `cca_mdd`, `lasyn` or `lasyn_synthesizer`.
-    pub task: String,
-    /// One sentence on what this recipe is for.
+    pub task: TaskKind,
+    /// One sentence on what this recipe is for. Default: none.
     #[serde(default)]
     pub description: String,
     /// Seed of every random decision. Default: 1.
@@ -46,6 +46,21 @@ pub struct Recipe {
 }
 
 impl Recipe {
+    /// Reads and checks a recipe file, its bases and overrides (see [`recipe::load`]).
+    ///
+    /// # Errors
+    /// Files that cannot be read, unknown keys, values of another type or out of their range.
+    pub fn load(path: &Path, overrides: &[String]) -> Result<Self, TrainError> {
+        let recipe: Self = recipe::parse(&recipe::load(path, overrides)?, &path.display().to_string())?;
+        recipe.validate()?;
+        Ok(recipe)
+    }
+
+    /// What the recipe is for: its description, or else the name of its task.
+    pub fn title(&self) -> &str {
+        if self.description.is_empty() { self.task.name() } else { &self.description }
+    }
+
     /// Hash of everything that changes what a step computes; how often is logged, validated or
     /// saved, how many threads load, and how many steps are run, may differ between resumed runs.
     pub fn hash(&self) -> String {

@@ -1,6 +1,6 @@
 //! Curriculum: which utterances an epoch has.
 
-use crate::TrainError;
+use crate::{TrainError, within};
 use auricle_data::Utterance;
 use auricle_rng::{Key, Purpose};
 use serde::{Deserialize, Serialize};
@@ -23,13 +23,13 @@ pub struct CurriculumConfig {
     pub bins: usize,
     /// Share of an epoch that is drawn from the bins before. Default: 0.2.
     pub replay: f64,
-    /// The next bin comes when a validation improves by less than this share … Default: 0.01.
+    /// The next bin comes when validations improve by less than this share, `patience` times in a row. Default: 0.01.
     pub improvement: f64,
-    /// … so many times in a row, at the end of the epoch. Default: 2.
+    /// Validations in a row without such an improvement; the next epoch then begins with the next bin. Default: 2.
     pub patience: u64,
     /// Order of the bins. Default: easy ones first.
     pub order: BinOrder,
-    /// A teacher's error map, JSON lines of `{"id", "error"}` (`auricle data difficulty` writes one).
+    /// A teacher's error map, JSON lines of `{"id", "error"}` (`auricle data difficulty` writes one). Default: none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub errors: Option<PathBuf>,
 }
@@ -60,6 +60,19 @@ impl Default for CurriculumConfig {
     }
 }
 
+impl CurriculumConfig {
+    /// Whether there can be such a curriculum.
+    ///
+    /// # Errors
+    /// A setting out of its range.
+    pub fn validate(&self) -> Result<(), TrainError> {
+        within("train.curriculum.bins", self.bins, 1..=100)?;
+        within("train.curriculum.replay", self.replay, 0.0..=0.99)?;
+        within("train.curriculum.improvement", self.improvement, 0.0..=0.99)?;
+        within("train.curriculum.patience", self.patience, 1..=1_000_000)
+    }
+}
+
 /// Where a curriculum stands; a part of the checkpoint.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -83,30 +96,27 @@ pub struct Curriculum {
 }
 
 impl Curriculum {
-    /// Sorts utterances into bins. What stands for text has no sound that could be hard: it is dealt out to all bins.
+    /// Sorts utterances into bins. The `texts` places for text that come after them have no sound that could be hard:
+    /// they are dealt out to all bins.
     ///
     /// # Errors
     /// Settings out of their domain, an error map that cannot be read or lacks utterances.
-    pub fn new(config: &CurriculumConfig, utterances: &[Utterance], key: Key) -> Result<Self, TrainError> {
-        let bad = |what: String| Err(TrainError::Recipe(format!("train.curriculum: {what}")));
-        if !(1..=100).contains(&config.bins) {
-            return bad(format!("{} bins are not between 1 and 100", config.bins));
-        }
-        if !(0.0..1.0).contains(&config.replay) || !(0.0..1.0).contains(&config.improvement) {
-            return bad("replay and improvement must lie in 0..1".into());
-        }
+    pub fn new(
+        config: &CurriculumConfig,
+        speech: &[Utterance],
+        texts: usize,
+        key: Key,
+    ) -> Result<Self, TrainError> {
+        config.validate()?;
         let errors = config.errors.as_deref().map(read_errors).transpose()?;
-        let (texts, spoken): (Vec<usize>, Vec<usize>) =
-            (0..utterances.len()).partition(|&i| utterances[i].is_text());
-        let speech: Vec<&Utterance> = spoken.iter().map(|&i| &utterances[i]).collect();
-        let mut difficulty = difficulties(&speech, errors.as_ref()).map_err(|id| {
+        let mut difficulty = difficulties(speech, errors.as_ref()).map_err(|id| {
             TrainError::Recipe(format!("train.curriculum.errors: utterance {id} is not in the map; make it anew with `auricle data difficulty`"))
         })?;
         match config.order {
             BinOrder::EasyFirst => {}
             BinOrder::HardFirst => difficulty.iter_mut().for_each(|d| *d = -*d),
             BinOrder::Random => {
-                for (d, utterance) in difficulty.iter_mut().zip(&speech) {
+                for (d, utterance) in difficulty.iter_mut().zip(speech) {
                     *d = key.utterance(&utterance.id).stream(Purpose::Shuffle).uniform();
                 }
             }
@@ -115,13 +125,12 @@ impl Curriculum {
         order.sort_by(|&a, &b| {
             difficulty[a].total_cmp(&difficulty[b]).then_with(|| speech[a].id.cmp(&speech[b].id))
         });
-        let order: Vec<usize> = order.into_iter().map(|i| spoken[i]).collect();
         let count = config.bins.min(order.len().max(1));
         let mut bins: Vec<Vec<usize>> = (0..count)
             .map(|b| order[b * order.len() / count..(b + 1) * order.len() / count].to_vec())
             .collect();
-        for (n, text) in texts.into_iter().enumerate() {
-            bins[n % count].push(text);
+        for place in 0..texts {
+            bins[place % count].push(speech.len() + place);
         }
         Ok(Self { config: config.clone(), bins })
     }
@@ -167,15 +176,12 @@ impl Curriculum {
 /// Mean of z-scores of what is known of every utterance: logarithm of the duration, letters per second (both
 /// ways: very fast and very slow), minus the signal-to-noise ratio (`snr_db`), minus the mean phone score
 /// (`phone_scores`), and twice the teacher's error; `Err` names an utterance that the map lacks.
-fn difficulties(
-    utterances: &[&Utterance],
-    errors: Option<&HashMap<String, f64>>,
-) -> Result<Vec<f64>, String> {
+fn difficulties(utterances: &[Utterance], errors: Option<&HashMap<String, f64>>) -> Result<Vec<f64>, String> {
     let mut features: Vec<(f64, Vec<f64>)> =
         vec![(1.0, utterances.iter().map(|u| u.duration_secs.max(0.01).ln()).collect())];
     let rate =
         |u: &Utterance| u.text.as_deref().map(|text| text.chars().count() as f64 / u.duration_secs.max(0.01));
-    if let Some(rates) = utterances.iter().map(|u| rate(u)).collect::<Option<Vec<f64>>>() {
+    if let Some(rates) = utterances.iter().map(rate).collect::<Option<Vec<f64>>>() {
         let deviation = z_scores(&rates).into_iter().map(f64::abs).collect();
         features.push((1.0, deviation));
     }
@@ -250,7 +256,7 @@ mod tests {
     }
 
     fn curriculum(config: &CurriculumConfig) -> Curriculum {
-        Curriculum::new(config, &corpus(), Key::new(1)).unwrap()
+        Curriculum::new(config, &corpus(), 0, Key::new(1)).unwrap()
     }
 
     #[test]
@@ -291,7 +297,7 @@ mod tests {
         let made = curriculum(&config);
         assert!(made.bins[2].contains(&0), "the shortest utterance, but the teacher fails on it");
         std::fs::write(&path, lines.replace("u07", "v07")).unwrap();
-        let error = Curriculum::new(&config, &corpus(), Key::new(1)).unwrap_err().to_string();
+        let error = Curriculum::new(&config, &corpus(), 0, Key::new(1)).unwrap_err().to_string();
         assert!(error.contains("u07") && error.contains("auricle data difficulty"), "{error}");
     }
 
@@ -302,14 +308,12 @@ mod tests {
         let path = folder.path().join("errors.jsonl");
         let lines: String = (0..30).map(|i| format!("{{\"id\":\"u{i:02}\",\"error\":0.5}}\n")).collect();
         std::fs::write(&path, &lines).unwrap();
-        let mut both = corpus();
-        both.extend((0..9).map(|i| Utterance::of_text(format!("text:{i}"), "", 1.0 + f64::from(i))));
         for errors in [None, Some(path)] {
             let config = CurriculumConfig { errors, ..Default::default() };
-            let made = Curriculum::new(&config, &both, Key::new(1)).unwrap();
+            let made = Curriculum::new(&config, &corpus(), 9, Key::new(1)).unwrap();
             let alone = curriculum(&config);
             for (bin, speech) in made.bins.iter().zip(&alone.bins) {
-                assert_eq!(bin.iter().filter(|&&i| both[i].is_text()).count(), 3);
+                assert_eq!(bin.iter().filter(|&&i| i >= corpus().len()).count(), 3);
                 assert_eq!(&bin[..speech.len()], speech, "speech is sorted as without text");
             }
         }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 /// Why training stopped or could not start.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum TrainError {
     /// A file could not be read or written.
     #[error("{path}: {source}")]
@@ -19,6 +20,9 @@ pub enum TrainError {
     /// The data is wrong.
     #[error("data: {0}")]
     Data(String),
+    /// A list cannot be read.
+    #[error(transparent)]
+    List(#[from] auricle_data::DataError),
     /// A checkpoint cannot be used.
     #[error("checkpoint {path}: {reason}")]
     Checkpoint {
@@ -45,9 +49,16 @@ pub enum TrainError {
 }
 
 impl TrainError {
-    /// Attaches a path to an I/O error.
+    /// Attaches a path to an I/O error; one that begins with the path already is not given it twice.
     pub fn io(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.into();
-        move |source| Self::Io { path, source }
+        move |source| {
+            let text = source.to_string();
+            let source = match text.strip_prefix(&format!("{}: ", path.display())) {
+                Some(rest) => std::io::Error::new(source.kind(), rest.to_string()),
+                None => source,
+            };
+            Self::Io { path, source }
+        }
     }
 }

@@ -4,17 +4,22 @@ mod progress;
 mod speed;
 mod tensorboard;
 
+use crate::TrainError;
+use auricle_io::atomic_write;
 use progress::Progress;
 use serde_json::{Map, Value};
 use speed::Speed;
 use std::fs::{File, OpenOptions};
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use tensorboard::EventWriter;
 
 pub use speed::peak_memory_mib;
 
 /// The logs of one run directory.
+///
+/// A file that cannot be written (a full disk) is an error with its path. What cannot be shown on the terminal is not:
+/// nobody may be there to read it.
 #[derive(Debug)]
 pub struct RunLog {
     path: PathBuf,
@@ -26,9 +31,12 @@ pub struct RunLog {
 
 impl RunLog {
     /// Opens (or goes on with) the logs of a run of `steps` steps.
-    pub fn open(run: &Path, steps: u64, quiet: bool) -> io::Result<Self> {
+    ///
+    /// # Errors
+    /// Files that cannot be written.
+    pub fn open(run: &Path, steps: u64, quiet: bool) -> Result<Self, TrainError> {
         let path = run.join("log.jsonl");
-        let file = OpenOptions::new().create(true).append(true).open(&path)?;
+        let file = OpenOptions::new().create(true).append(true).open(&path).map_err(TrainError::io(&path))?;
         let events = EventWriter::create(&run.join("tensorboard"))?;
         let speed = Speed::open(run)?;
         Ok(Self { path, file, events, progress: Progress::new(steps, quiet), speed })
@@ -37,7 +45,10 @@ impl RunLog {
     /// Drops the entries after a step: a resumed run writes them again.
     ///
     /// A line that was cut off by a crash goes with them.
-    pub fn resume_from(&mut self, step: u64) -> io::Result<()> {
+    ///
+    /// # Errors
+    /// Files that cannot be read or written.
+    pub fn resume_from(&mut self, step: u64) -> Result<(), TrainError> {
         self.file = keep_until(&self.path, step)?;
         self.speed.resume_from(step)?;
         self.progress.start_at(step);
@@ -45,7 +56,10 @@ impl RunLog {
     }
 
     /// Named numbers at a step.
-    pub fn scalars(&mut self, step: u64, values: &[(&str, f64)]) -> io::Result<()> {
+    ///
+    /// # Errors
+    /// Files that cannot be written.
+    pub fn scalars(&mut self, step: u64, values: &[(&str, f64)]) -> Result<(), TrainError> {
         let mut entry = Map::new();
         entry.insert("step".into(), step.into());
         for &(name, value) in values {
@@ -55,8 +69,18 @@ impl RunLog {
             entry.insert(name.to_string(), number);
             self.events.scalar(step, name, value)?;
         }
-        writeln!(self.file, "{}", Value::Object(entry))?;
+        // In one piece: a reader never meets half a line, short of a crash.
+        let line = format!("{}\n", Value::Object(entry));
+        self.file.write_all(line.as_bytes()).map_err(TrainError::io(&self.path))?;
         self.events.flush()
+    }
+
+    /// Makes `log.jsonl` durable up to here.
+    ///
+    /// # Errors
+    /// A disk that is full or gone.
+    pub fn sync(&self) -> Result<(), TrainError> {
+        self.file.sync_all().map_err(TrainError::io(&self.path))
     }
 
     /// The clock starts: so many steps and seconds of audio were done before.
@@ -66,7 +90,10 @@ impl RunLog {
 
     /// How fast it went since the last call, into `speed.jsonl`: not into the log, which says the same
     /// for every run of a recipe.
-    pub fn speed(&mut self, step: u64, audio_secs: f64) -> io::Result<()> {
+    ///
+    /// # Errors
+    /// A file that cannot be written.
+    pub fn speed(&mut self, step: u64, audio_secs: f64) -> Result<(), TrainError> {
         self.speed.write(step, audio_secs)
     }
 
@@ -85,9 +112,12 @@ impl RunLog {
     }
 
     /// Ends the progress display and writes everything out.
-    pub fn finish(&mut self) -> io::Result<()> {
+    ///
+    /// # Errors
+    /// Files that cannot be written.
+    pub fn finish(&mut self) -> Result<(), TrainError> {
         self.progress.finish();
-        self.file.sync_all()?;
+        self.sync()?;
         self.events.flush()
     }
 }
@@ -108,15 +138,15 @@ pub fn read_series(path: &Path) -> io::Result<std::collections::BTreeMap<String,
 }
 
 /// Drops a file's lines after a step, and what is no whole line; opens it for more.
-fn keep_until(path: &Path, step: u64) -> io::Result<File> {
-    let kept: Vec<String> = BufReader::new(File::open(path)?)
+fn keep_until(path: &Path, step: u64) -> Result<File, TrainError> {
+    let kept: Vec<String> = BufReader::new(File::open(path).map_err(TrainError::io(path))?)
         .lines()
         .map_while(Result::ok)
         .filter(|line| step_of(line).is_some_and(|own| own <= step))
         .collect();
     let text: String = kept.iter().map(|line| format!("{line}\n")).collect();
-    crate::files::atomic_write(path, text.as_bytes())?;
-    OpenOptions::new().append(true).open(path)
+    atomic_write(path, text.as_bytes()).map_err(TrainError::io(path))?;
+    OpenOptions::new().append(true).open(path).map_err(TrainError::io(path))
 }
 
 fn step_of(line: &str) -> Option<u64> {
@@ -126,6 +156,26 @@ fn step_of(line: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A full disk under any of the files of a run: the error says which one.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_file_that_cannot_be_written_is_named() {
+        let full = Path::new("/dev/full");
+        if !full.exists() {
+            return;
+        }
+        let write = |name: &str| {
+            let run = tempfile::tempdir().unwrap();
+            std::os::unix::fs::symlink(full, run.path().join(name)).unwrap();
+            let mut log = RunLog::open(run.path(), 10, true).unwrap();
+            log.scalars(1, &[("train/loss", 1.0)]).and_then(|()| log.speed(1, 1.0)).unwrap_err().to_string()
+        };
+        for name in ["log.jsonl", "speed.jsonl"] {
+            let error = write(name);
+            assert!(error.contains(name) && error.contains("space"), "{error}");
+        }
+    }
 
     #[test]
     fn a_resumed_log_has_every_step_once() {

@@ -1,6 +1,7 @@
 //! Recipe files: inheritance, overrides, errors that help.
 
 use crate::TrainError;
+use crate::task_kind::nearest;
 use serde::de::DeserializeOwned;
 use std::path::{Path, PathBuf};
 use toml::{Table, Value};
@@ -107,11 +108,9 @@ fn with_suggestion(message: &str) -> String {
     let mut quoted = message.split('`').skip(1).step_by(2);
     let unknown = message.contains("unknown field") || message.contains("unknown variant");
     let Some(wrong) = quoted.next().filter(|_| unknown) else { return message.to_string() };
-    let near =
-        quoted.map(|known| (strsim::jaro_winkler(wrong, known), known)).max_by(|a, b| a.0.total_cmp(&b.0));
-    match near {
-        Some((similarity, known)) if similarity > 0.7 => format!("{message}; did you mean `{known}`?"),
-        _ => message.to_string(),
+    match nearest(wrong, quoted) {
+        Some(known) => format!("{message}; did you mean `{known}`?"),
+        None => message.to_string(),
     }
 }
 

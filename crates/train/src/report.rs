@@ -11,9 +11,6 @@ use std::path::Path;
 pub use chart::{Axis, Series};
 pub use timeline::Span;
 
-/// File of a run directory that holds a list of [`Section`]s, as JSON.
-pub const SECTIONS: &str = "validation.json";
-
 /// A part of a report: a heading, a sentence, a table.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Section {
@@ -152,7 +149,7 @@ impl Report {
 
     /// Writes the page, atomically.
     pub fn write(&self, path: &Path) -> io::Result<()> {
-        crate::files::atomic_write(path, self.html().as_bytes())
+        auricle_io::atomic_write(path, self.html().as_bytes())
     }
 
     fn push(&mut self, text: std::fmt::Arguments<'_>) {

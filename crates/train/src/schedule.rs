@@ -1,5 +1,6 @@
 //! Learning-rate schedules (SPIRAL §8).
 
+use crate::{TrainError, within};
 use serde::{Deserialize, Serialize};
 
 /// The learning rate at optimiser step s = 0, 1, 2 …, as a function of the peak rate.
@@ -11,31 +12,75 @@ pub enum Schedule {
     /// Warm-up, then half a cosine to zero (pre-training):
     /// `peak·(s+1)/(W+1)` for s ≤ W, `½·peak·(1 + cos(π(s−W)/(S−W)))` up to S, 0 after.
     Cosine {
-        /// W
+        /// W: the step at which the peak is reached.
         warmup_steps: u64,
-        /// S
+        /// S: the step at which the schedule ends.
         total_steps: u64,
     },
     /// Warm-up, hold, linear decay (fine-tuning):
     /// `peak·(s+1)/(W+1)` for s ≤ W, `peak` up to H, linear to `final_scale·peak` at S, then that.
     ThreePhase {
-        /// W
+        /// W: the step at which the peak is reached.
         warmup_steps: u64,
-        /// H
+        /// H: the step until which the peak is held.
         hold_until: u64,
-        /// S
+        /// S: the step at which the schedule ends.
         total_steps: u64,
         /// Share of the peak at the end.
         final_scale: f64,
     },
     /// Warm-up, then `peak·√(W/s)`.
     InverseSqrt {
-        /// W
+        /// W: the step at which the peak is reached.
         warmup_steps: u64,
     },
 }
 
+/// Most steps of a schedule.
+const MAX_STEPS: u64 = 1_000_000_000;
+
 impl Schedule {
+    /// Whether its steps are in their order and its numbers in their ranges.
+    ///
+    /// # Errors
+    /// The first that is not, by its key.
+    pub fn validate(&self) -> Result<(), TrainError> {
+        let (warmup, end) = ("schedule.warmup_steps", "schedule.total_steps");
+        match *self {
+            Self::Constant => Ok(()),
+            Self::Cosine { warmup_steps, total_steps } => {
+                within(end, total_steps, 1..=MAX_STEPS)?;
+                within(warmup, warmup_steps, 0..=total_steps)
+            }
+            Self::ThreePhase { warmup_steps, hold_until, total_steps, final_scale } => {
+                within(end, total_steps, 1..=MAX_STEPS)?;
+                within("schedule.hold_until", hold_until, 0..=total_steps)?;
+                within(warmup, warmup_steps, 0..=total_steps)?;
+                within("schedule.final_scale", final_scale, 0.0..=1e3)
+            }
+            Self::InverseSqrt { warmup_steps } => within(warmup, warmup_steps, 0..=MAX_STEPS),
+        }
+    }
+
+    /// The step at which the rate reaches its peak, where it rises to it.
+    pub fn warmup_steps(&self) -> Option<u64> {
+        match *self {
+            Self::Constant => None,
+            Self::Cosine { warmup_steps, .. }
+            | Self::ThreePhase { warmup_steps, .. }
+            | Self::InverseSqrt { warmup_steps } => Some(warmup_steps),
+        }
+    }
+
+    /// The step after which the rate is 0, where there is one.
+    pub fn zero_after(&self) -> Option<u64> {
+        match *self {
+            Self::Cosine { total_steps, .. } => Some(total_steps),
+            Self::ThreePhase { total_steps, final_scale: 0.0, .. } => Some(total_steps),
+            _ => None,
+        }
+    }
+
     /// The same shape over another number of steps; a schedule without an end stays as it is.
     pub fn rescale(&mut self, steps: u64) {
         match self {

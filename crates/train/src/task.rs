@@ -1,22 +1,13 @@
 //! What the trainer drives.
 
 use crate::report::Section;
-use crate::{Group, TrainError};
+use crate::{Group, Item, TrainError};
 use auricle_data::Utterance;
 use auricle_nn::params::NamedTensors;
 use auricle_rng::Key;
 use burn::module::Module;
 use burn::tensor::Gradients;
 use std::sync::Arc;
-
-/// An utterance with its samples, as the loader hands it to a task.
-#[derive(Debug, Clone)]
-pub struct Wave {
-    /// Manifest entry.
-    pub utterance: Utterance,
-    /// Mono samples at the task's rate.
-    pub samples: Arc<[f32]>,
-}
 
 /// Where a batch's randomness comes from.
 #[derive(Debug, Clone, Copy)]
@@ -41,6 +32,11 @@ impl Draw {
         }
     }
 
+    /// The key for draws that belong to a place for text.
+    pub fn text(self, place: usize) -> Key {
+        self.utterance(&format!("text:{place}"))
+    }
+
     /// The key for draws that belong to the whole batch.
     pub fn batch(self) -> Key {
         match self {
@@ -55,7 +51,7 @@ impl Draw {
     }
 }
 
-/// Turns waveforms into a batch; runs on loader threads.
+/// Turns waveforms, and places for text where the task has some, into a batch; runs on loader threads.
 pub trait Prepare: Send + Sync + 'static {
     /// A batch in host memory.
     type Batch: Send + 'static;
@@ -68,7 +64,14 @@ pub trait Prepare: Send + Sync + 'static {
         None
     }
 
-    /// Whether an utterance can be used, as far as its manifest entry tells: why not, in words.
+    /// Seconds that the sentences of each place for text are expected to take: an epoch has these places beside its
+    /// utterances, and the batch plan deals them as [`Item::Text`]. Default: none.
+    fn text_secs(&self) -> &[f64] {
+        &[]
+    }
+
+    /// Whether an utterance can be used, as far as its manifest entry tells: why not, in words. One that cannot ends
+    /// the training before it has begun.
     ///
     /// # Errors
     /// The reason.
@@ -77,9 +80,21 @@ pub trait Prepare: Send + Sync + 'static {
         Ok(())
     }
 
+    /// Why the loss of an utterance would be left out (a text with more tokens than CTC has frames for), in words;
+    /// `None` where it counts. Such utterances are not trained on, and the user is told.
+    fn cannot_align(&self, utterance: &Utterance) -> Option<String> {
+        let _ = utterance;
+        None
+    }
+
     /// Front end, perturbation, padding to at least `padded_secs` (so that batches of one bucket
     /// have one shape): a pure function of its arguments. What is padded never changes a result.
-    fn prepare(&self, waves: &[Wave], padded_secs: f64, draw: Draw) -> Result<Self::Batch, TrainError>;
+    ///
+    /// A task without [`Self::text_secs`] meets speech only; [`Item::speech`] gives its waves.
+    ///
+    /// # Errors
+    /// Data that no batch can be made of, with the name of the utterance.
+    fn prepare(&self, items: &[Item], padded_secs: f64, draw: Draw) -> Result<Self::Batch, TrainError>;
 }
 
 /// The result of one forward and backward pass.
@@ -144,6 +159,11 @@ pub trait Task {
 
     /// The scores of the validation batches since the last call.
     fn finish_validation(&mut self) -> Vec<Metric>;
+
+    /// What the user should know before the training begins: settings of no effect, weights that were not used.
+    fn warnings(&self) -> &[String] {
+        &[]
+    }
 
     /// Whether there is a [`Self::report`] to be had.
     fn reports(&self) -> bool {

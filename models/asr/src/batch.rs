@@ -2,9 +2,9 @@
 
 use crate::CtcConfig;
 use auricle_augment::Libraries;
-use auricle_data::Utterance;
+use auricle_data::{Utterance, doctor};
 use auricle_text::{Tokenizer, normalise};
-use auricle_train::{Acoustics, AugmentConfig, Draw, FeatureBatch, Prepare, TrainError, Wave};
+use auricle_train::{Acoustics, AugmentConfig, Draw, FeatureBatch, Item, Prepare, TrainError};
 use std::sync::Arc;
 
 /// Features and targets of a batch, in host memory.
@@ -27,6 +27,7 @@ pub struct CtcBatch {
 /// The loader side of CTC training.
 #[derive(Clone)]
 pub struct CtcPrepare {
+    config: CtcConfig,
     acoustics: Acoustics,
     multiple: usize,
     tokenizer: Arc<Tokenizer>,
@@ -44,7 +45,7 @@ impl CtcPrepare {
     ) -> Result<Self, TrainError> {
         let acoustics = Acoustics::new(config.front_end.clone(), augment, libraries)?;
         let multiple = 16usize.max(config.encoder.downsampling());
-        Ok(Self { acoustics, multiple, tokenizer, mask_vector })
+        Ok(Self { config: config.clone(), acoustics, multiple, tokenizer, mask_vector })
     }
 
     /// The same with another mask vector.
@@ -66,12 +67,18 @@ impl Prepare for CtcPrepare {
         self.acoustics.check_length(utterance.duration_secs)
     }
 
-    fn prepare(&self, waves: &[Wave], padded_secs: f64, draw: Draw) -> Result<CtcBatch, TrainError> {
+    fn cannot_align(&self, utterance: &Utterance) -> Option<String> {
+        let tokens = self.tokenizer.encode(&normalise(utterance.text.as_deref()?)).ok()?;
+        doctor::alignment_fault(&tokens, self.config.output_frames(utterance.duration_secs))
+    }
+
+    fn prepare(&self, items: &[Item], padded_secs: f64, draw: Draw) -> Result<CtcBatch, TrainError> {
+        let waves = Item::speech(items);
         let FeatureBatch { values: features, lengths, frames } =
-            self.acoustics.batch(waves, padded_secs, self.multiple, &self.mask_vector, draw)?;
+            self.acoustics.batch(&waves, padded_secs, self.multiple, &self.mask_vector, draw)?;
         let mut targets = Vec::with_capacity(waves.len());
         let mut texts = Vec::with_capacity(waves.len());
-        for wave in waves {
+        for wave in &waves {
             let id = &wave.utterance.id;
             let text = wave.utterance.text.as_deref().map(normalise).ok_or_else(|| {
                 TrainError::Data(format!(

@@ -2,20 +2,31 @@
 //!
 //! The encoder is the pre-trained student's; a [head](auricle_nn::CtcHead) on top of it predicts
 //! characters at 50 Hz or sub-words at 12.5 Hz. For the first updates only the head learns.
+//!
+//! Training is behind the feature `train`, which is on by default; recognition does without the trainer.
 
+mod aligner;
+#[cfg(feature = "train")]
 mod batch;
 mod config;
+mod error;
 mod model;
 mod recogniser;
+#[cfg(feature = "train")]
 mod report;
 mod stored;
+#[cfg(feature = "train")]
 mod task;
 mod transcribe;
 
+pub use aligner::Aligner;
+#[cfg(feature = "train")]
 pub use batch::{CtcBatch, CtcPrepare};
 pub use config::CtcConfig;
+pub use error::RecogniseError;
 pub use model::CtcModel;
 pub use recogniser::{Recogniser, Recognition};
 pub use stored::Stored;
-pub use task::CtcTask;
+#[cfg(feature = "train")]
+pub use task::{CtcTask, Pretrained};
 pub use transcribe::{TranscribeConfig, transcribe};

@@ -1,13 +1,12 @@
 //! A trained recogniser: samples in, words out.
 
-use crate::{CtcConfig, CtcModel, Stored};
+use crate::{CtcConfig, CtcModel, RecogniseError, Stored};
 use auricle_audio::{Features, MelFrontEnd};
-use auricle_decode::{TimedToken, WordLm, greedy};
+use auricle_decode::{TimedToken, WordLm, by_frame, greedy};
 use auricle_nn::Context;
 use auricle_nn::params::NamedTensors;
 use auricle_nn::weights::Metadata;
 use auricle_text::Tokenizer;
-use auricle_train::TrainError;
 use burn::tensor::{Device, Tensor, TensorData};
 use std::sync::Arc;
 
@@ -36,15 +35,14 @@ impl Recogniser {
         mut tensors: NamedTensors,
         metadata: &Metadata,
         device: &Device,
-    ) -> Result<Self, TrainError> {
-        let fail = TrainError::Task;
+    ) -> Result<Self, RecogniseError> {
         // What latent synthesis trained further is a plain recogniser, too, where it has no attention decoder.
         let kinds = ["ctc", "lasyn"];
         let kinds = if metadata.contains_key("decoder") { &kinds[..1] } else { &kinds[..] };
-        let stored = Stored::read(metadata, kinds).map_err(fail)?;
-        let model = stored.model(&mut tensors, device).map_err(fail)?;
+        let stored = Stored::read(metadata, kinds)?;
+        let model = stored.model(&mut tensors, device)?;
         let Stored { config, tokenizer } = stored;
-        let front_end = MelFrontEnd::new(config.front_end.clone()).map_err(|e| fail(e.to_string()))?;
+        let front_end = MelFrontEnd::new(config.front_end.clone())?;
         Ok(Self {
             config,
             model,
@@ -88,18 +86,18 @@ impl Recogniser {
     ///
     /// # Errors
     /// Samples that are not finite.
-    pub fn features(front_end: &MelFrontEnd, samples: &[f32]) -> Result<Features, TrainError> {
+    pub fn features(front_end: &MelFrontEnd, samples: &[f32]) -> Result<Features, RecogniseError> {
         let config = front_end.config();
         if samples.len() <= config.fft_size / 2 {
             return Ok(Features { data: Vec::new(), num_frames: 0, num_bins: config.num_bins });
         }
-        front_end.compute(samples, samples.len(), None).map_err(|e| TrainError::Data(e.to_string()))
+        Ok(front_end.compute(samples, samples.len(), None)?)
     }
 
     /// Logits of a batch: one `[T', V]` matrix, row-major, per utterance, without padding.
     ///
     /// The result for an utterance does not depend on the others of its batch.
-    pub fn logits(&self, batch: &[Features]) -> Result<Vec<Vec<f32>>, TrainError> {
+    pub fn logits(&self, batch: &[Features]) -> Result<Vec<Vec<f32>>, RecogniseError> {
         let bins = self.config.encoder.bins;
         let multiple = 16usize.max(self.config.encoder.downsampling());
         let lengths: Vec<usize> = batch.iter().map(|f| f.num_frames).collect();
@@ -116,25 +114,26 @@ impl Recogniser {
         let (logits, lengths) = self.model.forward(mel, &lengths, &mut Context::eval());
         let [_, frames, classes] = logits.dims();
         let values =
-            logits.into_data().try_to_vec::<f32>().map_err(|e| TrainError::Task(format!("{e:?}")))?;
+            logits.into_data().try_to_vec::<f32>().map_err(|e| RecogniseError::Device(format!("{e:?}")))?;
         let rows = values.chunks(frames * classes).zip(lengths);
         Ok(rows.map(|(row, length)| row.get(..length * classes).unwrap_or(row).to_vec()).collect())
     }
 
     /// Transcripts of a batch of utterances at the model's sample rate.
-    pub fn recognise(&self, batch: &[&[f32]]) -> Result<Vec<Recognition>, TrainError> {
+    pub fn recognise(&self, batch: &[&[f32]]) -> Result<Vec<Recognition>, RecogniseError> {
         let features = |samples: &&[f32]| Self::features(&self.front_end, samples);
         self.recognise_features(&batch.iter().map(features).collect::<Result<Vec<_>, _>>()?)
     }
 
     /// Transcripts of a batch of features.
-    pub fn recognise_features(&self, batch: &[Features]) -> Result<Vec<Recognition>, TrainError> {
+    pub fn recognise_features(&self, batch: &[Features]) -> Result<Vec<Recognition>, RecogniseError> {
         let logits = self.logits(batch)?;
         let classes = self.tokenizer.vocab_size();
         let decode = |row: Vec<f32>| {
+            let scores = by_frame(&row, classes);
             let tokens = match &self.lm {
-                Some(lm) => lm.decode(&row, &self.tokenizer),
-                None => greedy(&row, classes, self.tokenizer.blank_id()),
+                Some(lm) => lm.decode(scores),
+                None => greedy(scores, self.tokenizer.blank_id()),
             };
             let text = self.tokenizer.decode(&tokens.iter().map(|t| t.id).collect::<Vec<_>>());
             Recognition { text, tokens }

@@ -1,10 +1,9 @@
 //! What exported weights say of themselves.
 
 use crate::{CtcConfig, CtcModel};
-use auricle_nn::Initializer;
-use auricle_nn::params::{self, NamedTensors};
+use auricle_nn::params::NamedTensors;
+use auricle_nn::stored::{self, StoredError};
 use auricle_nn::weights::Metadata;
-use auricle_rng::{Key, Purpose};
 use auricle_text::Tokenizer;
 use burn::tensor::Device;
 
@@ -21,23 +20,16 @@ impl Stored {
     /// Reads the metadata of weights of one of the `kinds`.
     ///
     /// # Errors
-    /// What is missing, damaged or of another kind, in words.
-    pub fn read(metadata: &Metadata, kinds: &[&str]) -> Result<Self, String> {
-        let field = |name: &str| {
-            metadata.get(name).ok_or_else(|| {
-                format!("these weights carry no `{name}`: not a recogniser of auricle; give a run's folder or its model.safetensors")
-            })
-        };
-        let kind = field("kind")?;
-        if !kinds.contains(&kind.as_str()) {
-            return Err(format!(
-                "these weights are a `{kind}` model; a recogniser is of kind `{}`: fine-tune it first",
-                kinds.join("` or `")
-            ));
-        }
-        let config: CtcConfig = serde_json::from_str(field("config")?).map_err(|e| format!("config: {e}"))?;
+    /// What is missing, damaged or of another kind.
+    pub fn read(metadata: &Metadata, kinds: &[&str]) -> Result<Self, StoredError> {
+        let advice = format!("a recogniser is of kind `{}`: fine-tune it first", kinds.join("` or `"));
+        stored::check_kind(metadata, kinds, &advice)?;
+        let config: CtcConfig = stored::json(metadata, "config")?;
         config.validate()?;
-        let tokenizer = Tokenizer::from_json(field("tokenizer")?).map_err(|e| format!("tokenizer: {e}"))?;
+        let tokenizer = Tokenizer::from_json(stored::field(metadata, "tokenizer")?)
+            .map_err(|error| StoredError::description("tokenizer", error))?;
+        // Together with the vocabulary, which no recipe has the size of.
+        auricle_nn::config::parameters("model", config.parameters(tokenizer.vocab_size()))?;
         Ok(Self { config, tokenizer })
     }
 
@@ -45,10 +37,9 @@ impl Stored {
     ///
     /// # Errors
     /// Weights that do not fit the description.
-    pub fn model(&self, tensors: &mut NamedTensors, device: &Device) -> Result<CtcModel, String> {
-        let mut stream = Key::new(0).stream(Purpose::Init);
-        let mut init = Initializer::new(&mut stream, device);
-        let model = CtcModel::new(&self.config, self.tokenizer.vocab_size(), &mut init);
-        params::load(model, "", tensors).map_err(|e| e.to_string())
+    pub fn model(&self, tensors: &mut NamedTensors, device: &Device) -> Result<CtcModel, StoredError> {
+        let classes = self.tokenizer.vocab_size();
+        let parameters = self.config.parameters(classes);
+        Ok(stored::build(parameters, "", tensors, device, |init| CtcModel::new(&self.config, classes, init))?)
     }
 }

@@ -2,10 +2,11 @@
 
 use crate::{CtcBatch, CtcConfig, CtcModel, CtcPrepare};
 use auricle_augment::Libraries;
-use auricle_decode::greedy;
+use auricle_data::doctor::frames_needed;
+use auricle_decode::{by_frame, greedy};
 use auricle_nn::params::{self, NamedTensors};
 use auricle_nn::weights::Metadata;
-use auricle_nn::{Context, Initializer};
+use auricle_nn::{Context, CtcHead, Initializer};
 use auricle_rng::{Key, Purpose};
 use auricle_tensor::ops;
 use auricle_text::{ErrorCounts, Scored, Tokenizer, cer, wer};
@@ -30,6 +31,7 @@ pub struct CtcTask {
     tally: Tally,
     /// The transcripts of the last validation.
     scored: Vec<Scored>,
+    warnings: Vec<String>,
 }
 
 #[derive(Default)]
@@ -41,11 +43,55 @@ struct Tally {
     characters: ErrorCounts,
 }
 
-/// Pre-trained weights: an encoder's parameters, named `encoder.…`, and the mask vector.
-pub type Pretrained = NamedTensors;
+/// Weights to start from.
+pub struct Pretrained {
+    /// An encoder's parameters, named `encoder.…`; perhaps a head's, named `head.…`, and the mask vector.
+    pub tensors: NamedTensors,
+    /// What the head writes, where there is one.
+    pub tokenizer: Option<Tokenizer>,
+}
+
+impl Pretrained {
+    /// Exported weights and what they say of themselves.
+    pub fn new(tensors: NamedTensors, metadata: &Metadata) -> Self {
+        let tokenizer = metadata.get("tokenizer").and_then(|json| Tokenizer::from_json(json).ok());
+        Self { tensors, tokenizer }
+    }
+
+    /// Takes the head out, for `model.init_head` as the recipe has it: the new `head` where none is to be taken, and
+    /// what the user should know of that.
+    fn head(
+        &mut self,
+        head: CtcHead,
+        wanted: Option<bool>,
+        tokenizer: &Tokenizer,
+    ) -> Result<(CtcHead, Option<String>), String> {
+        let has_one = self.tensors.keys().any(|name| name.starts_with("head."));
+        if wanted == Some(false) || (wanted.is_none() && !has_one) {
+            return Ok((head, None));
+        }
+        let same = self.tokenizer.as_ref().is_some_and(|own| own.to_json() == tokenizer.to_json());
+        let brought = match (has_one, same) {
+            (false, _) => Err("they have no head".to_string()),
+            (true, false) => Err("their head writes with another vocabulary".to_string()),
+            (true, true) => {
+                params::load(head.clone(), "head", &mut self.tensors).map_err(|error| error.to_string())
+            }
+        };
+        match (brought, wanted) {
+            (Ok(brought), _) => Ok((brought, None)),
+            (Err(reason), Some(_)) => Err(reason),
+            (Err(reason), None) => Ok((head, Some(reason))),
+        }
+    }
+}
 
 impl CtcTask {
-    /// The task of a recipe on a device; `pretrained` replaces the encoder's random start.
+    /// The task of a recipe on a device; `pretrained` replaces the random start of the encoder and, as
+    /// `model.init_head` says, of the head.
+    ///
+    /// # Errors
+    /// Settings that do not fit each other or the weights.
     pub fn new(
         recipe: &Recipe,
         config: CtcConfig,
@@ -55,21 +101,32 @@ impl CtcTask {
         libraries: Libraries,
         device: &Device,
     ) -> Result<Self, TrainError> {
-        config.validate().map_err(TrainError::Recipe)?;
+        config.validate().map_err(|e| TrainError::Recipe(e.to_string()))?;
         let mut stream = Key::new(recipe.seed).stream(Purpose::Init);
         let mut mask_vector: Vec<f32> =
             (0..config.encoder.bins).map(|_| (0.01 * stream.normal()) as f32).collect();
         let mut model =
             CtcModel::new(&config, tokenizer.vocab_size(), &mut Initializer::new(&mut stream, device));
+        let mut warnings = Vec::new();
         if let Some(mut pretrained) = pretrained {
             let fail = |e: params::LoadError| TrainError::Recipe(format!("model.init_from: {e}"));
-            let encoder = params::load(model.encoder, "encoder", &mut pretrained).map_err(fail)?;
-            let head = match config.init_head {
-                true => params::load(model.head, "head", &mut pretrained).map_err(fail)?,
-                false => model.head,
-            };
+            let encoder = params::load(model.encoder, "encoder", &mut pretrained.tensors).map_err(fail)?;
+            let from = config.init_from.as_deref().map_or_else(String::new, |p| format!(" {}", p.display()));
+            let (head, new) =
+                pretrained.head(model.head, config.init_head, &tokenizer).map_err(|reason| {
+                    TrainError::Recipe(format!(
+                        "model.init_head: the head of model.init_from{from} cannot be used: {reason}; set \
+                         model.init_head=false for a new one"
+                    ))
+                })?;
+            warnings.extend(new.map(|reason| {
+                format!(
+                    "of model.init_from{from} only the encoder is used ({reason}): the head starts from random weights; \
+                     set model.init_head=false where that is meant"
+                )
+            }));
             model = CtcModel { encoder, head };
-            let brought = pretrained.remove("mask_vector").and_then(|d| d.try_to_vec::<f32>().ok());
+            let brought = pretrained.tensors.remove("mask_vector").and_then(|d| d.try_to_vec::<f32>().ok());
             mask_vector = brought.filter(|v| v.len() == config.encoder.bins).unwrap_or(mask_vector);
         }
         let tokenizer = Arc::new(tokenizer);
@@ -85,6 +142,7 @@ impl CtcTask {
             device: device.clone(),
             tally: Tally::default(),
             scored: Vec::new(),
+            warnings,
         })
     }
 
@@ -112,6 +170,11 @@ impl CtcTask {
         let (x, lengths) = self.precision.run(|| encoder.forward(mel, lengths, context));
         model.classify(x, &lengths, context)
     }
+}
+
+/// How many rows CTC can align: the others have a loss of 0.
+fn aligned(targets: &[Vec<u32>], frames: &[usize]) -> usize {
+    targets.iter().zip(frames).filter(|(tokens, frames)| frames_needed(tokens) <= **frames).count()
 }
 
 impl Task for CtcTask {
@@ -148,7 +211,12 @@ impl Task for CtcTask {
         let value = f64::from(loss.clone().into_scalar::<f32>());
         let tokens = batch.targets.iter().map(Vec::len).sum::<usize>().max(1) as f64;
         let per_token = value * batch.targets.len() as f64 / tokens;
-        let metrics = vec![Metric { name: "train/loss_per_token", value: per_token }];
+        let mut metrics = vec![Metric { name: "train/loss_per_token", value: per_token }];
+        // What can be aligned as it was said may be too short when it is played faster.
+        let zeroed = batch.targets.len() - aligned(&batch.targets, &lengths);
+        if zeroed > 0 {
+            metrics.push(Metric { name: "train/cannot_align", value: zeroed as f64 });
+        }
         Ok(StepOutput { loss: value, metrics, gradients: loss.backward() })
     }
 
@@ -169,14 +237,14 @@ impl Task for CtcTask {
             self.logits(&self.model().valid(), mel, &batch.lengths, false, &mut Context::eval());
         let losses = ops::ctc_loss(logits.clone(), &batch.targets, &lengths, self.tokenizer.blank_id());
         self.tally.loss += f64::from(losses.sum().into_scalar::<f32>());
-        self.tally.utterances += batch.ids.len() as f64;
+        self.tally.utterances += aligned(&batch.targets, &lengths) as f64;
         let [_, frames, classes] = logits.dims();
         let values =
             logits.into_data().try_to_vec::<f32>().map_err(|e| TrainError::Task(format!("{e:?}")))?;
         let texts = lengths.iter().zip(batch.ids.iter().zip(&batch.texts));
         for (row, (length, (id, text))) in values.chunks(frames * classes).zip(texts) {
             let frames = row.get(..length * classes).unwrap_or(row);
-            let tokens = greedy(frames, classes, self.tokenizer.blank_id());
+            let tokens = greedy(by_frame(frames, classes), self.tokenizer.blank_id());
             let hypothesis = self.tokenizer.decode(&tokens.iter().map(|t| t.id).collect::<Vec<_>>());
             self.tally.words += wer(text, &hypothesis);
             self.tally.characters += cer(text, &hypothesis);
@@ -194,6 +262,10 @@ impl Task for CtcTask {
             Metric { name: "validation/cer", value: characters.rate() },
             Metric { name: "validation/loss", value: loss / utterances.max(1.0) },
         ]
+    }
+
+    fn warnings(&self) -> &[String] {
+        &self.warnings
     }
 
     fn reports(&self) -> bool {

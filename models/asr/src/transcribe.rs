@@ -1,12 +1,11 @@
 //! Many recordings to transcripts: batched by length, in input order, of any length.
 
-use crate::{Recogniser, Recognition};
+use crate::{RecogniseError, Recogniser, Recognition};
 use auricle_audio::{EarshotVad, Features, Limits, SegmentConfig, StreamingResampler, Vad as _, stream};
 use auricle_data::{BatchConfig, Utterance, load_ordered, plan};
 use auricle_decode::write::Transcript;
 use auricle_decode::{Chunk, Chunker, Word, words};
 use auricle_rng::Key;
-use auricle_train::TrainError;
 
 /// How recordings are grouped and cut.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,7 +36,7 @@ pub fn transcribe<E>(
     recogniser: &Recogniser,
     utterances: &[Utterance],
     config: &TranscribeConfig,
-    mut each: impl FnMut(usize, Result<Transcript, TrainError>) -> Result<(), E>,
+    mut each: impl FnMut(usize, Result<Transcript, RecogniseError>) -> Result<(), E>,
 ) -> Result<(), E> {
     let mut results = InOrder { next: 0, waiting: utterances.iter().map(|_| None).collect() };
     let (long, short): (Vec<usize>, Vec<usize>) =
@@ -51,8 +50,11 @@ pub fn transcribe<E>(
         .collect();
     let members: Vec<Vec<usize>> = jobs.iter().map(|job| job.iter().map(|&(i, _)| i).collect()).collect();
     let (rate, front_end) = (recogniser.sample_rate(), recogniser.front_end());
-    let read = move |job: Vec<(usize, Utterance)>| -> Vec<(usize, Result<Features, TrainError>)> {
-        let fail = |u: &Utterance, e: &dyn std::fmt::Display| TrainError::Data(format!("{}: {e}", u.id));
+    let read = move |job: Vec<(usize, Utterance)>| -> Vec<(usize, Result<Features, RecogniseError>)> {
+        let fail = |u: &Utterance, e: &dyn std::fmt::Display| RecogniseError::Utterance {
+            id: u.id.clone(),
+            reason: e.to_string(),
+        };
         let features = |u: &Utterance| {
             let samples = u.samples(rate).map_err(|e| fail(u, &e))?;
             Recogniser::features(&front_end, &samples).map_err(|e| fail(u, &e))
@@ -75,8 +77,8 @@ pub fn transcribe<E>(
             }
             Err(error) => {
                 for index in members {
-                    let id = &utterances[index].id;
-                    results.put(index, Err(TrainError::Data(format!("{id}: {error}"))));
+                    let (id, reason) = (utterances[index].id.clone(), error.to_string());
+                    results.put(index, Err(RecogniseError::Utterance { id, reason }));
                 }
             }
         }
@@ -89,8 +91,8 @@ pub fn transcribe<E>(
             }
             Err(error) => {
                 for index in indices {
-                    let id = &utterances[index].id;
-                    results.put(index, Err(TrainError::Data(format!("{id}: {error}"))));
+                    let (id, reason) = (utterances[index].id.clone(), error.to_string());
+                    results.put(index, Err(RecogniseError::Utterance { id, reason }));
                 }
             }
         }
@@ -110,9 +112,12 @@ fn long_form(
     recogniser: &Recogniser,
     utterance: &Utterance,
     config: &TranscribeConfig,
-) -> Result<Vec<Word>, TrainError> {
-    let fail = |e: &dyn std::fmt::Display| TrainError::Data(format!("{}: {e}", utterance.id));
-    let audio = stream(&utterance.audio, &Limits::unlimited_duration()).map_err(|e| fail(&e))?;
+) -> Result<Vec<Word>, RecogniseError> {
+    let fail = |e: &dyn std::fmt::Display| RecogniseError::Utterance {
+        id: utterance.id.clone(),
+        reason: e.to_string(),
+    };
+    let mut audio = stream(&utterance.audio, &Limits::unlimited_duration()).map_err(|e| fail(&e))?;
     let rate = recogniser.sample_rate();
     let vad = EarshotVad::new();
     if vad.sample_rate() != rate {
@@ -127,7 +132,7 @@ fn long_form(
     let first = (utterance.start_secs * f64::from(rate)).round() as usize;
     let last = first + (utterance.duration_secs * f64::from(rate)).round() as usize;
     let (mut seen, mut chunks, mut words, mut resampled) = (0, Vec::new(), Vec::new(), Vec::new());
-    for block in audio {
+    for block in audio.by_ref() {
         resampled.clear();
         resampler.push(&block.map_err(|e| fail(&e))?, &mut resampled);
         let span =
@@ -139,6 +144,7 @@ fn long_form(
             words.extend(recognise_chunks(recogniser, &mut chunks, config).map_err(|e| fail(&e))?);
         }
     }
+    auricle_data::say_audio_warnings(audio.warnings());
     resampled.clear();
     resampler.finish(&mut resampled);
     let rest = last.saturating_sub(seen).min(resampled.len());
@@ -154,7 +160,7 @@ fn recognise_chunks(
     recogniser: &Recogniser,
     chunks: &mut Vec<Chunk>,
     config: &TranscribeConfig,
-) -> Result<Vec<Word>, TrainError> {
+) -> Result<Vec<Word>, RecogniseError> {
     let rate = f64::from(recogniser.sample_rate());
     let durations: Vec<f64> = chunks.iter().map(|c| c.samples.len() as f64 / rate).collect();
     let batching = BatchConfig { batch_secs: config.batch_secs, shuffle: false, ..BatchConfig::default() };
@@ -182,7 +188,8 @@ fn timed(recogniser: &Recogniser, recognition: &Recognition, offset_secs: f64) -
 fn transcript(utterance: &Utterance, words: Vec<Word>) -> Transcript {
     let text: Vec<&str> = words.iter().map(|w| w.word.as_str()).collect();
     let (id, text) = (utterance.id.clone(), text.join(" "));
-    Transcript { id, text, duration_secs: utterance.duration_secs, words }
+    let audio = utterance.audio.display().to_string();
+    Transcript { id, audio, text, duration_secs: utterance.duration_secs, words }
 }
 
 /// Results that come in any order and leave in theirs.

@@ -2,12 +2,11 @@
 
 use crate::gop::GopSums;
 use crate::{CcaMddConfig, CcaMddModel, Judged};
-use auricle_nn::params::{self, NamedTensors};
+use auricle_nn::Context;
+use auricle_nn::params::NamedTensors;
+use auricle_nn::stored::{self, StoredError};
 use auricle_nn::streaming::{Dense, Norm, StreamingEncoder, StreamingError, StreamingTransformer};
 use auricle_nn::weights::Metadata;
-use auricle_nn::{Context, Initializer};
-use auricle_rng::{Key, Purpose};
-use auricle_train::TrainError;
 use burn::tensor::{Device, Tensor, TensorData};
 
 /// A CCA-MDD model with the weights of its streaming half in host memory.
@@ -58,25 +57,14 @@ impl Assessor {
         mut tensors: NamedTensors,
         metadata: &Metadata,
         device: &Device,
-    ) -> Result<Self, TrainError> {
-        let field = |name: &str| {
-            metadata.get(name).ok_or_else(|| {
-                TrainError::Task(format!("these weights carry no `{name}`: not a model of auricle; give a run's folder or its model.safetensors"))
-            })
-        };
-        let kind = field("kind")?;
-        if kind != "cca_mdd" {
-            return Err(TrainError::Task(format!(
-                "these weights are a `{kind}` model; mispronunciation detection needs one of kind `cca_mdd`"
-            )));
-        }
-        let config: CcaMddConfig =
-            serde_json::from_str(field("config")?).map_err(|e| TrainError::Task(format!("config: {e}")))?;
-        config.validate().map_err(TrainError::Task)?;
-        let mut stream = Key::new(0).stream(Purpose::Init);
-        let model = CcaMddModel::new(&config, &mut Initializer::new(&mut stream, device));
-        let model = params::load(model, "", &mut tensors).map_err(|e| TrainError::Task(e.to_string()))?;
-        let mut assessor = Self::new(config, model, device).map_err(|e| TrainError::Task(e.to_string()))?;
+    ) -> Result<Self, StoredError> {
+        stored::check_kind(metadata, &["cca_mdd"], "mispronunciation detection needs one of kind `cca_mdd`")?;
+        let config: CcaMddConfig = stored::json(metadata, "config")?;
+        config.validate()?;
+        let model = stored::build(config.parameters(), "", &mut tensors, device, |init| {
+            CcaMddModel::new(&config, init)
+        })?;
+        let mut assessor = Self::new(config, model, device)?;
         let stored = metadata.get("threshold").and_then(|text| text.parse().ok());
         assessor.threshold = stored.filter(|t| (0.0..=1.0).contains(t)).unwrap_or(0.5);
         Ok(assessor)

@@ -1,10 +1,11 @@
 //! From waveforms with canonical phones to a batch.
 
 use crate::{CcaMddConfig, Confusions, ExposureConfig, Labels, NearWords};
+use auricle_audio::MelConfig;
 use auricle_augment::Libraries;
-use auricle_data::Utterance;
+use auricle_data::{Utterance, doctor};
 use auricle_rng::Purpose;
-use auricle_train::{Acoustics, AugmentConfig, Draw, FeatureBatch, Prepare, TrainError, Wave};
+use auricle_train::{Acoustics, AugmentConfig, Draw, FeatureBatch, Item, Prepare, TrainError};
 use std::sync::Arc;
 
 /// Features and labels of a batch, in host memory.
@@ -25,8 +26,8 @@ pub struct MddPrepare {
     exposure: ExposureConfig,
     near: Arc<NearWords>,
     confusions: Arc<Confusions>,
-    bins: usize,
-    multiple: usize,
+    front_end: MelConfig,
+    downsampling: usize,
 }
 
 impl MddPrepare {
@@ -48,9 +49,16 @@ impl MddPrepare {
             exposure: config.exposure.clone(),
             near: Arc::new(near),
             confusions: Arc::new(confusions),
-            bins: config.front_end.num_bins,
-            multiple: 16usize.max(config.encoder.downsampling()),
+            front_end: config.front_end.clone(),
+            downsampling: config.encoder.downsampling(),
         })
+    }
+}
+
+impl MddPrepare {
+    /// The words and the phones that prompts may get instead.
+    pub fn corruptions(&self) -> (&NearWords, &Confusions) {
+        (&self.near, &self.confusions)
     }
 }
 
@@ -62,15 +70,26 @@ impl Prepare for MddPrepare {
     }
 
     fn check(&self, utterance: &Utterance) -> Result<(), String> {
-        Labels::of(utterance)?;
+        Labels::of(utterance).map_err(|error| error.to_string())?;
         self.acoustics.check_length(utterance.duration_secs)
+    }
+
+    /// Both the phones that were said and those of the prompt are aligned with the frames.
+    fn cannot_align(&self, utterance: &Utterance) -> Option<String> {
+        let labels = Labels::of(utterance).ok()?;
+        let frames = self.front_end.num_frames_from_secs(utterance.duration_secs).div_ceil(self.downsampling);
+        let places: Vec<u32> = (0u32..).take(labels.slots.len()).collect();
+        doctor::alignment_fault(&labels.perceived, frames)
+            .or_else(|| doctor::alignment_fault(&places, frames))
     }
 
     /// In training the prompts are corrupted; in validation only those whose pronunciation nobody
     /// judged, the same way every time: without it they would have no mistake to find.
-    fn prepare(&self, waves: &[Wave], padded_secs: f64, draw: Draw) -> Result<MddBatch, TrainError> {
-        let zeros = vec![0.0; self.bins];
-        let features = self.acoustics.batch(waves, padded_secs, self.multiple, &zeros, draw)?;
+    fn prepare(&self, items: &[Item], padded_secs: f64, draw: Draw) -> Result<MddBatch, TrainError> {
+        let waves = Item::speech(items);
+        let zeros = vec![0.0; self.front_end.num_bins];
+        let features =
+            self.acoustics.batch(&waves, padded_secs, 16usize.max(self.downsampling), &zeros, draw)?;
         let labels = waves
             .iter()
             .map(|wave| {

@@ -1,7 +1,11 @@
 //! Configuration of a [`CcaMddModel`](crate::CcaMddModel).
 
+use crate::analysis::QUESTIONS;
+use crate::inventory::CLASSES;
+use crate::{Gop, MAX_PHONES, MAX_SECS};
 use auricle_audio::{FeatureNorm, MelConfig, PeakNorm};
-use auricle_nn::{EncoderConfig, PositionalConvConfig, TransformerConfig};
+use auricle_nn::config::{self, in_range};
+use auricle_nn::{ConfigError, EncoderConfig, PositionalConvConfig, TransformerConfig};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -125,6 +129,28 @@ impl Default for LossConfig {
     }
 }
 
+impl LossConfig {
+    /// # Errors
+    /// A weight that is none.
+    fn validate(&self) -> Result<(), ConfigError> {
+        let Self { alpha, beta, gamma, delta, epsilon, zeta } = *self;
+        for (name, weight) in [
+            ("alpha", alpha),
+            ("beta", beta),
+            ("gamma", gamma),
+            ("delta", delta),
+            ("epsilon", epsilon),
+            ("zeta", zeta),
+        ] {
+            in_range(name, weight, 0.0..=1e6).map_err(|error| error.within("model.loss"))?;
+        }
+        Ok(())
+    }
+}
+
+/// Most numbers that a session keeps for its longest recording.
+const MAX_SESSION_VALUES: usize = 1 << 28;
+
 /// The `[model]` table of a CCA-MDD recipe.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -181,61 +207,75 @@ impl CcaMddConfig {
         hop * self.encoder.downsampling() as f64
     }
 
-    /// What is wrong with this configuration, in words, or `Ok`.
-    ///
     /// # Errors
-    /// The reason.
-    pub fn validate(&self) -> Result<(), String> {
-        self.encoder.validate()?;
-        self.encoder.validate_input(self.front_end.num_bins)?;
+    /// What cannot be had, cannot run on a stream, or would be larger than any model.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        let of_model = |error: ConfigError| error.within("model");
+        self.front_end.validate().map_err(|error| ConfigError::new("model.front_end", error.to_string()))?;
+        self.encoder.validate().map_err(of_model)?;
+        self.encoder.validate_input(self.front_end.num_bins).map_err(of_model)?;
         if self.front_end.norm == FeatureNorm::Utterance || self.front_end.peak == PeakNorm::Utterance {
-            return Err("model.front_end: norm and peak of the whole utterance are not known while a learner speaks; set peak = { fixed = 1.0 } and norm = \"none\"".into());
+            let reason = "norm and peak of the whole utterance are not known while a learner speaks; set peak = { fixed = 1.0 } and norm = \"none\"";
+            return Err(ConfigError::new("model.front_end", reason));
         }
         for (i, stage) in self.encoder.stages.iter().enumerate() {
             if !(stage.transformer.causal && stage.transformer.alibi) {
-                return Err(format!(
-                    "model.encoder: stage {i} looks ahead; set transformer.causal and transformer.alibi to true"
-                ));
+                let reason = "it looks ahead; set transformer.causal and transformer.alibi to true";
+                return Err(ConfigError::new(format!("model.encoder.stages.{i}"), reason));
             }
         }
+        in_range("seconds of an encoder frame", self.frame_secs(), 0.005..=1.0).map_err(of_model)?;
         let width = self.encoder.output_width();
+        // What a session reserves: its encoder frames, and what they say of every phone.
+        let frames = (MAX_SECS / self.frame_secs()).ceil() as usize;
+        if frames.saturating_mul(width + MAX_PHONES) > MAX_SESSION_VALUES {
+            let reason = "a session would keep more than 1 GiB; lower the width or the frame rate";
+            return Err(ConfigError::new("model.encoder", reason));
+        }
         let stacks = [
-            ("reference", &self.reference),
-            ("decoder", &self.decoder),
-            ("predictor", &self.predictor),
-            ("classifier", &self.classifier),
+            ("model.reference", &self.reference),
+            ("model.decoder", &self.decoder),
+            ("model.predictor", &self.predictor),
+            ("model.classifier", &self.classifier),
         ];
         for (name, stack) in stacks {
-            if stack.heads == 0 || !width.is_multiple_of(stack.heads) {
-                return Err(format!(
-                    "model.{name}: the width {width} is not divisible by {} heads",
-                    stack.heads
-                ));
-            }
-            if stack.layers > 64
-                || !(1..=1 << 15).contains(&stack.feed_forward)
-                || !(0.0..1.0).contains(&stack.dropout)
-            {
-                return Err(format!(
-                    "model.{name}: more than 64 layers, a feed_forward outside 1..=32768 or a dropout outside 0..1"
-                ));
-            }
+            in_range("layers", stack.layers, 0..=64).map_err(|error| error.within(name))?;
+            stack.causal().validate(width).map_err(|error| error.within(name))?;
         }
-        if self.coca.heads == 0 || !width.is_multiple_of(self.coca.heads) {
-            return Err(format!(
-                "model.coca: the width {width} is not divisible by {} heads",
-                self.coca.heads
-            ));
+        config::divides("model.coca.heads", self.coca.heads, "heads", width)?;
+        if let FrameWeights::Softmax { temperature } = self.coca.weights {
+            in_range("model.coca.weights.temperature", temperature, 1e-4..=1e4)?;
         }
-        if let FrameWeights::Softmax { temperature } = self.coca.weights
-            && !(temperature.is_finite() && temperature > 0.0)
-        {
-            return Err(format!("model.coca: temperature {temperature} is not above zero"));
-        }
-        if !(1..=1 << 15).contains(&self.decoder_hidden) {
-            return Err(format!("model.decoder_hidden: {} is not between 1 and 32768", self.decoder_hidden));
-        }
+        in_range("model.decoder_hidden", self.decoder_hidden, 1..=config::MAX_WIDTH)?;
+        config::parameters("model", self.parameters())?;
+        self.loss.validate()?;
         self.exposure.validate()
+    }
+
+    /// Values of the model.
+    pub fn parameters(&self) -> usize {
+        let width = self.encoder.output_width();
+        let linear = config::of_linear;
+        let coca = config::product(&[6, linear(width, width)]);
+        let coca_norms = if self.coca.residual { config::product(&[4, width]) } else { 0 };
+        config::sum([
+            self.encoder.parameters(),
+            config::product(&[CLASSES, width]),
+            self.reference.bidirectional().parameters(width),
+            coca,
+            coca_norms,
+            if self.gop { Gop::parameters(width) } else { 0 },
+            self.decoder.causal().parameters(width),
+            linear(width, self.decoder_hidden),
+            linear(self.decoder_hidden, CLASSES),
+            self.predictor.bidirectional().parameters(width),
+            linear(width, width),
+            linear(width, CLASSES),
+            if self.analysis { linear(width, QUESTIONS) } else { 0 },
+            self.classifier.bidirectional().parameters(width),
+            linear(width, width),
+            linear(width, 1),
+        ])
     }
 }
 
@@ -288,21 +328,89 @@ impl Default for ExposureConfig {
 }
 
 impl ExposureConfig {
-    /// What is wrong, in words, or `Ok`.
-    ///
     /// # Errors
-    /// The reason.
-    pub fn validate(&self) -> Result<(), String> {
+    /// What is no probability, or too much.
+    pub fn validate(&self) -> Result<(), ConfigError> {
         let Self { utterances, substitute, within_class, confusion, delete, follow, insert, words, mining } =
             *self;
-        if !(0.0..=100.0).contains(&mining) {
-            return Err(format!("model.exposure.mining: {mining} is not between 0 and 100"));
+        in_range("model.exposure.mining", mining, 0.0..=100.0)?;
+        for (name, p) in [
+            ("utterances", utterances),
+            ("substitute", substitute),
+            ("within_class", within_class),
+            ("confusion", confusion),
+            ("delete", delete),
+            ("follow", follow),
+            ("insert", insert),
+            ("words", words),
+        ] {
+            in_range(name, p, 0.0..=1.0).map_err(|error| error.within("model.exposure"))?;
         }
-        let all = [utterances, substitute, within_class, confusion, delete, follow, insert, words];
-        if all.iter().all(|p| (0.0..=1.0).contains(p)) && substitute + delete <= 1.0 {
-            return Ok(());
+        in_range("model.exposure: substitute + delete", substitute + delete, 0.0..=1.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::CcaMddModel;
+    use auricle_nn::{Initializer, params};
+    use auricle_rng::{Key, Purpose};
+
+    fn small() -> CcaMddConfig {
+        let stack = r#"{ "layers": 1, "heads": 2, "feed_forward": 8, "left_context": 4 }"#;
+        let text = format!(
+            r#"{{ "encoder": {{ "bins": 80, "stages": [{{ "convs": [{{ "channels": 8, "kernel": 3, "stride": 2 }}],
+            "transformer": {{ "layers": 1, "heads": 2, "feed_forward": 8, "alibi": true, "causal": true }} }}] }},
+            "reference": {stack}, "coca": {{ "heads": 2 }}, "decoder": {stack}, "predictor": {stack},
+            "classifier": {stack}, "decoder_hidden": 4 }}"#
+        );
+        serde_json::from_str(&text).unwrap()
+    }
+
+    #[test]
+    fn a_model_is_as_large_as_it_says() {
+        let mut draws = Key::new(1).stream(Purpose::Test);
+        let device = burn::tensor::Device::flex();
+        for (gop, analysis, residual, layers) in [(true, true, true, 1), (false, false, false, 2)] {
+            let mut config = CcaMddConfig { gop, analysis, ..small() };
+            config.coca.residual = residual;
+            config.predictor.layers = layers;
+            assert_eq!(config.validate(), Ok(()));
+            let model = CcaMddModel::new(&config, &mut Initializer::new(&mut draws, &device));
+            let found: usize = params::collect(&model).values().map(|data| data.num_elements()).sum();
+            assert_eq!(found, config.parameters());
         }
-        Err("model.exposure: probabilities must lie in 0..1, and substitute + delete must not exceed 1"
-            .into())
+    }
+
+    #[test]
+    fn numbers_that_nobody_can_mean_are_refused_by_name() {
+        let refused = |name: &str, change: &dyn Fn(&mut CcaMddConfig)| {
+            let mut config = small();
+            change(&mut config);
+            let error = config.validate().unwrap_err().to_string();
+            assert!(error.starts_with(name), "{error}");
+        };
+        for left in [usize::MAX, 50_000_000] {
+            refused("model.decoder.left_context", &|config| config.decoder.left_context = Some(left));
+            refused("model.reference.left_context", &|config| config.reference.left_context = Some(left));
+            refused("model.encoder.stages.0.transformer.left_context", &|config| {
+                config.encoder.stages[0].transformer.left_context = Some(left);
+            });
+        }
+        refused("model.encoder.stages", &|config| {
+            let conv = config.encoder.stages[0].convs[0].clone();
+            config.encoder.stages[0].convs = vec![conv; 4_000];
+        });
+        refused("model.front_end: sample_rate", &|config| config.front_end.sample_rate = 1);
+        refused("model.seconds of an encoder frame", &|config| config.front_end.hop_samples = 16);
+        refused("model.coca.heads", &|config| config.coca.heads = usize::MAX);
+        refused("model.classifier.feed_forward", &|config| config.classifier.feed_forward = usize::MAX);
+        refused("model.decoder_hidden", &|config| config.decoder_hidden = 0);
+        refused("model.loss.alpha", &|config| config.loss.alpha = f64::NAN);
+        refused("model.exposure.words", &|config| config.exposure.words = 2.0);
+        refused("model.coca.weights.temperature", &|config| {
+            config.coca.weights = FrameWeights::Softmax { temperature: 0.0 };
+        });
     }
 }

@@ -1,6 +1,7 @@
 //! Goodness of pronunciation: what the sound alone says of every canonical phone.
 
 use crate::inventory::{BLANK, CLASSES};
+use auricle_nn::config::of_linear;
 use auricle_nn::streaming::{Dense, StreamingError};
 use auricle_nn::{Initializer, Linear};
 use auricle_tensor::{ops, rows};
@@ -54,6 +55,12 @@ pub struct Evidence {
 }
 
 impl Gop {
+    /// Values of the layer in a model of a width.
+    pub(crate) fn parameters(width: usize) -> usize {
+        let [acoustic, features] = [(width, CLASSES), (FEATURES, width)].map(|(i, o)| of_linear(i, o));
+        acoustic.saturating_add(features)
+    }
+
     /// Initial values.
     pub fn new(width: usize, init: &mut Initializer<'_>) -> Self {
         Self {

@@ -1,12 +1,9 @@
-//! What a learner should have said, phone by phone, what was said, and the corruption of prompts.
+//! What a learner should have said, phone by phone, and what was said.
 
 use crate::inventory::{self, ERR};
-use crate::near_words::{NearWords, word_spans};
-use crate::{Confusions, ExposureConfig};
+use crate::near_words::word_spans;
 use auricle_data::Utterance;
-use auricle_rng::Stream;
 use auricle_text as text;
-use auricle_text::phones::Phone;
 
 /// One canonical phone with what is known of its pronunciation.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -24,7 +21,7 @@ pub struct Slot {
 
 impl Slot {
     /// The same sound, had another phone been asked for.
-    fn asked_for(self, canonical: u32) -> Self {
+    pub(crate) fn asked_for(self, canonical: u32) -> Self {
         let badness = if self.perceived == Some(canonical) { 0.0 } else { 1.0 };
         Self { canonical, badness, ..self }
     }
@@ -45,6 +42,11 @@ pub struct Labels {
     pub words: Vec<std::ops::Range<usize>>,
 }
 
+/// What is missing in the labels of an utterance, or does not fit.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct LabelError(String);
+
 /// A phone below this score (of 0 to 2) is mispronounced, as speechocean762 defines it.
 pub const MISPRONOUNCED_BELOW: f64 = 0.5;
 
@@ -55,10 +57,11 @@ impl Labels {
     ///
     /// # Errors
     /// What is missing or does not fit.
-    pub fn of(utterance: &Utterance) -> Result<Self, String> {
-        let canonical = classes(utterance.phones.as_deref().ok_or("it has no canonical phones")?)?;
+    pub fn of(utterance: &Utterance) -> Result<Self, LabelError> {
+        let none = || LabelError("it has no canonical phones".into());
+        let canonical = classes(utterance.phones.as_deref().ok_or_else(none)?)?;
         if canonical.is_empty() {
-            return Err("it has no canonical phones".into());
+            return Err(none());
         }
         let scores = scores(utterance, canonical.len())?;
         let perceived = utterance.perceived_phones.as_deref().map(classes).transpose()?;
@@ -94,93 +97,26 @@ impl Labels {
     pub fn canonical(&self) -> Vec<u32> {
         self.slots.iter().map(|slot| slot.canonical).collect()
     }
-
-    /// Makes the prompt disagree with the speech: phones are replaced, left out and put in.
-    ///
-    /// What was said stays as it is, so the labels of changed slots are known exactly.
-    pub fn corrupt(
-        &mut self,
-        config: &ExposureConfig,
-        near: &NearWords,
-        confusions: &Confusions,
-        stream: &mut Stream,
-    ) {
-        if self.told && self.perceived != self.canonical() && stream.chance(config.follow) {
-            let good = |&phone: &u32| Slot { canonical: phone, perceived: Some(phone), badness: 0.0 };
-            self.slots = self.perceived.iter().map(good).collect();
-            self.words.clear();
-        }
-        if !stream.chance(config.utterances) {
-            return;
-        }
-        for span in std::mem::take(&mut self.words) {
-            let slots = &mut self.slots[span];
-            if !stream.chance(config.words) {
-                continue;
-            }
-            let word: Vec<u32> = slots.iter().map(|slot| slot.canonical).collect();
-            let Some(other) = near.draw(&word, stream) else { continue };
-            for (slot, &canonical) in slots.iter_mut().zip(other) {
-                if slot.canonical != canonical {
-                    *slot = slot.asked_for(canonical);
-                }
-            }
-        }
-        let mut slots = Vec::with_capacity(self.slots.len() + 4);
-        for slot in &self.slots {
-            if stream.chance(config.insert) {
-                let canonical = stream.below(Phone::COUNT) as u32;
-                slots.push(Slot { canonical, perceived: None, badness: 1.0 });
-            }
-            let draw = stream.uniform();
-            if draw < config.delete && self.slots.len() > 1 {
-                continue;
-            }
-            if draw < config.delete + config.substitute {
-                let said = slot.perceived.unwrap_or(slot.canonical);
-                let confused = match config.confusion > 0.0 && stream.chance(config.confusion) {
-                    true => confusions.draw(said, stream).filter(|&other| other != slot.canonical),
-                    false => None,
-                };
-                let canonical =
-                    confused.unwrap_or_else(|| other_phone(slot.canonical, config.within_class, stream));
-                slots.push(slot.asked_for(canonical));
-            } else {
-                slots.push(*slot);
-            }
-        }
-        if !slots.is_empty() {
-            self.slots = slots;
-        }
-    }
 }
 
-/// A phone that is not `phone`; with probability `within_class` a vowel for a vowel, a consonant for a consonant.
-fn other_phone(phone: u32, within_class: f64, stream: &mut Stream) -> u32 {
-    let same = stream.chance(within_class);
-    let is_vowel = |class| inventory::phone(class).map(Phone::is_vowel);
-    let choices: Vec<u32> = (0..Phone::COUNT as u32)
-        .filter(|&other| other != phone && (!same || phone == ERR || is_vowel(other) == is_vowel(phone)))
-        .collect();
-    choices.get(stream.below(choices.len())).copied().unwrap_or(ERR)
-}
-
-fn classes(symbols: &[String]) -> Result<Vec<u32>, String> {
+fn classes(symbols: &[String]) -> Result<Vec<u32>, LabelError> {
     let class = |symbol: &String| {
-        inventory::class(symbol).ok_or_else(|| format!("`{symbol}` is not a phone of CMUdict (AA … ZH)"))
+        let unknown = || LabelError(format!("`{symbol}` is not a phone of CMUdict (AA … ZH)"));
+        inventory::class(symbol).ok_or_else(unknown)
     };
     symbols.iter().map(class).collect()
 }
 
 /// `phone_scores` of a manifest line.
-fn scores(utterance: &Utterance, phones: usize) -> Result<Option<Vec<f64>>, String> {
+fn scores(utterance: &Utterance, phones: usize) -> Result<Option<Vec<f64>>, LabelError> {
     let Some(value) = utterance.extra.get("phone_scores") else { return Ok(None) };
     let scores: Vec<f64> = value
         .as_array()
         .map(|values| values.iter().filter_map(serde_json::Value::as_f64).collect())
         .unwrap_or_default();
     if scores.len() != phones || !scores.iter().all(|score| (0.0..=2.0).contains(score)) {
-        return Err(format!("phone_scores must be {phones} numbers from 0 to 2, one per canonical phone"));
+        let wanted = format!("phone_scores must be {phones} numbers from 0 to 2, one per canonical phone");
+        return Err(LabelError(wanted));
     }
     Ok(Some(scores))
 }
@@ -194,7 +130,6 @@ pub fn said_for_each(canonical: &[u32], perceived: &[u32]) -> Vec<Option<u32>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use auricle_rng::{Key, Purpose};
     use serde_json::json;
 
     fn utterance(fields: serde_json::Value) -> Utterance {
@@ -225,58 +160,15 @@ mod tests {
         assert!(labels.judged && !labels.told);
         for bad in [json!([2.0, 1.0]), json!([2.0, 1.0, 2.1]), json!(["x", 1.0, 1.0])] {
             assert!(
-                Labels::of(&utterance(json!({"phone_scores": bad}))).unwrap_err().contains("phone_scores")
+                Labels::of(&utterance(json!({"phone_scores": bad})))
+                    .unwrap_err()
+                    .to_string()
+                    .contains("phone_scores")
             );
         }
         assert!(Labels::of(&utterance(json!({"phones": []}))).is_err());
-        assert!(Labels::of(&utterance(json!({"phones": ["W", "QQ"]}))).unwrap_err().contains("`QQ`"));
-    }
-
-    /// Whatever is done to the prompt, every label says truly whether what was said is what is asked for.
-    #[test]
-    fn corrupted_prompts_have_true_labels() {
-        let config = ExposureConfig {
-            utterances: 1.0,
-            substitute: 0.4,
-            within_class: 0.8,
-            confusion: 0.0,
-            delete: 0.2,
-            follow: 0.5,
-            insert: 0.3,
-            words: 0.5,
-            mining: 0.0,
-        };
-        let (near, confusions) = (NearWords::default(), Confusions::default());
-        let original = Labels::of(&utterance(json!({"perceived_phones": ["W", "AH", "K", "S"]}))).unwrap();
-        let (mut changed, mut vowels, mut replaced) = (0, 0, 0);
-        for seed in 0..500 {
-            let mut labels = original.clone();
-            labels.corrupt(
-                &config,
-                &near,
-                &confusions,
-                &mut Key::new(seed).stream(Purpose::PromptCorruption),
-            );
-            assert_eq!(labels.perceived, original.perceived);
-            assert!(!labels.slots.is_empty());
-            for slot in &labels.slots {
-                assert_eq!(
-                    slot.badness,
-                    f32::from(u8::from(slot.perceived != Some(slot.canonical))),
-                    "{slot:?}"
-                );
-                if slot.perceived == Some(class("AH")) && slot.canonical != class("AH") {
-                    replaced += 1;
-                    vowels += usize::from(inventory::phone(slot.canonical).is_some_and(Phone::is_vowel));
-                }
-            }
-            changed += usize::from(labels.slots != original.slots);
-            let mut again = original.clone();
-            again.corrupt(&config, &near, &confusions, &mut Key::new(seed).stream(Purpose::PromptCorruption));
-            assert_eq!(labels, again);
-        }
-        assert!(changed > 450, "{changed}");
-        // Four of five replacements stay among the vowels, and some of the others fall on one by chance.
-        assert!((0.75..0.98).contains(&(vowels as f64 / replaced as f64)), "{vowels} of {replaced}");
+        assert!(
+            Labels::of(&utterance(json!({"phones": ["W", "QQ"]}))).unwrap_err().to_string().contains("`QQ`")
+        );
     }
 }

@@ -20,8 +20,13 @@ struct TargetWord {
     chosen: usize,
 }
 
+/// With more pronunciations to try than this, those of all words are tried together: each trial reads the whole
+/// recording again, and its cost grows with the length of the prompt.
+const MAX_SINGLE_TRIALS: usize = 64;
+
 /// Phones that cannot be read.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum TargetError {
     /// No phone.
     #[error("there are no phones; write what should be said")]
@@ -85,10 +90,22 @@ impl Target {
         self.words.iter().map(span).collect()
     }
 
-    /// Mean goodness of a word.
-    fn word_score(&self, word: usize, verdicts: &[PhoneVerdict]) -> f32 {
-        let own = self.spans().get(word).and_then(|span| verdicts.get(span.clone())).unwrap_or_default();
-        own.iter().map(|verdict| verdict.goodness).sum::<f32>() / own.len().max(1) as f32
+    /// Mean goodness of each word.
+    fn word_scores(&self, verdicts: &[PhoneVerdict]) -> Vec<f32> {
+        let score = |span: Range<usize>| {
+            let own = verdicts.get(span).unwrap_or_default();
+            own.iter().map(|verdict| verdict.goodness).sum::<f32>() / own.len().max(1) as f32
+        };
+        self.spans().into_iter().map(score).collect()
+    }
+
+    /// The same with pronunciation `choice` of every word that has one.
+    fn with_all(&self, choice: usize) -> Self {
+        let mut other = self.clone();
+        for word in other.words.iter_mut().filter(|word| choice < word.pronunciations.len()) {
+            word.chosen = choice;
+        }
+        other
     }
 
     /// The words with their scores. Phones below `threshold` (0 to 100) are mispronounced; no time is later
@@ -162,38 +179,98 @@ impl TargetWord {
 
 /// A recording that is over, judged by the pronunciations that its words are said best as: each one that
 /// a lexicon has is right.
+///
+/// Up to 64 pronunciations besides the usual ones are tried one by one. Where the words of a prompt have more, the
+/// second ones of all words are tried together, then the third ones, and so on; each word takes the one that it was
+/// best with, if the words together are not worse for it. So there are never more than 64 trials.
 #[derive(Debug, Clone)]
 pub struct Reading {
     target: Target,
     verdicts: Vec<PhoneVerdict>,
-    /// Word and pronunciation to try next.
-    next: (usize, usize),
+    next: Trial,
+}
+
+/// What to try next.
+#[derive(Debug, Clone)]
+enum Trial {
+    /// One pronunciation of one word.
+    Single { word: usize, choice: usize },
+    /// The same of all words; `best` are the score and pronunciation that each was best with.
+    Together { choice: usize, best: Vec<(f32, usize)> },
+    /// Nothing.
+    Done,
 }
 
 impl Reading {
     /// A reading by the usual pronunciations; `verdicts` is what the session gave at its end.
     pub fn new(target: Target, verdicts: Vec<PhoneVerdict>) -> Self {
-        Self { target, verdicts, next: (0, 1) }
+        let others = target.words.iter().map(|word| word.pronunciations.len().saturating_sub(1));
+        let next = if others.sum::<usize>() <= MAX_SINGLE_TRIALS {
+            Trial::Single { word: 0, choice: 1 }
+        } else {
+            let chosen = target.words.iter().map(|word| word.chosen);
+            Trial::Together {
+                choice: 1,
+                best: target.word_scores(&verdicts).into_iter().zip(chosen).collect(),
+            }
+        };
+        Self { target, verdicts, next }
     }
 
-    /// Tries one more pronunciation of one word; false where all have been tried.
+    /// Tries one more pronunciation, of one word or of all; false where all have been tried.
     ///
     /// # Errors
     /// A session that fails.
     pub fn improve(&mut self, session: &Session) -> Result<bool, SessionError> {
-        let (mut w, mut choice) = self.next;
-        while self.target.words.get(w).is_some_and(|word| choice >= word.pronunciations.len()) {
-            (w, choice) = (w + 1, 1);
+        self.improve_by(|classes| session.verdicts_for(classes))
+    }
+
+    fn improve_by(
+        &mut self,
+        judge: impl FnOnce(Vec<u32>) -> Result<Vec<PhoneVerdict>, SessionError>,
+    ) -> Result<bool, SessionError> {
+        match std::mem::replace(&mut self.next, Trial::Done) {
+            Trial::Single { mut word, mut choice } => {
+                while self.target.words.get(word).is_some_and(|word| choice >= word.pronunciations.len()) {
+                    (word, choice) = (word + 1, 1);
+                }
+                let mut other = self.target.clone();
+                let Some(tried) = other.words.get_mut(word) else { return Ok(false) };
+                tried.chosen = choice;
+                self.next = Trial::Single { word, choice: choice + 1 };
+                let verdicts = judge(other.classes())?;
+                let (new, old) = (other.word_scores(&verdicts), self.target.word_scores(&self.verdicts));
+                if new.get(word) > old.get(word) {
+                    (self.target, self.verdicts) = (other, verdicts);
+                }
+                Ok(true)
+            }
+            Trial::Together { choice, mut best } => {
+                let has_choice = |word: &TargetWord| choice < word.pronunciations.len();
+                if self.target.words.iter().any(has_choice) {
+                    let other = self.target.with_all(choice);
+                    let scores = other.word_scores(&judge(other.classes())?);
+                    for ((word, best), score) in self.target.words.iter().zip(&mut best).zip(scores) {
+                        if has_choice(word) && score > best.0 {
+                            *best = (score, choice);
+                        }
+                    }
+                    self.next = Trial::Together { choice: choice + 1, best };
+                    return Ok(true);
+                }
+                let mut other = self.target.clone();
+                for (word, (_, choice)) in other.words.iter_mut().zip(best) {
+                    word.chosen = choice;
+                }
+                let verdicts = judge(other.classes())?;
+                let sum = |scores: Vec<f32>| scores.iter().sum::<f32>();
+                if sum(other.word_scores(&verdicts)) >= sum(self.target.word_scores(&self.verdicts)) {
+                    (self.target, self.verdicts) = (other, verdicts);
+                }
+                Ok(true)
+            }
+            Trial::Done => Ok(false),
         }
-        self.next = (w, choice + 1);
-        let mut other = self.target.clone();
-        let Some(word) = other.words.get_mut(w) else { return Ok(false) };
-        word.chosen = choice;
-        let verdicts = session.verdicts_for(other.classes())?;
-        if other.word_score(w, &verdicts) > self.target.word_score(w, &self.verdicts) {
-            (self.target, self.verdicts) = (other, verdicts);
-        }
-        Ok(true)
     }
 
     /// Tries all pronunciations.
@@ -221,6 +298,47 @@ mod tests {
     fn verdict(goodness: f32, predicted: u32, heard: Option<u32>) -> PhoneVerdict {
         let canonical = Phone::Dh.index() as u32;
         PhoneVerdict { canonical, goodness, predicted: (predicted, 0.9), heard, frames: 2..5 }
+    }
+
+    /// A prompt of words whose pronunciation `good[w]` is said well and all others are not; how many trials it takes.
+    fn trials(pronunciations: usize, good: &[usize]) -> (Vec<usize>, usize) {
+        let pronunciation = |i: usize| vec![Phone::ALL[i % 39], Phone::ALL[i / 39]];
+        let all: Vec<Vec<Phone>> = (0..pronunciations).map(pronunciation).collect();
+        let word = |_: &usize| TargetWord {
+            text: "blah".into(),
+            source: None,
+            pronunciations: all.clone(),
+            chosen: 0,
+        };
+        let target = Target { words: good.iter().map(word).collect() };
+        let judge = |classes: Vec<u32>| {
+            let is_good = |(at, class): (usize, &u32)| {
+                *class == Phone::ALL[good[at / 2] % 39].index() as u32 || at % 2 == 1
+            };
+            classes
+                .iter()
+                .enumerate()
+                .map(|item| verdict(if is_good(item) { 0.9 } else { 0.1 }, 0, None))
+                .collect::<Vec<_>>()
+        };
+        let verdicts = judge(target.classes());
+        let (mut reading, mut count) = (Reading::new(target, verdicts), 0);
+        while reading.improve_by(|classes| Ok(judge(classes))).unwrap() {
+            count += 1;
+        }
+        (reading.target.words.iter().map(|word| word.chosen).collect(), count)
+    }
+
+    #[test]
+    fn many_pronunciations_take_few_trials_and_few_are_tried_one_by_one() {
+        for (pronunciations, words) in [(32, 90), (2, 100), (1, 5), (3, 32), (32, 2)] {
+            let good: Vec<usize> = (0..words).map(|w| w * 7 % pronunciations).collect();
+            let (chosen, count) = trials(pronunciations, &good);
+            assert_eq!(chosen, good, "{pronunciations} of {words}");
+            let single = (pronunciations - 1) * words;
+            let expected = if single <= MAX_SINGLE_TRIALS { single } else { pronunciations };
+            assert_eq!(count, expected, "{pronunciations} of {words}");
+        }
     }
 
     #[test]

@@ -2,17 +2,18 @@
 
 use crate::text_tasks::{wanted, with_gaps};
 use crate::{LasynConfig, SplitRecogniser, Synthesizer, Target, TasksConfig, TextPool, TextTask};
+use auricle_asr::CtcConfig;
 use auricle_augment::Libraries;
-use auricle_data::Utterance;
+use auricle_data::{Utterance, doctor};
 use auricle_rng::Purpose;
 use auricle_text::{Tokenizer, normalise};
-use auricle_train::{Acoustics, AugmentConfig, Draw, FeatureBatch, Prepare, TrainError, Wave};
+use auricle_train::{Acoustics, AugmentConfig, Draw, FeatureBatch, Item, Prepare, TrainError, check_masks};
 use std::sync::Arc;
 
 /// Real rows first, then pseudo-acoustic ones.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LasynBatch {
-    /// Utterance ids.
+    /// Utterance ids, and names of the places for text.
     pub ids: Vec<String>,
     /// Features of the real rows.
     pub features: FeatureBatch,
@@ -30,13 +31,15 @@ pub struct LasynBatch {
 #[derive(Clone)]
 pub struct LasynPrepare {
     acoustics: Acoustics,
-    bins: usize,
-    multiple: usize,
+    recogniser: CtcConfig,
+    /// Whether CTC alone learns of a row: one that it cannot align teaches nothing.
+    ctc_alone: bool,
     tokenizer: Arc<Tokenizer>,
     target: Target,
     tasks: TasksConfig,
     synthesizer: Option<Arc<dyn Synthesizer>>,
     pool: Arc<TextPool>,
+    text_secs: Arc<[f64]>,
 }
 
 impl LasynPrepare {
@@ -51,15 +54,17 @@ impl LasynPrepare {
         pool: TextPool,
         libraries: Libraries,
     ) -> Result<Self, TrainError> {
-        config.validate().map_err(TrainError::Recipe)?;
+        config.validate().map_err(|e| TrainError::Recipe(e.to_string()))?;
+        check_masks("model.masks", &config.masks)?;
         let acoustics = Acoustics::new(base.config.front_end.clone(), augment, libraries)?;
         Ok(Self {
             acoustics,
-            bins: base.config.encoder.bins,
-            multiple: 16usize.max(base.config.encoder.downsampling()),
+            recogniser: base.config.clone(),
+            ctc_alone: config.decoder.is_none(),
             tokenizer,
             target: config.target,
             tasks: config.tasks,
+            text_secs: if synthesizer.is_some() { pool.place_secs().into() } else { Arc::new([]) },
             synthesizer,
             pool: Arc::new(pool),
         })
@@ -85,24 +90,33 @@ impl Prepare for LasynPrepare {
         self.acoustics.sample_rate()
     }
 
-    fn check(&self, utterance: &Utterance) -> Result<(), String> {
-        if utterance.is_text() {
-            return Ok(());
+    fn text_secs(&self) -> &[f64] {
+        &self.text_secs
+    }
+
+    fn cannot_align(&self, utterance: &Utterance) -> Option<String> {
+        // A meaning may be longer than what was said, and a decoder writes it all the same.
+        if self.target == Target::Meaning && !self.ctc_alone {
+            return None;
         }
+        let tokens = self.tokenizer.encode(&target(utterance, self.target).ok()?).ok()?;
+        doctor::alignment_fault(&tokens, self.recogniser.output_frames(utterance.duration_secs))
+    }
+
+    fn check(&self, utterance: &Utterance) -> Result<(), String> {
         let text = target(utterance, self.target)?;
         self.tokenizer.encode(&text).map_err(|e| e.to_string())?;
         self.acoustics.check_length(utterance.duration_secs)
     }
 
-    fn prepare(&self, waves: &[Wave], padded_secs: f64, draw: Draw) -> Result<LasynBatch, TrainError> {
-        let (texts_only, real): (Vec<&Wave>, Vec<&Wave>) =
-            waves.iter().partition(|wave| wave.utterance.is_text());
-        let real: Vec<Wave> = real.into_iter().cloned().collect();
+    fn prepare(&self, items: &[Item], padded_secs: f64, draw: Draw) -> Result<LasynBatch, TrainError> {
+        let real = Item::speech(items);
         let features = if real.is_empty() {
             FeatureBatch { values: Vec::new(), lengths: Vec::new(), frames: 0 }
         } else {
-            let zeros = vec![0.0; self.bins];
-            self.acoustics.batch(&real, padded_secs, self.multiple, &zeros, draw)?
+            let encoder = &self.recogniser.encoder;
+            let zeros = vec![0.0; encoder.bins];
+            self.acoustics.batch(&real, padded_secs, 16usize.max(encoder.downsampling()), &zeros, draw)?
         };
         let (mut ids, mut targets, mut texts, mut pseudo) = (vec![], vec![], vec![], vec![]);
         let mut tasks = vec![None; real.len()];
@@ -115,13 +129,11 @@ impl Prepare for LasynPrepare {
             ids.push(id.clone());
             texts.push(text);
         }
-        for wave in texts_only {
-            let id = &wave.utterance.id;
-            let key = draw.utterance(id);
-            let drawn = self.synthesizer.as_ref().zip(self.pool.draw(id, key));
-            let (synthesizer, sentence) = drawn.ok_or_else(|| {
-                TrainError::Data(format!("utterance {id} has no audio, and no text stands for it"))
-            })?;
+        for place in Item::texts(items) {
+            let key = draw.text(place);
+            let drawn = self.synthesizer.as_ref().zip(self.pool.draw(place, key));
+            let (synthesizer, sentence) =
+                drawn.ok_or_else(|| TrainError::Data(format!("there is no text for place {place}")))?;
             let mut stream = key.stream(Purpose::TextTask);
             let drawn = self.tasks.draw(&mut stream);
             let other = drawn.and_then(|task| Some((task, wanted(task, &sentence.said, &sentence.target)?)));
@@ -138,8 +150,9 @@ impl Prepare for LasynPrepare {
                 _ => synthesizer.synthesize(&sentence.words, voice),
             };
             pseudo.push(made.map_err(|e| TrainError::Task(format!("`{}`: {e}", sentence.said)))?);
-            targets.push(self.encode(id, &text)?);
-            ids.push(id.clone());
+            let id = format!("text {place}");
+            targets.push(self.encode(&id, &text)?);
+            ids.push(id);
             texts.push(text);
             tasks.push(task);
         }

@@ -2,7 +2,8 @@
 
 use crate::{Projection, TasksConfig};
 use auricle_augment::{SpanMask, SpecAugmentConfig};
-use auricle_nn::{CtcHeadConfig, DecoderConfig};
+use auricle_nn::config::in_range;
+use auricle_nn::{ConfigError, CtcHeadConfig, DecoderConfig};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -26,7 +27,7 @@ pub struct LasynConfig {
     /// Weights of an earlier run of this recipe to start from, instead of the recogniser's. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub init_from: Option<PathBuf>,
-    /// A bank of the recogniser's latents, of `auricle lasyn fit`. Without it no text is used: the control.
+    /// A bank of the recogniser's latents, of `auricle lasyn fit`. Default: none; no text is used: the control.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bank: Option<PathBuf>,
     /// Transformer layers below the cut. Default: the bank's, else those of the first stage.
@@ -36,17 +37,18 @@ pub struct LasynConfig {
     #[serde(default = "exemplars")]
     pub projection: Projection,
     /// A trained synthesizer for that bank, of a recipe of task `lasyn_synthesizer`, instead of `projection`.
+    /// Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub synthesizer: Option<PathBuf>,
     /// Takes of every sentence that are made once and kept in memory, up to 1 GiB, instead of latents that are made
     /// anew every time: for synthesizers slower than training. Default: anew.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cached_takes: Option<usize>,
-    /// Texts: files with a sentence per line, or text manifests.
+    /// Texts: files with a sentence per line, or text manifests. Default: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub text: Vec<PathBuf>,
     /// Texts and manifests whose sentences are left out of `text`, beside those of `data.validation`: what is to be
-    /// measured on.
+    /// measured on. Default: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub exclude: Vec<PathBuf>,
     /// Share of pseudo-acoustic speech in an epoch, in expected seconds, above 0 and below 1. Default: 0.5.
@@ -56,12 +58,13 @@ pub struct LasynConfig {
     #[serde(default)]
     pub anneal_steps: u64,
     /// Lexicons in the format of the CMU dictionary, later ones first, then the letter-to-sound model.
+    /// Default: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lexicon: Vec<PathBuf>,
     /// Letter-to-sound model. Default: the one that comes with the program.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub g2p: Option<PathBuf>,
-    /// Masks on latents, real and pseudo alike.
+    /// Masks on latents, real and pseudo alike. Default: time p 0.05 × 10 frames, channels p 0.1 × 16.
     #[serde(default = "masks")]
     pub masks: SpecAugmentConfig,
     /// Standard deviation of noise on latents, as a share of theirs. Default: 0.1.
@@ -125,56 +128,50 @@ fn masks() -> SpecAugmentConfig {
 }
 
 impl LasynConfig {
-    /// What is wrong with this configuration, in words, or `Ok`.
-    ///
     /// # Errors
-    /// The reason.
-    pub fn validate(&self) -> Result<(), String> {
-        if !(0.001..=0.99).contains(&self.pseudo_share) {
-            return Err(format!(
-                "model.pseudo_share: {} is not between 0.001 and 0.99; without text leave model.bank out",
-                self.pseudo_share
-            ));
-        }
-        if !(0.0..=10.0).contains(&self.noise) {
-            return Err(format!("model.noise: {} is not between 0 and 10", self.noise));
-        }
-        for (name, share) in [("ctc_weight", self.ctc_weight), ("smoothing", self.smoothing)] {
-            if !(0.0..=1.0).contains(&share) {
-                return Err(format!("model.{name}: {share} is not in 0..1"));
-            }
-        }
-        if !(1..=256).contains(&self.beam) {
-            return Err(format!("model.beam: {} is not between 1 and 256", self.beam));
+    /// What cannot be had, or does not fit together.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        let no = |field: &str, reason: &str| Err(ConfigError::new(field, reason));
+        in_range("model.pseudo_share", self.pseudo_share, 0.001..=0.99).map_err(|error| {
+            ConfigError::new(error.field, format!("{}; without text leave model.bank out", error.reason))
+        })?;
+        in_range("model.noise", self.noise, 0.0..=10.0)?;
+        in_range("model.ctc_weight", self.ctc_weight, 0.0..=1.0)?;
+        in_range("model.smoothing", self.smoothing, 0.0..=1.0)?;
+        in_range("model.beam", self.beam, 1..=256)?;
+        in_range("model.split", self.split.unwrap_or(0), 0..=1 << 10)?;
+        if let Some(head) = &self.head {
+            head.validate().map_err(|error| error.within("model"))?;
         }
         if self.target == Target::Meaning && self.tokenizer.is_none() {
-            return Err(
-                "model.target = \"meaning\" needs model.tokenizer: `auricle tokenizer train --meanings`"
-                    .into(),
+            return no(
+                "model.tokenizer",
+                "target = \"meaning\" needs one of `auricle tokenizer train --meanings`",
             );
         }
         if self.target == Target::Meaning && self.decoder.as_ref().is_some_and(|decoder| decoder.triggered) {
-            return Err(
-                "model.decoder.triggered is for outputs in the order of the speech, not for meanings".into(),
+            return no(
+                "model.decoder.triggered",
+                "it is for outputs in the order of the speech, not for meanings",
             );
         }
         self.tasks.validate()?;
         if self.tasks.any() && (self.decoder.is_none() || self.target != Target::Meaning) {
-            return Err(
-                "model.tasks needs model.decoder, which can be asked, and model.target = \"meaning\"".into(),
+            return no(
+                "model.tasks",
+                "they need model.decoder, which can be asked, and target = \"meaning\"",
             );
         }
-        if self.cached_takes.is_some_and(|takes| !(1..=1000).contains(&takes)) {
-            return Err("model.cached_takes is not between 1 and 1000".into());
-        }
+        in_range("model.cached_takes", self.cached_takes.unwrap_or(1), 1..=1000)?;
         if self.cached_takes.is_some() && self.bank.is_none() {
-            return Err("model.cached_takes is of no use without model.bank".into());
+            return no("model.cached_takes", "it is of no use without model.bank");
         }
         if self.bank.is_none() && !self.text.is_empty() {
-            return Err("model.text needs model.bank, which says what text becomes: make one with `auricle lasyn fit`".into());
+            let reason = "text needs it, it says what text becomes: make one with `auricle lasyn fit`";
+            return no("model.bank", reason);
         }
         if self.bank.is_some() && self.text.is_empty() {
-            return Err("model.bank is of no use without model.text".into());
+            return no("model.bank", "it is of no use without model.text");
         }
         Ok(())
     }
@@ -186,7 +183,7 @@ mod tests {
 
     fn refused(settings: &str) -> Option<String> {
         let config: LasynConfig = toml::from_str(&format!("base = \"asr-en-small\"\n{settings}")).unwrap();
-        config.validate().err()
+        config.validate().err().map(|error| error.to_string())
     }
 
     #[test]

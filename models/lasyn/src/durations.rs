@@ -1,7 +1,7 @@
 //! Lengths of phones, predicted from their neighbours.
 
 use crate::LasynError;
-use crate::network::Frame;
+use crate::frames::Frame;
 use crate::units::UNITS;
 use auricle_nn::{Context, ConvModule, ConvModuleConfig, Initializer, Linear};
 use auricle_rng::Stream;
@@ -99,10 +99,10 @@ impl DurationPredictor {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "train"))]
 mod tests {
     use super::*;
-    use crate::network::frames;
+    use crate::frames::frames;
     use auricle_rng::{Key, Purpose};
     use auricle_train::{AdamW, AdamWConfig, GradientSet, Group};
 

@@ -1,10 +1,9 @@
 //! How well a recogniser reads pseudo-acoustic latents.
 
-use crate::{Sentence, SplitRecogniser, Synthesizer, Upper};
-use auricle_decode::greedy;
+use crate::{LasynError, Sentence, SplitRecogniser, Synthesizer, Upper};
+use auricle_decode::{by_frame, greedy};
 use auricle_nn::Context;
 use auricle_rng::{Key, Purpose};
-use auricle_train::TrainError;
 use burn::tensor::{Device, Tensor, TensorData};
 
 /// What a model reads from the latents of sentences, drawn by (`seed`, place in the list).
@@ -17,11 +16,11 @@ pub fn read_sentences(
     sentences: &[Sentence],
     seed: u64,
     device: &Device,
-) -> Result<Vec<String>, TrainError> {
+) -> Result<Vec<String>, LasynError> {
     let read = |(i, sentence): (usize, &Sentence)| {
         let mut stream = Key::new(seed).step(i as u64).stream(Purpose::Synthesis);
         let latents = synthesizer.synthesize(&sentence.words, &mut stream);
-        read_latents(base, latents.map_err(|e| TrainError::Task(e.to_string()))?, device)
+        read_latents(base, latents?, device)
     };
     sentences.iter().enumerate().map(read).collect()
 }
@@ -34,7 +33,7 @@ pub fn read_latents(
     base: &SplitRecogniser,
     mut latents: Vec<f32>,
     device: &Device,
-) -> Result<String, TrainError> {
+) -> Result<String, LasynError> {
     let width = base.width();
     let length = latents.len() / width;
     let frames = length.next_multiple_of(4).max(4);
@@ -42,8 +41,8 @@ pub fn read_latents(
     let z = Tensor::<3>::from_data(TensorData::new(latents, [1, frames, width]), device);
     let Upper { logits, lengths, .. } = base.model.upper(base.split, z, &[length], &mut Context::eval());
     let [_, _, classes] = logits.dims();
-    let values = logits.into_data().try_to_vec::<f32>().map_err(|e| TrainError::Task(format!("{e:?}")))?;
+    let values = logits.into_data().try_to_vec::<f32>().map_err(|e| LasynError::Device(format!("{e:?}")))?;
     let row = values.get(..lengths[0] * classes).unwrap_or(&values);
-    let tokens = greedy(row, classes, base.tokenizer.blank_id());
+    let tokens = greedy(by_frame(row, classes), base.tokenizer.blank_id());
     Ok(base.tokenizer.decode(&tokens.iter().map(|t| t.id).collect::<Vec<_>>()))
 }

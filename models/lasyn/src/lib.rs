@@ -19,26 +19,35 @@
 //!
 //! Masks and noise on latents are the same for both kinds; what a recipe does to waveforms and features (`[augment]`) can
 //! only be done to real speech.
+//!
+//! Training is behind the feature `train`, which is on by default; a [`SequenceRecogniser`] does without the trainer.
 
 pub mod align;
 mod bank;
+#[cfg(feature = "train")]
 mod batch;
 mod cached;
+#[cfg(feature = "train")]
 mod compare;
 mod config;
 mod durations;
 mod error;
+mod frames;
 mod judge;
+mod make_bank;
 mod model;
 pub mod network;
+#[cfg(feature = "train")]
 mod perturb;
 mod places;
 mod pool;
 pub mod prototypes;
 mod recogniser;
 mod split;
+#[cfg(feature = "train")]
 mod synthesis;
 mod synthesizer;
+#[cfg(feature = "train")]
 mod task;
 mod text_tasks;
 mod trained;
@@ -46,20 +55,25 @@ mod triggered;
 pub mod units;
 
 pub use bank::{Bank, BankInfo, Exemplar};
+#[cfg(feature = "train")]
 pub use batch::{LasynBatch, LasynPrepare};
 pub use cached::CachedSynthesizer;
+#[cfg(feature = "train")]
 pub use compare::{Comparison, compare};
 pub use config::{LasynConfig, Target};
 pub use durations::DurationPredictor;
 pub use error::LasynError;
 pub use judge::{read_latents, read_sentences};
+pub use make_bank::{BankOptions, make_bank, pair_with_latents};
 pub use model::{LasynModel, Upper};
 pub use network::{Lengths, Method, NetworkConfig, SynthesizerNetwork};
 pub use pool::{Sentence, TextPool};
 pub use recogniser::SequenceRecogniser;
 pub use split::SplitRecogniser;
+#[cfg(feature = "train")]
 pub use synthesis::{SynthesisBatch, SynthesisConfig, SynthesisPrepare, SynthesisTask};
 pub use synthesizer::{Durations, FixedProjection, Projection, Synthesizer};
+#[cfg(feature = "train")]
 pub use task::LasynTask;
 pub use text_tasks::{TasksConfig, TextTask};
 pub use trained::{Scale, TrainedSynthesizer};

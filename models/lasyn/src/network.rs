@@ -1,8 +1,12 @@
 //! Trained synthesizers: prototypes, diffusion and flow matching on one network.
 
+use crate::frames::Frame;
 use crate::units::UNITS;
 use crate::{DurationPredictor, LasynError};
-use auricle_nn::{Context, Initializer, Linear, PositionalConvConfig, TransformerBlock, TransformerConfig};
+use auricle_nn::config::{divides, in_range, of_linear, probability, product, sum};
+use auricle_nn::{
+    ConfigError, Context, Initializer, Linear, PositionalConvConfig, TransformerBlock, TransformerConfig,
+};
 use auricle_tensor::ops;
 use burn::module::{Module, Param};
 use burn::tensor::{Int, Tensor, TensorData};
@@ -20,22 +24,22 @@ pub enum Method {
     /// A frame is a weighted mean of K fixed prototypes of real latents (spec: "FP-B"): the result stays
     /// within the convex hull of real latents.
     Prototypes {
-        /// K.
+        /// Prototypes K. Default: 256.
         #[serde(default = "prototypes")]
         count: usize,
     },
     /// Denoising diffusion with v-prediction, α = cos(πt/2), σ = sin(πt/2) (arXiv 2202.00512); DDIM.
     Diffusion {
-        /// Steps of the sampler.
+        /// Steps of the sampler. Default: 8.
         #[serde(default = "steps")]
         steps: usize,
-        /// Classifier-free guidance w: `v = (1 + w)·v_text − w·v_nothing`; 0 is none.
+        /// Classifier-free guidance w: `v = (1 + w)·v_text − w·v_nothing`; 0 is none. Default: 0.5.
         #[serde(default = "half")]
         guidance: f64,
     },
     /// Flow matching on straight lines (arXiv 2210.02747); Euler steps.
     Flow {
-        /// Steps of the sampler.
+        /// Steps of the sampler. Default: 8.
         #[serde(default = "steps")]
         steps: usize,
         /// As for diffusion.
@@ -103,29 +107,38 @@ fn tenth() -> f64 {
 }
 
 impl NetworkConfig {
-    /// What is wrong, in words, or `Ok`.
-    ///
     /// # Errors
-    /// The reason.
-    pub fn validate(&self) -> Result<(), String> {
+    /// What cannot be had.
+    pub fn validate(&self) -> Result<(), ConfigError> {
         let Self { method, width, layers, heads, dropout, lengths: _ } = self;
-        if !(1..=4096).contains(width) || !(1..=64).contains(layers) || *heads == 0 || width % heads != 0 {
-            return Err(format!("network: width {width}, layers {layers} or heads {heads} out of range"));
-        }
-        if !(0.0..1.0).contains(dropout) {
-            return Err(format!("network: dropout {dropout} is not in 0..1"));
-        }
+        in_range("network.width", *width, 1..=4096)?;
+        in_range("network.layers", *layers, 1..=64)?;
+        divides("network.heads", *heads, "heads", *width)?;
+        probability("network.dropout", *dropout)?;
         match *method {
-            Method::Prototypes { count } if !(2..=1 << 14).contains(&count) => {
-                Err(format!("network: {count} prototypes are not between 2 and 16384"))
+            Method::Prototypes { count } => in_range("network.method.count", count, 2..=1 << 14),
+            Method::Diffusion { steps, guidance } | Method::Flow { steps, guidance } => {
+                in_range("network.method.steps", steps, 1..=1000)?;
+                in_range("network.method.guidance", guidance, 0.0..=20.0)
             }
-            Method::Diffusion { steps, guidance } | Method::Flow { steps, guidance }
-                if !(1..=1000).contains(&steps) || !(0.0..=20.0).contains(&guidance) =>
-            {
-                Err(format!("network: steps {steps} or guidance {guidance} out of range"))
-            }
-            _ => Ok(()),
         }
+    }
+
+    /// Values of a network for latents of a width, lengths aside.
+    pub fn parameters(&self, latent_width: usize) -> usize {
+        let (output, noisy) = match self.method {
+            Method::Prototypes { count } => (count, 0),
+            Method::Diffusion { .. } | Method::Flow { .. } => (latent_width, 1),
+        };
+        let noisy =
+            product(&[noisy, sum([of_linear(latent_width, self.width), of_linear(TIME, self.width)])]);
+        sum([
+            product(&[UNITS + 1, self.width]),
+            of_linear(PLACE, self.width),
+            noisy,
+            self.block().parameters(self.width),
+            of_linear(self.width, output),
+        ])
     }
 
     fn block(&self) -> TransformerConfig {
@@ -145,25 +158,6 @@ impl NetworkConfig {
             init: Default::default(),
         }
     }
-}
-
-/// The unit of every frame, with its place in the unit.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Frame {
-    /// Phone or silence.
-    pub unit: u32,
-    /// Frames of the unit before it.
-    pub place: usize,
-    /// Frames of the unit.
-    pub length: usize,
-}
-
-/// Units with their lengths as frames.
-pub fn frames(units: impl IntoIterator<Item = (u32, usize)>) -> Vec<Frame> {
-    units
-        .into_iter()
-        .flat_map(|(unit, length)| (0..length).map(move |place| Frame { unit, place, length }))
-        .collect()
 }
 
 /// A Transformer over frames: what is to be said and, for diffusion and flow, what is there so far.
@@ -433,12 +427,5 @@ mod tests {
             assert!(errors[0] < 0.2, "{errors:?}");
             assert!(errors[1] < 0.62 * errors[0] && errors[2] < 0.62 * errors[1], "{errors:?}");
         }
-    }
-
-    #[test]
-    fn frames_know_their_place() {
-        let made = frames([(3, 2), (7, 1)]);
-        let frame = |unit, place, length| Frame { unit, place, length };
-        assert_eq!(made, [frame(3, 0, 2), frame(3, 1, 2), frame(7, 0, 1)]);
     }
 }

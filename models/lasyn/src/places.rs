@@ -1,19 +1,22 @@
 //! Where tokens stand in the speech, for triggered decoders.
 
+#[cfg(feature = "train")]
+use crate::LasynError;
 use crate::Upper;
-use auricle_decode::forced_alignment;
-use auricle_train::TrainError;
+#[cfg(feature = "train")]
+use auricle_decode::{by_frame, forced_alignment};
 
 /// The encoder frame at which CTC's best path begins each token, after 0 for what begins the row. In rows that CTC
 /// cannot read the tokens stand at equal distances.
-pub(crate) fn places(upper: &Upper, targets: &[Vec<u32>], blank: u32) -> Result<Vec<Vec<f64>>, TrainError> {
+#[cfg(feature = "train")]
+pub(crate) fn places(upper: &Upper, targets: &[Vec<u32>], blank: u32) -> Result<Vec<Vec<f64>>, LasynError> {
     let [_, padded, classes] = upper.logits.dims();
     let logits = upper.logits.clone().detach().into_data();
-    let logits = logits.try_to_vec::<f32>().map_err(|e| TrainError::Task(format!("{e:?}")))?;
+    let logits = logits.try_to_vec::<f32>().map_err(|e| LasynError::Device(format!("{e:?}")))?;
     let row = |(row, target): (usize, &Vec<u32>)| {
         let frames = upper.lengths[row].min(padded);
         let scores = &logits[row * padded * classes..][..frames * classes];
-        let starts: Vec<f64> = match forced_alignment(scores, classes, blank, target) {
+        let starts: Vec<f64> = match forced_alignment(by_frame(scores, classes), blank, target) {
             Some(ranges) => ranges.iter().map(|range| range.start as f64).collect(),
             None => (0..target.len()).map(|u| (u * frames) as f64 / target.len() as f64).collect(),
         };
@@ -28,7 +31,7 @@ pub(crate) fn frame_rate(upper: &Upper, row: usize) -> f64 {
     upper.memory_lengths[row] as f64 / upper.lengths[row].max(1) as f64
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "train"))]
 mod tests {
     use super::*;
     use burn::tensor::{Device, Tensor, TensorData};

@@ -1,11 +1,7 @@
 //! The texts of a run, and which of them are used in an epoch.
 
 use crate::{LasynError, Synthesizer};
-use auricle_data::Utterance;
 use auricle_rng::{Key, Purpose};
-
-/// Prefix of the ids of utterances that stand for a text.
-const PREFIX: &str = "text:";
 
 /// A text that becomes latents.
 #[derive(Debug, Clone, PartialEq)]
@@ -57,18 +53,17 @@ impl TextPool {
         Ok(Self { sentences, secs, places })
     }
 
-    /// Utterances that stand for the places.
-    pub fn utterances(&self) -> Vec<Utterance> {
-        let place = |place: usize| {
-            let longest = self.range(place).map(|i| self.secs[i]).fold(0.0, f64::max);
-            Utterance::of_text(format!("{PREFIX}{place}"), String::new(), longest)
-        };
-        (0..self.places).map(place).collect()
+    /// Seconds that the longest sentence of every place is expected to take.
+    pub fn place_secs(&self) -> Vec<f64> {
+        let longest = |place| self.range(place).map(|i| self.secs[i]).fold(0.0, f64::max);
+        (0..self.places).map(longest).collect()
     }
 
-    /// The sentence that a place draws.
-    pub fn draw(&self, id: &str, key: Key) -> Option<&Sentence> {
-        let place: usize = id.strip_prefix(PREFIX)?.parse().ok().filter(|&place| place < self.places)?;
+    /// The sentence that a place draws; `None` of a place that there is not.
+    pub fn draw(&self, place: usize, key: Key) -> Option<&Sentence> {
+        if place >= self.places {
+            return None;
+        }
         let range = self.range(place);
         self.sentences.get(range.start + key.stream(Purpose::Subset).below(range.len()))
     }
@@ -91,10 +86,11 @@ impl TextPool {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "train"))]
 mod tests {
     use super::*;
     use crate::{FixedProjection, Projection, bank::tests::bank};
+    use auricle_train::Draw;
     use std::collections::BTreeSet;
 
     fn sentences(count: usize) -> Vec<Sentence> {
@@ -110,35 +106,31 @@ mod tests {
     fn places_draw_every_sentence_of_their_length_in_the_end() {
         let synthesizer = FixedProjection::new(bank(), Projection::Exemplars);
         let pool = TextPool::new(sentences(500), &synthesizer, 0.5, 30.0).unwrap();
-        let places = pool.utterances();
-        let secs: f64 = places.iter().map(|u| u.duration_secs).sum();
+        let places = pool.place_secs();
+        let secs: f64 = places.iter().sum();
         assert!((20.0..45.0).contains(&secs), "{secs}");
-        assert!(places.iter().all(Utterance::is_text));
         let mut seen = BTreeSet::new();
         for epoch in 0..400 {
-            for place in &places {
-                let key = Key::new(1).epoch(epoch).utterance(&place.id);
-                let sentence = pool.draw(&place.id, key).unwrap();
-                assert!(synthesizer.expected_secs(&sentence.words) <= place.duration_secs);
+            for (place, secs) in places.iter().enumerate() {
+                let key = Draw::Train { epoch: Key::new(1).epoch(epoch), batch: 0 }.text(place);
+                let sentence = pool.draw(place, key).unwrap();
+                assert!(synthesizer.expected_secs(&sentence.words) <= *secs);
                 seen.insert(sentence.target.clone());
             }
         }
         assert!(seen.len() > 490, "{}", seen.len());
-        assert_eq!(pool.draw("text:99999", Key::new(1)), None);
-        assert_eq!(pool.draw("1089-0001", Key::new(1)), None);
+        assert_eq!(pool.draw(places.len(), Key::new(1)), None);
     }
 
     #[test]
     fn few_sentences_are_repeated_and_none_is_an_error() {
         let synthesizer = FixedProjection::new(bank(), Projection::Exemplars);
         let pool = TextPool::new(sentences(2), &synthesizer, 0.5, 600.0).unwrap();
-        let draws: BTreeSet<&str> = pool
-            .utterances()
-            .iter()
-            .map(|u| pool.draw(&u.id, Key::new(0)).unwrap().target.as_str())
-            .collect();
+        let places = 0..pool.place_secs().len();
+        let draws: BTreeSet<&str> =
+            places.map(|place| pool.draw(place, Key::new(0)).unwrap().target.as_str()).collect();
         assert_eq!(draws.into_iter().collect::<Vec<_>>(), ["s0", "s1"]);
         assert!(TextPool::new(Vec::new(), &synthesizer, 0.5, 1.0).is_err());
-        assert_eq!(TextPool::new(sentences(9), &synthesizer, 0.5, 0.0).unwrap().utterances().len(), 9);
+        assert_eq!(TextPool::new(sentences(9), &synthesizer, 0.5, 0.0).unwrap().place_secs().len(), 9);
     }
 }

@@ -4,16 +4,15 @@ use crate::places::frame_rate;
 use crate::{LasynError, LasynModel, Target, TriggeredSearch, Upper};
 use auricle_asr::{CtcConfig, Recogniser, Stored};
 use auricle_audio::{Features, MelFrontEnd};
-use auricle_decode::{BeamConfig, TokenLm, beam_search, greedy, log_softmax};
-use auricle_nn::params::{self, NamedTensors};
+use auricle_decode::{BeamConfig, TokenLm, beam_search, by_frame, greedy, log_softmax};
+use auricle_nn::params::NamedTensors;
+use auricle_nn::stored::{self, StoredError};
 use auricle_nn::streaming::{DecoderPrefix, StreamingDecoder};
 use auricle_nn::weights::Metadata;
-use auricle_nn::{AttentionDecoder, Context, DecoderConfig, Initializer};
-use auricle_rng::{Key, Purpose};
+use auricle_nn::{AttentionDecoder, Context, DecoderConfig};
 use auricle_tensor::ops;
 use auricle_text::Tokenizer;
 use auricle_text::lm::NgramLm;
-use auricle_train::TrainError;
 use burn::tensor::{Device, Tensor, TensorData};
 use std::collections::HashMap;
 
@@ -44,36 +43,30 @@ impl SequenceRecogniser {
         metadata: &Metadata,
         device: &Device,
     ) -> Result<Self, LasynError> {
-        let fail = LasynError::Model;
-        let Stored { config, tokenizer } = Stored::read(metadata, &[KIND, "ctc"]).map_err(fail)?;
-        let parse =
-            |name: &str| metadata.get(name).map(|text| serde_json::from_str::<serde_json::Value>(text));
-        let decoder: Option<DecoderConfig> = match parse("decoder") {
+        let Stored { config, tokenizer } = Stored::read(metadata, &[KIND, "ctc"])?;
+        let decoder: Option<DecoderConfig> = match metadata.get("decoder") {
             None => None,
-            Some(value) => {
-                value.and_then(serde_json::from_value).map_err(|e| fail(format!("decoder: {e}")))?
-            }
+            Some(_) => Some(stored::json(metadata, "decoder")?),
         };
         let target = match metadata.get("target").map(String::as_str) {
             Some("meaning") => Target::Meaning,
             _ => Target::Text,
         };
-        let width = config.encoder.output_width();
+        let (width, classes) = (config.encoder.output_width(), tokenizer.vocab_size());
+        let mut parameters = config.parameters(classes);
         if let Some(decoder) = &decoder {
-            decoder.validate(width).map_err(fail)?;
+            decoder.validate(width).map_err(StoredError::from)?;
+            parameters = parameters.saturating_add(decoder.parameters(width, classes));
         }
-        let mut stream = Key::new(0).stream(Purpose::Init);
-        let mut init = Initializer::new(&mut stream, device);
-        let classes = tokenizer.vocab_size();
-        let model = LasynModel {
-            encoder: config.encoder.init(&mut init),
-            head: config.head.init(width, classes, &mut init),
-            decoder: decoder.as_ref().map(|d| AttentionDecoder::new(width, classes, d, &mut init)),
-        };
-        let model = params::load(model, "", &mut tensors).map_err(|e| fail(e.to_string()))?;
-        let front_end = MelFrontEnd::new(config.front_end.clone()).map_err(|e| fail(e.to_string()))?;
+        let model = stored::build(parameters, "", &mut tensors, device, |init| LasynModel {
+            encoder: config.encoder.init(init),
+            head: config.head.init(width, classes, init),
+            decoder: decoder.as_ref().map(|d| AttentionDecoder::new(width, classes, d, init)),
+        })
+        .map_err(StoredError::from)?;
+        let front_end = MelFrontEnd::new(config.front_end.clone())?;
         let decoder = model.decoder.as_ref().map(StreamingDecoder::new).transpose();
-        let decoder = decoder.map_err(|e| fail(e.to_string()))?;
+        let decoder = decoder.map_err(StoredError::from)?;
         let trained = metadata.get("ctc_weight").and_then(|text| text.parse().ok());
         let trained = trained.filter(|weight| (0.0..=1.0).contains(weight));
         let standard = BeamConfig::default();
@@ -138,7 +131,8 @@ impl SequenceRecogniser {
             return Err(LasynError::Model("shallow fusion needs an attention decoder".into()));
         }
         let model = self.with_frame_synchronous(false)?;
-        let lm = TokenLm::new(lm, &model.tokenizer, weight).map_err(LasynError::Model)?;
+        let lm = TokenLm::new(lm, &model.tokenizer, weight)
+            .map_err(|error| LasynError::Model(error.to_string()))?;
         Ok(Self { lm: Some(lm), ..model })
     }
 
@@ -156,7 +150,7 @@ impl SequenceRecogniser {
     ///
     /// # Errors
     /// Samples that are not finite, a device that fails.
-    pub fn read(&self, samples: &[f32]) -> Result<String, TrainError> {
+    pub fn read(&self, samples: &[f32]) -> Result<String, LasynError> {
         let Features { data: mut values, num_frames, num_bins } =
             Recogniser::features(&self.front_end, samples)?;
         if num_frames == 0 {
@@ -199,14 +193,14 @@ pub(crate) fn search(
     upper: &Upper,
     blank: u32,
     &Search { config, frame_synchronous, lm }: &Search<'_>,
-) -> Result<Vec<Vec<u32>>, TrainError> {
+) -> Result<Vec<Vec<u32>>, LasynError> {
     let [batch, frames, classes] = upper.logits.dims();
     let scores = match decoder {
         Some(_) => ops::log_softmax(upper.logits.clone(), 2),
         None => upper.logits.clone(),
     };
     let host =
-        |x: Tensor<3>| x.into_data().try_to_vec::<f32>().map_err(|e| TrainError::Task(format!("{e:?}")));
+        |x: Tensor<3>| x.into_data().try_to_vec::<f32>().map_err(|e| LasynError::Device(format!("{e:?}")));
     let scores = host(scores)?;
     let [_, padded, width] = upper.memory.dims();
     let memory = match decoder {
@@ -217,7 +211,7 @@ pub(crate) fn search(
     for row in 0..batch {
         let ctc = &scores[row * frames * classes..][..upper.lengths[row].min(frames) * classes];
         let Some(decoder) = decoder else {
-            found.push(greedy(ctc, classes, blank).iter().map(|token| token.id).collect());
+            found.push(greedy(by_frame(ctc, classes), blank).iter().map(|token| token.id).collect());
             continue;
         };
         let length = upper.memory_lengths[row].min(padded);
@@ -235,9 +229,10 @@ pub(crate) fn search(
         // What the sequences of the step before have read; every sequence is one of them with a token more.
         let mut read: HashMap<Vec<u32>, DecoderPrefix> = HashMap::new();
         // Triggered decoders need CTC's frames even where its scores have no weight.
-        let ctc = if config.ctc_weight > 0.0 || decoder.is_triggered() { ctc } else { &[] };
+        let needs_ctc = config.ctc_weight > 0.0 || decoder.is_triggered();
+        let ctc = needs_ctc.then(|| by_frame(ctc, classes));
         let rate = frame_rate(upper, row);
-        let hypotheses = beam_search(&config, classes, blank, ctc, lm, |sequences, begun| {
+        let hypotheses = beam_search(&config, classes, blank, ctc, lm, |sequences, start_frames| {
             let (mut prefixes, tokens): (Vec<DecoderPrefix>, Vec<u32>) = sequences
                 .iter()
                 .map(|tokens| match tokens.split_last() {
@@ -245,10 +240,10 @@ pub(crate) fn search(
                     None => (DecoderPrefix::default(), blank),
                 })
                 .unzip();
-            let places: Vec<f64> = begun.iter().map(|&frame| frame as f64 * rate).collect();
+            let places: Vec<f64> = start_frames.iter().map(|&frame| frame as f64 * rate).collect();
             let logits = decoder.step(&memory, &mut prefixes, &tokens, &places, &[]);
             read = sequences.iter().cloned().zip(prefixes).collect();
-            Ok::<_, TrainError>(logits.chunks_exact(classes).map(log_softmax).collect())
+            Ok::<_, LasynError>(logits.chunks_exact(classes).map(log_softmax).collect())
         })?;
         found.push(hypotheses.into_iter().next().map(|best| best.tokens).unwrap_or_default());
     }

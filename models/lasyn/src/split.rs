@@ -33,8 +33,8 @@ impl SplitRecogniser {
         device: &Device,
     ) -> Result<Self, LasynError> {
         let fail = LasynError::Model;
-        let stored = Stored::read(metadata, &["ctc"]).map_err(fail)?;
-        let model = LasynModel::of(stored.model(&mut tensors, device).map_err(fail)?);
+        let stored = Stored::read(metadata, &["ctc"])?;
+        let model = LasynModel::of(stored.model(&mut tensors, device)?);
         let Stored { config, tokenizer } = stored;
         let layers = model.encoder.layers();
         let split = split.unwrap_or(config.encoder.stages[0].transformer.layers);

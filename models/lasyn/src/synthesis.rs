@@ -1,7 +1,8 @@
 //! Training of a synthesizer network on transcribed speech.
 
 use crate::align::align;
-use crate::network::{Frame, Method, Mixture, NetworkConfig, SynthesizerNetwork, frames};
+use crate::frames::{Frame, frames};
+use crate::network::{Method, Mixture, NetworkConfig, SynthesizerNetwork};
 use crate::prototypes::kmeans;
 use crate::trained::{Scale, mix};
 use crate::{Bank, SplitRecogniser, Upper};
@@ -14,8 +15,8 @@ use auricle_rng::{Key, Purpose};
 use auricle_tensor::ops;
 use auricle_text::normalise;
 use auricle_train::{
-    Acoustics, AugmentConfig, Draw, FeatureBatch, Group, Held, Metric, Prepare, Recipe, StepOutput, Task,
-    TrainError, Wave,
+    Acoustics, AugmentConfig, Draw, FeatureBatch, Group, Held, Item, Metric, Prepare, Recipe, StepOutput,
+    Task, TrainError, within,
 };
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
@@ -47,6 +48,7 @@ pub struct SynthesisConfig {
     #[serde(default = "tenth")]
     pub condition_dropout: f64,
     /// Lexicons in the format of the CMU dictionary, later ones first, then the letter-to-sound model.
+    /// Default: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lexicon: Vec<PathBuf>,
     /// Letter-to-sound model. Default: the one that comes with the program.
@@ -60,6 +62,19 @@ fn one() -> f64 {
 
 fn tenth() -> f64 {
     0.1
+}
+
+impl SynthesisConfig {
+    /// Whether the weights of its losses are numbers that can be meant.
+    ///
+    /// # Errors
+    /// The first that is out of its range, by its key.
+    fn check_weights(&self) -> Result<(), TrainError> {
+        within("model.guide", self.guide.unwrap_or(0.0), 0.0..=1e6)?;
+        within("model.matching", self.matching, 0.0..=1e6)?;
+        within("model.moments", self.moments, 0.0..=1e6)?;
+        within("model.condition_dropout", self.condition_dropout, 0.0..=1.0)
+    }
 }
 
 /// Features, words and targets of a batch.
@@ -98,11 +113,12 @@ impl Prepare for SynthesisPrepare {
             .ok_or_else(|| "it has no words that can be pronounced".into())
     }
 
-    fn prepare(&self, waves: &[Wave], padded_secs: f64, draw: Draw) -> Result<SynthesisBatch, TrainError> {
+    fn prepare(&self, items: &[Item], padded_secs: f64, draw: Draw) -> Result<SynthesisBatch, TrainError> {
+        let waves = Item::speech(items);
         let zeros = vec![0.0; self.bins];
-        let features = self.acoustics.batch(waves, padded_secs, self.multiple, &zeros, draw)?;
+        let features = self.acoustics.batch(&waves, padded_secs, self.multiple, &zeros, draw)?;
         let (mut words, mut targets) = (Vec::new(), Vec::new());
-        for wave in waves {
+        for wave in &waves {
             let id = &wave.utterance.id;
             let fail = |what: &dyn std::fmt::Display| TrainError::Data(format!("utterance {id}: {what}"));
             words.push(self.words.get(id).cloned().ok_or_else(|| fail(&"it has no words"))?);
@@ -159,7 +175,8 @@ impl SynthesisTask {
         libraries: Libraries,
         device: &Device,
     ) -> Result<Self, TrainError> {
-        config.network.validate().map_err(TrainError::Recipe)?;
+        config.network.validate().map_err(|e| TrainError::Recipe(e.to_string()))?;
+        config.check_weights()?;
         let mut stream = Key::new(recipe.seed).stream(Purpose::Init);
         let prototypes = match config.network.method {
             Method::Prototypes { count } => kmeans(

@@ -87,13 +87,13 @@ impl LasynTask {
         }
         let width = base.config.encoder.output_width();
         if let Some(decoder) = &config.decoder {
-            decoder.validate(width).map_err(TrainError::Recipe)?;
+            decoder.validate(width).map_err(|e| TrainError::Recipe(e.to_string()))?;
         }
         let mut base = base;
         let mut stream = Key::new(recipe.seed).stream(Purpose::Init);
         let mut init = Initializer::new(&mut stream, device);
         if let Some(head) = &config.head {
-            head.validate().map_err(TrainError::Recipe)?;
+            head.validate().map_err(|e| TrainError::Recipe(e.to_string()))?;
             base.config.head = head.clone();
         }
         let anew = tokenizer.is_some() || config.head.is_some();

@@ -2,6 +2,7 @@
 //! the few meanings that are known.
 
 use crate::LasynError;
+use auricle_nn::ConfigError;
 use auricle_rng::Stream;
 use auricle_text::{Tokenizer, normalise};
 use serde::{Deserialize, Serialize};
@@ -86,13 +87,13 @@ impl TasksConfig {
     ///
     /// # Errors
     /// The reason.
-    pub fn validate(&self) -> Result<(), String> {
+    pub fn validate(&self) -> Result<(), ConfigError> {
         let shares = self.shares().map(|(_, share)| share);
         let within = shares.iter().chain([&self.gaps]).all(|p| (0.0..=1.0).contains(p));
         if within && shares.iter().sum::<f64>() <= 1.0 {
             return Ok(());
         }
-        Err("model.tasks: shares must lie in 0..1, together too".into())
+        Err(ConfigError::new("model.tasks", "shares must lie in 0..1, together too"))
     }
 
     /// A task, as likely as its share; `None` is the main one.

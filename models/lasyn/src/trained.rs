@@ -1,11 +1,13 @@
 //! A trained network as a synthesizer.
 
-use crate::network::{Frame, Method, NetworkConfig, SynthesizerNetwork, Velocity, frames, sample};
+use crate::frames::{Frame, frames};
+use crate::network::{Method, NetworkConfig, SynthesizerNetwork, Velocity, sample};
 use crate::{Bank, Durations, FixedProjection, LasynError, Projection, Synthesizer};
-use auricle_nn::params::{self, NamedTensors};
+use auricle_nn::Context;
+use auricle_nn::params::NamedTensors;
+use auricle_nn::stored::{self, StoredError};
 use auricle_nn::weights::Metadata;
-use auricle_nn::{Context, Initializer};
-use auricle_rng::{Key, Purpose, Stream};
+use auricle_rng::Stream;
 use burn::tensor::{Device, Tensor, TensorData};
 
 /// Mean and standard deviation of every channel of the real latents.
@@ -77,7 +79,7 @@ impl TrainedSynthesizer {
         bank: Bank,
         device: &Device,
     ) -> Result<Self, LasynError> {
-        config.validate().map_err(LasynError::Model)?;
+        config.validate().map_err(StoredError::from)?;
         let scale = Scale::of(&bank.latents, bank.info.width);
         let lengths = Projection::Statistics { noise: 0.0, durations: Durations::Empirical };
         let units = FixedProjection::new(bank, lengths);
@@ -107,7 +109,7 @@ impl TrainedSynthesizer {
             .get("config")
             .and_then(|text| serde_json::from_str(text).ok())
             .ok_or_else(|| fail("the synthesizer's description is damaged"))?;
-        config.validate().map_err(LasynError::Model)?;
+        config.validate().map_err(StoredError::from)?;
         let prototypes = tensors.remove("prototypes").and_then(|data| data.try_to_vec::<f32>().ok());
         let prototypes = prototypes.unwrap_or_default();
         let wanted = match config.method {
@@ -117,11 +119,11 @@ impl TrainedSynthesizer {
         if prototypes.len() != wanted {
             return Err(fail("the synthesizer's prototypes do not fit its description"));
         }
-        let mut stream = Key::new(0).stream(Purpose::Init);
-        let network =
-            SynthesizerNetwork::new(&config, bank.info.width, &mut Initializer::new(&mut stream, device));
-        let network =
-            params::load(network, "network", &mut tensors).map_err(|e| LasynError::Model(e.to_string()))?;
+        let width = bank.info.width;
+        let network = stored::build(config.parameters(width), "network", &mut tensors, device, |init| {
+            SynthesizerNetwork::new(&config, width, init)
+        })
+        .map_err(StoredError::from)?;
         Self::new(config, network, prototypes, bank, device)
     }
 

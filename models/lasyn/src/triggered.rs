@@ -1,6 +1,6 @@
 //! Search with a triggered decoder while frames come in.
 
-use auricle_decode::{BeamConfig, Begun, FrameSearch, Hypothesis, NextToken, log_softmax};
+use auricle_decode::{BeamConfig, FrameSearch, Hypothesis, Prefix, PrefixScorer, log_softmax};
 use auricle_nn::streaming::{DecoderMemory, DecoderPrefix, StreamingDecoder};
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -9,14 +9,14 @@ use std::sync::Arc;
 ///
 /// A frame of CTC is used as soon as the encoder's frames that its tokens may look at are there.
 pub struct TriggeredSearch<'a> {
-    teller: Teller<'a>,
+    scorer: DecoderScorer<'a>,
     search: FrameSearch<DecoderPrefix>,
     /// Log-probabilities of CTC's frames that wait.
     waiting: Vec<f32>,
     classes: usize,
 }
 
-struct Teller<'a> {
+struct DecoderScorer<'a> {
     decoder: &'a StreamingDecoder,
     memory: DecoderMemory,
     blank: u32,
@@ -35,13 +35,13 @@ impl<'a> TriggeredSearch<'a> {
     ) -> Self {
         let memory = decoder.memory(&[]);
         let classes = classes as usize;
-        let teller = Teller { decoder, memory, blank, classes, rate };
-        Self { teller, search: FrameSearch::new(config, blank), waiting: Vec::new(), classes }
+        let scorer = DecoderScorer { decoder, memory, blank, classes, rate };
+        Self { scorer, search: FrameSearch::new(config, blank), waiting: Vec::new(), classes }
     }
 
     /// Takes the encoder's next frames `[n, D]` and CTC's next log-probabilities `[m, V]`.
     pub fn push(&mut self, frames: &[f32], ctc: &[f32]) {
-        self.teller.decoder.extend(&mut self.teller.memory, frames);
+        self.scorer.decoder.extend(&mut self.scorer.memory, frames);
         self.waiting.extend_from_slice(ctc);
         self.advance(false);
     }
@@ -54,7 +54,7 @@ impl<'a> TriggeredSearch<'a> {
     /// Ends the utterance: the best sequences, best first.
     pub fn finish(mut self) -> Vec<Hypothesis> {
         self.advance(true);
-        let Ok(found) = self.search.finish(&mut self.teller);
+        let Ok(found) = self.search.finish(&mut self.scorer);
         found
     }
 
@@ -62,47 +62,47 @@ impl<'a> TriggeredSearch<'a> {
     fn advance(&mut self, ended: bool) {
         let mut used = 0;
         for row in self.waiting.chunks_exact(self.classes) {
-            let needed = self.teller.limit(self.search.frame());
-            if !ended && needed.is_none_or(|needed| needed > self.teller.memory.frames()) {
+            let needed = self.scorer.limit(self.search.frame());
+            if !ended && needed.is_none_or(|needed| needed > self.scorer.memory.frames()) {
                 break;
             }
-            let Ok(()) = self.search.push(row, &mut self.teller);
+            let Ok(()) = self.search.push(row, &mut self.scorer);
             used += row.len();
         }
         self.waiting.drain(..used);
     }
 }
 
-impl Teller<'_> {
+impl DecoderScorer<'_> {
     /// Encoder frames that tokens which begin at a frame of CTC may look at; `None`: all.
     fn limit(&self, frame: usize) -> Option<usize> {
         self.decoder.limit(frame as f64 * self.rate)
     }
 }
 
-impl NextToken for Teller<'_> {
+impl PrefixScorer for DecoderScorer<'_> {
     type State = DecoderPrefix;
     type Error = Infallible;
 
-    fn next(
+    fn score(
         &mut self,
-        sequences: &[(&Begun, &DecoderPrefix)],
+        prefixes: &[(&Prefix, &DecoderPrefix)],
         frame: Option<usize>,
     ) -> Result<Vec<(Arc<[f32]>, DecoderPrefix)>, Infallible> {
-        let mut states: Vec<DecoderPrefix> = sequences.iter().map(|(_, state)| (*state).clone()).collect();
-        let last = |(begun, _): &(&Begun, &DecoderPrefix)| {
-            let start = begun.starts.last().map_or(0.0, |&start| start as f64 * self.rate);
-            (begun.tokens.last().copied().unwrap_or(self.blank), start)
+        let mut states: Vec<DecoderPrefix> = prefixes.iter().map(|(_, state)| (*state).clone()).collect();
+        let last = |(prefix, _): &(&Prefix, &DecoderPrefix)| {
+            let start = prefix.start_frames.last().map_or(0.0, |&start| start as f64 * self.rate);
+            (prefix.tokens.last().copied().unwrap_or(self.blank), start)
         };
-        let (tokens, places): (Vec<u32>, Vec<f64>) = sequences.iter().map(last).unzip();
+        let (tokens, start_frames): (Vec<u32>, Vec<f64>) = prefixes.iter().map(last).unzip();
         let limit = frame.and_then(|frame| self.limit(frame)).unwrap_or(usize::MAX);
-        let limits = vec![limit; sequences.len()];
-        let logits = self.decoder.step(&self.memory, &mut states, &tokens, &places, &limits);
+        let limits = vec![limit; prefixes.len()];
+        let logits = self.decoder.step(&self.memory, &mut states, &tokens, &start_frames, &limits);
         let rows = logits.chunks_exact(self.classes).map(|row| Arc::from(log_softmax(row)));
         Ok(rows.zip(states).collect())
     }
 
-    fn same_as(&self, frame: usize) -> usize {
+    fn cache_key(&self, frame: usize) -> usize {
         self.limit(frame).unwrap_or(0)
     }
 }
@@ -205,15 +205,16 @@ mod tests {
             let mut search = TriggeredSearch::new(&streaming, config, [CLASSES as u32, BLANK], 0.5);
             search.push(&frames, &ctc);
             search.advance(true);
-            let kept = search.search.sequences();
-            for (begun, score) in kept {
-                let tokens: Vec<u32> = [BLANK].into_iter().chain(begun.tokens.clone()).collect();
-                let places = [0.0].into_iter().chain(begun.starts.iter().map(|&t| t as f64 * 0.5)).collect();
+            let kept = search.search.prefixes();
+            for (prefix, score) in kept {
+                let tokens: Vec<u32> = [BLANK].into_iter().chain(prefix.tokens.clone()).collect();
+                let places =
+                    [0.0].into_iter().chain(prefix.start_frames.iter().map(|&t| t as f64 * 0.5)).collect();
                 let logits = decoder.forward(&[tokens], &[places], &memory, &[FRAMES], &mut Context::eval());
                 let logits = logits.into_data().try_to_vec::<f32>().unwrap();
-                let rows = logits.chunks_exact(CLASSES).zip(&begun.tokens);
+                let rows = logits.chunks_exact(CLASSES).zip(&prefix.tokens);
                 let want: f64 = rows.map(|(row, &token)| f64::from(log_softmax(row)[token as usize])).sum();
-                assert!((score - want).abs() < 1e-3, "{begun:?}: {score} {want}");
+                assert!((score - want).abs() < 1e-3, "{prefix:?}: {score} {want}");
             }
         }
     }

@@ -7,7 +7,7 @@ use auricle_augment::{
 };
 use auricle_data::Utterance;
 use auricle_rng::Purpose;
-use auricle_train::{Draw, Prepare, TrainError, Wave};
+use auricle_train::{Draw, Item, Prepare, TrainError, Wave, check_masks};
 
 /// Student and teacher views of a batch, in host memory, frames first.
 #[derive(Debug, Clone, PartialEq)]
@@ -45,7 +45,8 @@ impl SpiralPrepare {
         mask_vector: Vec<f32>,
         libraries: Libraries,
     ) -> Result<Self, TrainError> {
-        augment.validate().map_err(TrainError::Recipe)?;
+        augment.validate().map_err(|e| TrainError::Recipe(e.to_string()))?;
+        check_masks("augment.spec", &augment.spec)?;
         augment.channel().validate(&libraries).map_err(TrainError::Recipe)?;
         let front_end =
             MelFrontEnd::new(config.front_end.clone()).map_err(|e| TrainError::Recipe(e.to_string()))?;
@@ -103,7 +104,8 @@ impl Prepare for SpiralPrepare {
         Ok(())
     }
 
-    fn prepare(&self, waves: &[Wave], padded_secs: f64, draw: Draw) -> Result<SpiralBatch, TrainError> {
+    fn prepare(&self, items: &[Item], padded_secs: f64, draw: Draw) -> Result<SpiralBatch, TrainError> {
+        let waves = Item::speech(items);
         let bins = self.config.encoder.bins;
         let unit = self.config.encoder.downsampling();
         let views = waves.iter().map(|wave| self.views(wave, draw)).collect::<Result<Vec<_>, _>>()?;

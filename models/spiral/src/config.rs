@@ -2,7 +2,8 @@
 
 use auricle_audio::MelConfig;
 use auricle_augment::{ChannelConfig, LowPassConfig, NoiseConfig, ReverbConfig, SpecAugmentConfig};
-use auricle_nn::EncoderConfig;
+use auricle_nn::config::in_range;
+use auricle_nn::{ConfigError, EncoderConfig, MomentumSchedule};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -23,7 +24,7 @@ pub struct SpiralConfig {
     /// Temperature of the cosine similarity. Default: 0.3.
     #[serde(default = "default_temperature")]
     pub temperature: f64,
-    /// Momentum of the teacher.
+    /// Momentum of the teacher. Default: that of Base.
     #[serde(default)]
     pub momentum: MomentumSchedule,
     /// Subtract from the targets their mean over the batch's positions. Default: false, as
@@ -60,37 +61,6 @@ fn default_crop_secs() -> f64 {
 const MAX_PROJECTION: usize = 1 << 13;
 const MAX_NEGATIVES: usize = 10_000;
 const MAX_SHIFT: usize = 1 << 10;
-
-/// Momentum of the teacher at step s:
-/// `m(s) = end + ½·(start − end)·(1 + cos(π·s/steps))`, `end` after `steps` (SPIRAL §4).
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct MomentumSchedule {
-    /// Momentum at step 0.
-    pub start: f64,
-    /// Momentum from `steps` on.
-    pub end: f64,
-    /// Steps of the cosine.
-    pub steps: u64,
-}
-
-impl Default for MomentumSchedule {
-    /// The values of Base.
-    fn default() -> Self {
-        Self { start: 0.995, end: 1.0, steps: 200_000 }
-    }
-}
-
-impl MomentumSchedule {
-    /// m(s).
-    pub fn at(&self, step: u64) -> f64 {
-        if step > self.steps {
-            return self.end;
-        }
-        let phase = std::f64::consts::PI * step as f64 / self.steps.max(1) as f64;
-        self.end + 0.5 * (self.start - self.end) * (1.0 + phase.cos())
-    }
-}
 
 /// The `[augment]` table of a SPIRAL recipe.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -137,38 +107,27 @@ impl SpiralAugment {
         ChannelConfig { reverb, volume: None, noise, low_pass }
     }
 
-    /// What is wrong with these settings by themselves, in words, or `Ok`.
-    pub fn validate(&self) -> Result<(), String> {
-        if self.max_shift > MAX_SHIFT {
-            return Err(format!("augment.max_shift: {} is above {MAX_SHIFT}", self.max_shift));
-        }
-        Ok(())
+    /// # Errors
+    /// What is wrong with these settings by themselves.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        in_range("augment.max_shift", self.max_shift, 0..=MAX_SHIFT)
     }
 }
 
 impl SpiralConfig {
-    /// What is wrong with this configuration, in words, or `Ok`.
-    pub fn validate(&self) -> Result<(), String> {
-        self.encoder.validate()?;
-        self.encoder.validate_input(self.front_end.num_bins)?;
-        for (name, value, largest) in
-            [("projection", self.projection, MAX_PROJECTION), ("negatives", self.negatives, MAX_NEGATIVES)]
-        {
-            if !(1..=largest).contains(&value) {
-                return Err(format!("model.{name}: {value} is not between 1 and {largest}"));
-            }
-        }
-        if !(self.temperature > 0.0 && self.temperature.is_finite()) {
-            return Err(format!("model.temperature: {} is not above 0", self.temperature));
-        }
-        if !(self.crop_secs > 0.0 && self.crop_secs.is_finite()) {
-            return Err(format!("model.crop_secs: {} is not above 0", self.crop_secs));
-        }
-        let momentum = &self.momentum;
-        if ![momentum.start, momentum.end].iter().all(|m| (0.0..=1.0).contains(m)) {
-            return Err("model.momentum: start and end are between 0 and 1".into());
-        }
-        Ok(())
+    /// # Errors
+    /// What cannot be had, or would be larger than any model.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        let of_model = |error: ConfigError| error.within("model");
+        self.front_end.validate().map_err(|error| ConfigError::new("model.front_end", error.to_string()))?;
+        self.encoder.validate().map_err(of_model)?;
+        self.encoder.validate_input(self.front_end.num_bins).map_err(of_model)?;
+        in_range("model.projection", self.projection, 1..=MAX_PROJECTION)?;
+        in_range("model.negatives", self.negatives, 1..=MAX_NEGATIVES)?;
+        in_range("model.temperature", self.temperature, 1e-4..=1e4)?;
+        in_range("model.crop_secs", self.crop_secs, 0.01..=3_600.0)?;
+        in_range("model.momentum.start", self.momentum.start, 0.0..=1.0)?;
+        in_range("model.momentum.end", self.momentum.end, 0.0..=1.0)
     }
 }
 
@@ -187,34 +146,18 @@ mod tests {
         let with = |change: &dyn Fn(&mut SpiralConfig)| {
             let mut config = small.clone();
             change(&mut config);
-            config.validate().unwrap_err()
+            config.validate().unwrap_err().to_string()
         };
         assert!(with(&|c| c.projection = 0).contains("model.projection: 0"));
         assert!(with(&|c| c.projection = 1_000_000).contains("model.projection: 1000000"));
         assert!(with(&|c| c.negatives = usize::MAX).contains("model.negatives"));
-        let bins = |c: &mut SpiralConfig| (c.encoder.bins, c.front_end.num_bins) = (1_000_000, 1_000_000);
+        assert!(with(&|c| c.front_end.sample_rate = 1).contains("model.front_end: sample_rate"));
+        assert!(with(&|c| c.front_end.hop_samples = 1).contains("hop_samples"));
+        assert!(with(&|c| c.crop_secs = f64::MAX).contains("model.crop_secs"));
+        let bins = |c: &mut SpiralConfig| c.encoder.bins = 1_000_000;
         assert!(with(&bins).contains("encoder.bins: 1000000"));
         let shifted = SpiralAugment { max_shift: 1_000_000, ..SpiralAugment::default() };
-        assert!(shifted.validate().unwrap_err().contains("augment.max_shift: 1000000"));
+        assert!(shifted.validate().unwrap_err().to_string().contains("augment.max_shift: 1000000"));
         assert_eq!(SpiralAugment::default().validate(), Ok(()));
-    }
-
-    #[test]
-    fn momentum_follows_the_published_program() {
-        let base = MomentumSchedule::default();
-        let large = MomentumSchedule { start: 0.99, end: 0.999, steps: 500_000 };
-        // Values of the published program.
-        for (schedule, step, expected) in [
-            (base, 0, 0.995),
-            (base, 1, 0.9950000000003084),
-            (base, 50_000, 0.9957322330470336),
-            (base, 150_000, 0.9992677669529664),
-            (base, 200_001, 1.0),
-            (large, 1, 0.9900000000000888),
-            (large, 250_000, 0.9944999999999999),
-            (large, 600_000, 0.999),
-        ] {
-            assert!((schedule.at(step) - expected).abs() < 1e-12, "step {step}: {}", schedule.at(step));
-        }
     }
 }

@@ -10,14 +10,46 @@
 //! are those of the window, and convolutions see nothing beyond it. So at a cut the values change from
 //! one window's view to the next one's.
 
-use auricle_audio::{MelConfig, MelFrontEnd};
-use auricle_nn::params::{self, NamedTensors};
+use auricle_audio::{AudioError, MelConfig, MelFrontEnd};
+use auricle_nn::params::NamedTensors;
+use auricle_nn::stored::{self, StoredError};
 use auricle_nn::weights::Metadata;
-use auricle_nn::{Context, ConvTransformerEncoder, EncoderConfig, Initializer};
-use auricle_rng::{Key, Purpose};
-use auricle_train::TrainError;
+use auricle_nn::{Context, ConvTransformerEncoder, EncoderConfig};
 use burn::tensor::{Device, Tensor, TensorData};
 use serde::Deserialize;
+
+/// Why there is no representation.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ExtractError {
+    /// Weights that no encoder can be made of.
+    #[error(transparent)]
+    Stored(#[from] StoredError),
+    /// Sound that cannot be used, or a front end that cannot be had.
+    #[error(transparent)]
+    Audio(#[from] AudioError),
+    /// A layer that does not exist.
+    #[error("there is no layer {layer}; the encoder has layers 1 to {layers}")]
+    Layer {
+        /// What was asked for.
+        layer: usize,
+        /// What there is.
+        layers: usize,
+    },
+    /// Windows that are all context.
+    #[error(
+        "windows of {whole_secs} s with {context_secs} s of context on either side leave no frame; use longer windows"
+    )]
+    Windows {
+        /// Seconds of a window.
+        whole_secs: f64,
+        /// Seconds of context on either side.
+        context_secs: f64,
+    },
+    /// A device that fails.
+    #[error("the device failed: {0}")]
+    Device(String),
+}
 
 /// The part of a model's configuration that describes its encoder, whatever is on top of it.
 #[derive(Deserialize)]
@@ -71,19 +103,18 @@ impl Extractor {
         mut tensors: NamedTensors,
         metadata: &Metadata,
         device: &Device,
-    ) -> Result<Self, TrainError> {
-        let fail = |reason: String| TrainError::Task(reason);
-        let config = metadata
-            .get("config")
-            .ok_or_else(|| fail("these weights carry no `config`: not a model of auricle; give a run's folder or its model.safetensors".into()))?;
-        let Described { front_end, encoder: config } =
-            serde_json::from_str(config).map_err(|e| fail(format!("config: {e}")))?;
-        config.validate().and_then(|()| config.validate_input(front_end.num_bins)).map_err(fail)?;
-        let mut stream = Key::new(0).stream(Purpose::Init);
-        let encoder = config.init(&mut Initializer::new(&mut stream, device));
-        let encoder = params::load(encoder, "encoder", &mut tensors).map_err(|e| fail(e.to_string()))?;
+    ) -> Result<Self, ExtractError> {
+        let Described { front_end, encoder: config } = stored::json(metadata, "config")?;
+        front_end.validate()?;
+        config
+            .validate()
+            .and_then(|()| config.validate_input(front_end.num_bins))
+            .map_err(StoredError::from)?;
+        let encoder =
+            stored::build(config.parameters(), "encoder", &mut tensors, device, |init| config.init(init))
+                .map_err(StoredError::from)?;
         let sample_rate = front_end.sample_rate;
-        let front_end = MelFrontEnd::new(front_end).map_err(|e| fail(e.to_string()))?;
+        let front_end = MelFrontEnd::new(front_end)?;
         Ok(Self { front_end, config, sample_rate, encoder, device: device.clone() })
     }
 
@@ -101,16 +132,18 @@ impl Extractor {
     ///
     /// # Errors
     /// A layer that does not exist; a context that leaves nothing of a window.
-    pub fn begin(&self, layer: Option<usize>, config: &ExtractConfig) -> Result<Extraction<'_>, TrainError> {
+    pub fn begin(
+        &self,
+        layer: Option<usize>,
+        config: &ExtractConfig,
+    ) -> Result<Extraction<'_>, ExtractError> {
         self.check_layer(layer)?;
         let step = self.front_end.config().hop_samples * self.config.downsampling();
         let steps = |secs: f64| (secs * f64::from(self.sample_rate)) as usize / step;
         let (window, context) = (steps(config.whole_secs), steps(config.context_secs));
         if window <= 2 * context {
-            return Err(TrainError::Task(format!(
-                "windows of {} s with {} s of context on either side leave no frame; use longer windows",
-                config.whole_secs, config.context_secs
-            )));
+            let ExtractConfig { whole_secs, context_secs } = *config;
+            return Err(ExtractError::Windows { whole_secs, context_secs });
         }
         let kept = Vec::new();
         Ok(Extraction { extractor: self, layer, step, window, context, kept, is_first: true })
@@ -118,12 +151,9 @@ impl Extractor {
 
     /// # Errors
     /// A layer that does not exist.
-    pub fn check_layer(&self, layer: Option<usize>) -> Result<(), TrainError> {
+    pub fn check_layer(&self, layer: Option<usize>) -> Result<(), ExtractError> {
         match layer.filter(|layer| !(1..=self.layers()).contains(layer)) {
-            Some(layer) => Err(TrainError::Task(format!(
-                "there is no layer {layer}; the encoder has layers 1 to {}",
-                self.layers()
-            ))),
+            Some(layer) => Err(ExtractError::Layer { layer, layers: self.layers() }),
             None => Ok(()),
         }
     }
@@ -152,12 +182,9 @@ impl Extractor {
     ///
     /// # Errors
     /// A layer that does not exist; samples that are not finite.
-    pub fn extract(&self, samples: &[f32], layer: Option<usize>) -> Result<Representation, TrainError> {
+    pub fn extract(&self, samples: &[f32], layer: Option<usize>) -> Result<Representation, ExtractError> {
         self.check_layer(layer)?;
-        let mut mel = self
-            .front_end
-            .compute(samples, samples.len(), None)
-            .map_err(|e| TrainError::Data(e.to_string()))?;
+        let mut mel = self.front_end.compute(samples, samples.len(), None)?;
         if mel.num_frames == 0 {
             return Ok(Representation { values: Vec::new(), frames: 0, width: self.width(layer) });
         }
@@ -174,7 +201,7 @@ impl Extractor {
         let [_, _, width] = output.dims();
         let frames = lengths.first().copied().unwrap_or(0);
         let mut values =
-            output.into_data().try_to_vec::<f32>().map_err(|e| TrainError::Task(format!("{e:?}")))?;
+            output.into_data().try_to_vec::<f32>().map_err(|e| ExtractError::Device(format!("{e:?}")))?;
         values.truncate(frames * width);
         Ok(Representation { values, frames, width })
     }
@@ -198,7 +225,7 @@ impl Extraction<'_> {
     ///
     /// # Errors
     /// Samples that are not finite.
-    pub fn push(&mut self, samples: &[f32], out: &mut Vec<f32>) -> Result<(), TrainError> {
+    pub fn push(&mut self, samples: &[f32], out: &mut Vec<f32>) -> Result<(), ExtractError> {
         self.kept.extend_from_slice(samples);
         // Only if more follows: what is not longer than a window is taken as a whole.
         while self.kept.len() > self.window * self.step {
@@ -214,7 +241,7 @@ impl Extraction<'_> {
     ///
     /// # Errors
     /// A recording that is too short for a frame; samples that are not finite.
-    pub fn finish(self, out: &mut Vec<f32>) -> Result<(), TrainError> {
+    pub fn finish(self, out: &mut Vec<f32>) -> Result<(), ExtractError> {
         let from = if self.is_first { 0 } else { self.context };
         self.extract(self.kept.len(), from..self.window, out)
     }
@@ -225,7 +252,7 @@ impl Extraction<'_> {
         samples: usize,
         frames: std::ops::Range<usize>,
         out: &mut Vec<f32>,
-    ) -> Result<(), TrainError> {
+    ) -> Result<(), ExtractError> {
         let samples = self.kept.get(..samples).unwrap_or(&self.kept);
         let Representation { values, frames: found, width } = self.extractor.extract(samples, self.layer)?;
         let (_, per_output) = self.extractor.stage(self.layer);
@@ -238,6 +265,8 @@ impl Extraction<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use auricle_nn::{Initializer, params};
+    use auricle_rng::{Key, Purpose};
 
     const CONFIG: &str = r#"{ "encoder": { "bins": 128, "stages": [
         { "convs": [{ "channels": 16, "kernel": 5, "stride": 2, "activation": true },

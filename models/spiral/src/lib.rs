@@ -13,18 +13,26 @@
 //! a second time. A layer that layer drop leaves out of a step has no gradient and stays as it is
 //! (there, its gradient is zero and its moments still move it). [`SpiralConfig::center_targets`] is
 //! an addition, off by default.
+//!
+//! Training is behind the feature `train`, which is on by default; an [`Extractor`] does without the trainer.
 
+#[cfg(feature = "train")]
 mod batch;
 mod config;
 mod extract;
 pub mod import;
+#[cfg(feature = "train")]
 mod loss;
 mod model;
+#[cfg(feature = "train")]
 mod task;
 
+#[cfg(feature = "train")]
 pub use batch::{SpiralBatch, SpiralPrepare};
-pub use config::{MomentumSchedule, SpiralAugment, SpiralConfig};
-pub use extract::{ExtractConfig, Extraction, Extractor, Representation};
+pub use config::{SpiralAugment, SpiralConfig};
+pub use extract::{ExtractConfig, ExtractError, Extraction, Extractor, Representation};
+#[cfg(feature = "train")]
 pub use loss::draw_negatives;
 pub use model::{Predictor, Student, Trunk};
+#[cfg(feature = "train")]
 pub use task::{SpiralTask, start_from};

@@ -46,7 +46,7 @@ impl SpiralTask {
         libraries: Libraries,
         device: &Device,
     ) -> Result<Self, TrainError> {
-        config.validate().map_err(TrainError::Recipe)?;
+        config.validate().map_err(|e| TrainError::Recipe(e.to_string()))?;
         let mut stream = Key::new(recipe.seed).stream(Purpose::Init);
         let mut mask_vector: Vec<f32> =
             (0..config.encoder.bins).map(|_| (0.01 * stream.normal()) as f32).collect();

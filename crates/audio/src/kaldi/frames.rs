@@ -1,79 +1,12 @@
 //! Cutting a signal into windowed frames (Kaldi's feature-window.cc).
 
 use std::f64::consts::TAU;
-use std::ops::Range;
 
 use auricle_rng::Stream;
-use serde::{Deserialize, Serialize};
 
-use super::Analysis;
-use super::heads::Energy;
-use crate::dsp::{LANES, Lanes, SpectrumBlock, SpectrumPlan, cosine_window, lane_sum};
-use crate::error::AudioError;
-
-/// Shape of the window.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum WindowKind {
-    /// Hann to the power 0.85, Kaldi's default.
-    Povey,
-    /// Raised cosine that reaches 0.
-    Hanning,
-    /// Raised cosine that ends at 0.08.
-    Hamming,
-    /// Three-term cosine with coefficient 0.42.
-    Blackman,
-    /// No window.
-    Rectangular,
-}
-
-/// Settings of the frames; the defaults are Kaldi's, without dither.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct FrameConfig {
-    /// Sampling rate in Hz. Default: 16,000.
-    pub sample_rate: u32,
-    /// Length of a frame in milliseconds. Default: 25.
-    pub length_ms: f64,
-    /// Distance of frames in milliseconds. Default: 10.
-    pub shift_ms: f64,
-    /// Factor on samples before anything else. Default: 32,768 (samples in [−1, 1] to 16-bit range).
-    pub input_scale: f32,
-    /// Standard deviation of the dither, after scaling, where a random stream is given. Default: 1.
-    pub dither: f32,
-    /// Subtracts the mean of every frame. Default: true.
-    pub remove_dc_offset: bool,
-    /// Coefficient of the pre-emphasis. Default: 0.97.
-    pub pre_emphasis: f32,
-    /// Shape of the window. Default: Povey.
-    pub window: WindowKind,
-    /// Only frames that lie wholly inside the signal; otherwise one frame for every shift, with the
-    /// edges reflected. Default: true.
-    pub snip_edges: bool,
-}
-
-impl Default for FrameConfig {
-    fn default() -> Self {
-        Self {
-            sample_rate: 16_000,
-            length_ms: 25.0,
-            shift_ms: 10.0,
-            input_scale: 32_768.0,
-            dither: 1.0,
-            remove_dc_offset: true,
-            pre_emphasis: 0.97,
-            window: WindowKind::Povey,
-            snip_edges: true,
-        }
-    }
-}
-
-impl FrameConfig {
-    /// Samples in `ms` milliseconds, rounded down as Kaldi does.
-    fn samples_from_ms(&self, ms: f64) -> usize {
-        (f64::from(self.sample_rate) * 0.001 * ms + 1e-6) as usize
-    }
-}
+use super::config::{FrameConfig, WindowKind};
+use super::energy::Energy;
+use crate::dsp::{SpectrumPlan, cosine_window, lane_sum};
 
 /// The geometry of frames and the window, ready for use.
 pub(super) struct Framing {
@@ -85,32 +18,17 @@ pub(super) struct Framing {
 }
 
 impl Framing {
-    pub(super) fn new(config: &FrameConfig) -> Result<Self, AudioError> {
+    /// The settings have been validated.
+    pub(super) fn new(config: &FrameConfig) -> Self {
         let config = config.clone();
-        for (field, ms) in [("length_ms", config.length_ms), ("shift_ms", config.shift_ms)] {
-            let samples = config.samples_from_ms(ms);
-            if !(2..=1 << 20).contains(&samples) {
-                return Err(AudioError::config(field, ms, "a duration of 2 to 1,048,576 samples"));
-            }
-        }
-        for (field, value) in [
-            ("input_scale", config.input_scale),
-            ("dither", config.dither),
-            ("pre_emphasis", config.pre_emphasis),
-        ] {
-            if !value.is_finite() {
-                return Err(AudioError::config(field, value, "a finite number"));
-            }
-        }
-        let length_samples = config.samples_from_ms(config.length_ms);
-        let shift_samples = config.samples_from_ms(config.shift_ms);
+        let (length_samples, shift_samples) = (config.length_samples(), config.shift_samples());
         let window = window(config.window, length_samples);
-        let plan = SpectrumPlan::new(length_samples.next_power_of_two());
-        Ok(Self { config, length_samples, shift_samples, window, plan })
+        let plan = SpectrumPlan::new(config.fft_size());
+        Self { config, length_samples, shift_samples, window, plan }
     }
 
-    pub(super) fn config(&self) -> &FrameConfig {
-        &self.config
+    pub(super) fn length_samples(&self) -> usize {
+        self.length_samples
     }
 
     /// Frames of a signal that has ended.
@@ -143,7 +61,14 @@ impl Framing {
 
     /// Copies a frame of `signal`, whose first value has position `offset` and which ends at
     /// `num_samples`; positions outside are reflected with the edge repeated.
-    fn copy_frame(&self, signal: &[f32], offset: usize, num_samples: usize, frame: usize, out: &mut [f32]) {
+    pub(super) fn copy_frame(
+        &self,
+        signal: &[f32],
+        offset: usize,
+        num_samples: usize,
+        frame: usize,
+        out: &mut [f32],
+    ) {
         let first = self.first_sample(frame);
         let inside = usize::try_from(first)
             .ok()
@@ -185,58 +110,9 @@ fn window(kind: WindowKind, num_samples: usize) -> Vec<f32> {
     }
 }
 
-/// Buffers of one running analysis.
-pub(super) struct Scratch {
-    block: SpectrumBlock,
-    bands: Vec<Lanes>,
-    features: Vec<Lanes>,
-}
-
-impl Analysis {
-    pub(super) fn scratch(&self) -> Scratch {
-        Scratch {
-            block: self.framing.plan.scratch(),
-            bands: vec![[0.0; LANES]; self.head.num_bands()],
-            features: vec![[0.0; LANES]; self.head.num_features()],
-        }
-    }
-}
-
-impl Scratch {
-    /// Appends the features of `frames`. See [`Framing::copy_frame`] for `signal`, `offset`, `num_samples`.
-    #[expect(clippy::too_many_arguments, reason = "one private seam between offline and streaming")]
-    pub(super) fn append(
-        &mut self,
-        analysis: &Analysis,
-        signal: &[f32],
-        offset: usize,
-        frames: Range<usize>,
-        num_samples: usize,
-        mut dither: Option<&mut Stream>,
-        out: &mut Vec<f32>,
-    ) {
-        let Analysis { framing, head } = analysis;
-        let Self { block, bands, features } = self;
-        let mut next = frames.start;
-        while next < frames.end {
-            let num_lanes = (frames.end - next).min(LANES);
-            let mut energy = [0.0; LANES];
-            for (lane, energy) in energy.iter_mut().take(num_lanes).enumerate() {
-                block.set_lane(lane, framing.length_samples, |x| {
-                    framing.copy_frame(signal, offset, num_samples, next + lane, x);
-                    *energy = framing.condition(x, head.energy(), dither.as_deref_mut());
-                });
-            }
-            head.apply(block.power_mut(), &energy, bands, features);
-            crate::dsp::append_frames(features, num_lanes, out);
-            next += num_lanes;
-        }
-    }
-}
-
 impl Framing {
     /// Dither, mean, pre-emphasis and window in place; returns the energy `Σx²` of the stage asked for.
-    fn condition(&self, x: &mut [f32], energy: Energy, dither: Option<&mut Stream>) -> f32 {
+    pub(super) fn condition(&self, x: &mut [f32], energy: Energy, dither: Option<&mut Stream>) -> f32 {
         let FrameConfig { remove_dc_offset, pre_emphasis, .. } = self.config;
         if let Some(stream) = dither {
             for x in x.iter_mut() {

@@ -9,6 +9,9 @@
 //! - Dither is off unless a random stream is given, and is drawn from that stream.
 //! - There is no vocal tract length normalisation.
 
+mod analysis;
+mod config;
+mod energy;
 mod frames;
 mod heads;
 mod streaming;
@@ -16,124 +19,15 @@ mod streaming;
 use std::sync::Arc;
 
 use auricle_rng::Stream;
-use serde::{Deserialize, Serialize};
 
-use crate::error::{AudioError, check_finite};
+use crate::error::AudioError;
 use crate::mel::Features;
+use analysis::Analysis;
 use frames::Framing;
-use heads::{Head, LogEnergy};
+use heads::Head;
 
-pub use frames::{FrameConfig, WindowKind};
+pub use config::{FbankConfig, FrameConfig, MelBankConfig, MfccConfig, WindowKind};
 pub use streaming::{StreamingFbank, StreamingKaldi};
-
-/// Settings of the mel filters: triangles that are equidistant on `1127·ln(1 + f/700)`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct MelBankConfig {
-    /// Number of filters. Default: 80 (Kaldi: 23, which is also the usual choice for MFCC).
-    pub num_bins: usize,
-    /// Lower edge in Hz. Default: 20.
-    pub low_hz: f64,
-    /// Upper edge in Hz; 0 or below counts from half the sampling rate. Default: 0.
-    pub high_hz: f64,
-}
-
-impl Default for MelBankConfig {
-    fn default() -> Self {
-        Self { num_bins: 80, low_hz: 20.0, high_hz: 0.0 }
-    }
-}
-
-/// Settings of the filter-bank features.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct FbankConfig {
-    /// Cutting and windowing of frames.
-    pub frame: FrameConfig,
-    /// Mel filters.
-    pub mel: MelBankConfig,
-    /// Adds the log energy as the first value (the last one under `htk_compat`). Default: false.
-    pub use_energy: bool,
-    /// Energy before pre-emphasis and window. Default: true.
-    pub raw_energy: bool,
-    /// Least energy, 0 for none. Default: 0.
-    pub energy_floor: f32,
-    /// HTK's order of values. Default: false.
-    pub htk_compat: bool,
-    /// Natural logarithm of the filter outputs. Default: true.
-    pub use_log: bool,
-    /// Filters the power spectrum, not the magnitudes. Default: true.
-    pub use_power: bool,
-}
-
-impl Default for FbankConfig {
-    fn default() -> Self {
-        Self {
-            frame: FrameConfig::default(),
-            mel: MelBankConfig::default(),
-            use_energy: false,
-            raw_energy: true,
-            energy_floor: 0.0,
-            htk_compat: false,
-            use_log: true,
-            use_power: true,
-        }
-    }
-}
-
-/// Settings of the cepstral features.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct MfccConfig {
-    /// Cutting and windowing of frames.
-    pub frame: FrameConfig,
-    /// Mel filters. Default: 23 of them.
-    pub mel: MelBankConfig,
-    /// Number of coefficients, with the zeroth. Default: 13.
-    pub num_ceps: usize,
-    /// Log energy in place of the zeroth coefficient. Default: true.
-    pub use_energy: bool,
-    /// Energy before pre-emphasis and window. Default: true.
-    pub raw_energy: bool,
-    /// Least energy, 0 for none. Default: 0.
-    pub energy_floor: f32,
-    /// Scale of the liftering `1 + Q/2·sin(πi/Q)`, 0 for none. Default: 22.
-    pub cepstral_lifter: f32,
-    /// HTK's order and scale of the zeroth coefficient. Default: false.
-    pub htk_compat: bool,
-}
-
-impl Default for MfccConfig {
-    fn default() -> Self {
-        Self {
-            frame: FrameConfig::default(),
-            mel: MelBankConfig { num_bins: 23, ..MelBankConfig::default() },
-            num_ceps: 13,
-            use_energy: true,
-            raw_energy: true,
-            energy_floor: 0.0,
-            cepstral_lifter: 22.0,
-            htk_compat: false,
-        }
-    }
-}
-
-/// What both kinds of features share: frames in, features out.
-struct Analysis {
-    framing: Framing,
-    head: Head,
-}
-
-impl Analysis {
-    fn compute(&self, samples: &[f32], dither: Option<&mut Stream>) -> Result<Features, AudioError> {
-        check_finite(samples, 0)?;
-        let num_frames = self.framing.num_frames(samples.len());
-        let mut data = Vec::with_capacity(num_frames * self.head.num_features());
-        let mut scratch = self.scratch();
-        scratch.append(self, samples, 0, 0..num_frames, samples.len(), dither, &mut data);
-        Ok(Features::from_data(data, self.head.num_features()))
-    }
-}
 
 /// Kaldi's log-mel filter-bank features. Immutable: one instance serves all threads.
 #[derive(Clone)]
@@ -145,9 +39,8 @@ impl Fbank {
     /// # Errors
     /// A value out of its domain.
     pub fn new(config: &FbankConfig) -> Result<Self, AudioError> {
-        let framing = Framing::new(&config.frame)?;
-        let energy = LogEnergy::new(config.use_energy, config.raw_energy, config.energy_floor)?;
-        let head = Head::fbank(config, &framing, energy)?;
+        config.validate()?;
+        let (framing, head) = (Framing::new(&config.frame), Head::fbank(config)?);
         Ok(Self(Arc::new(Analysis { framing, head })))
     }
 
@@ -180,9 +73,8 @@ impl Mfcc {
     /// # Errors
     /// A value out of its domain.
     pub fn new(config: &MfccConfig) -> Result<Self, AudioError> {
-        let framing = Framing::new(&config.frame)?;
-        let energy = LogEnergy::new(config.use_energy, config.raw_energy, config.energy_floor)?;
-        let head = Head::mfcc(config, &framing, energy)?;
+        config.validate()?;
+        let (framing, head) = (Framing::new(&config.frame), Head::mfcc(config)?);
         Ok(Self(Arc::new(Analysis { framing, head })))
     }
 

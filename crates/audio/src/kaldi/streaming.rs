@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use super::Analysis;
-use super::frames::Scratch;
+use super::analysis::{Analysis, Scratch};
 use crate::error::{AudioError, check_finite};
 
 /// Streaming filter-bank features, made by [`super::Fbank::streaming`].

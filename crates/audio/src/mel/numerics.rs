@@ -1,6 +1,6 @@
 //! The single steps of the front end.
 
-use super::MelConfig;
+use super::config::MelConfig;
 use crate::dsp::{LANES, SparseFilters};
 
 /// Added to the peak and to the standard deviation before dividing.

@@ -1,7 +1,8 @@
 //! The front end for a signal that arrives in pieces.
 
+use super::config::{FeatureNorm, MelConfig, PeakNorm};
+use super::front_end::{MelFrontEnd, Scratch};
 use super::numerics::{normalise, pre_emphasise, reflect_end, reflect_start};
-use super::{FeatureNorm, MelConfig, MelFrontEnd, PeakNorm, Scratch};
 use crate::error::{AudioError, check_finite};
 
 /// The front end for a signal that arrives in pieces.
@@ -48,7 +49,7 @@ impl StreamingMel {
     /// Samples after the centre `t·hop` of frame `t` that it depends on. The first frames wait for
     /// one sample more, which the reflection at the beginning needs.
     pub fn lookahead_samples(&self) -> usize {
-        self.front.config.window_samples - self.front.lead_samples()
+        self.front.config().window_samples - self.front.lead_samples()
     }
 
     /// Takes the next samples and appends the frames that are complete to `out`; returns their number.
@@ -61,7 +62,7 @@ impl StreamingMel {
     }
 
     fn push_unchecked(&mut self, samples: &[f32], out: &mut Vec<f32>) -> usize {
-        let MelConfig { pre_emphasis, hop_samples, window_samples, .. } = self.front.config;
+        let MelConfig { pre_emphasis, hop_samples, window_samples, .. } = *self.front.config();
         let lead = self.front.lead_samples();
         let start = self.signal.len();
         self.signal.extend(samples.iter().map(|x| self.gain * x));
@@ -93,7 +94,7 @@ impl StreamingMel {
     /// # Errors
     /// A signal shorter than [`MelFrontEnd::min_samples`].
     pub fn finish(&mut self, out: &mut Vec<f32>) -> Result<usize, AudioError> {
-        let MelConfig { hop_samples, window_samples, .. } = self.front.config;
+        let MelConfig { hop_samples, window_samples, .. } = *self.front.config();
         let num_samples = std::mem::take(&mut self.num_samples);
         let num_emitted = std::mem::take(&mut self.num_frames);
         let is_started = std::mem::take(&mut self.is_started);
@@ -120,10 +121,10 @@ impl StreamingMel {
     fn emit(&mut self, num_frames: usize, out: &mut Vec<f32>) -> usize {
         let start = out.len();
         self.scratch.append_log_mel(&self.front, &self.signal, num_frames, out);
-        if let FeatureNorm::Fixed { mean, std } = &self.front.config.norm {
+        if let FeatureNorm::Fixed { mean, std } = &self.front.config().norm {
             normalise(&mut out[start..], mean, std);
         }
-        let used = (num_frames * self.front.config.hop_samples).min(self.signal.len());
+        let used = (num_frames * self.front.config().hop_samples).min(self.signal.len());
         self.signal.drain(..used);
         self.num_frames += num_frames as u64;
         num_frames

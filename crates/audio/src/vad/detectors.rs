@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::Vad;
 use crate::dsp::lane_sum;
 use crate::error::AudioError;
+use crate::time::check_rate;
 
 /// Settings of [`EnergyVad`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -49,8 +50,18 @@ impl EnergyVad {
     const SMOOTHING: f32 = 0.5;
 
     /// # Errors
-    /// A frame of less than one sample.
+    /// A value out of its domain.
     pub fn new(config: EnergyVadConfig) -> Result<Self, AudioError> {
+        check_rate("sample_rate", config.sample_rate)?;
+        for (field, value) in [
+            ("margin_db", config.margin_db),
+            ("silence_db", config.silence_db),
+            ("rise_db_per_sec", config.rise_db_per_sec),
+        ] {
+            if !value.is_finite() {
+                return Err(AudioError::config(field, value, "a finite number"));
+            }
+        }
         let frame_samples = f64::from(config.sample_rate) * config.frame_ms / 1_000.0;
         if !(1.0..=1e6).contains(&frame_samples) {
             return Err(AudioError::config(

@@ -1,5 +1,10 @@
 //! Golden files and development data, where they exist.
 
+#[allow(dead_code)]
+pub mod make;
+#[allow(dead_code)]
+pub mod peak;
+
 use std::path::{Path, PathBuf};
 
 use safetensors::SafeTensors;

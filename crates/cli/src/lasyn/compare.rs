@@ -1,10 +1,11 @@
 //! `auricle lasyn compare`.
 
-use super::{Source, check_bank, paired};
-use crate::lexicon::{LexiconArgs, pronouncer};
-use crate::tasks::{load_model, manifests};
+use crate::shared::args::{LexiconArgs, SourceArgs};
+use crate::shared::terminal::progress;
 use anyhow::{Result, bail};
-use auricle_lasyn::{Comparison, SplitRecogniser, compare, read_latents};
+use auricle::latents::check_bank;
+use auricle::models;
+use auricle_lasyn::{Comparison, SplitRecogniser, compare, pair_with_latents, read_latents};
 use auricle_rng::{Key, Purpose};
 use auricle_text::{ErrorCounts, cer, normalise};
 use burn::tensor::Device;
@@ -19,7 +20,7 @@ pub struct Compare {
     #[arg(required = true)]
     inputs: Vec<PathBuf>,
     #[command(flatten)]
-    source: Source,
+    source: SourceArgs,
     #[command(flatten)]
     lexicon: LexiconArgs,
     /// Another recogniser with the same lower part, for example a run of `upper_speech.toml`: a synthesizer that learnt
@@ -36,13 +37,13 @@ pub struct Compare {
 
 pub fn run(args: &Compare) -> Result<ExitCode> {
     let device = auricle_tensor::device("cpu")?;
-    let (bank, path) = args.source.bank()?;
-    let (tensors, metadata) = load_model(&args.source.model)?;
-    let base = SplitRecogniser::from_weights(tensors, &metadata, Some(bank.info.split), &device)?;
+    let source = args.source.source();
+    let (bank, path) = source.bank()?;
+    let base = models::split_recogniser(&source.model, Some(bank.info.split), &device)?;
     check_bank(&bank, &base, &path)?;
-    let synthesizer = args.source.synthesizer(bank)?;
+    let synthesizer = source.synthesizer(bank)?;
     let judge = args.judge.as_deref().map(|name| judge(name, &base, &device)).transpose()?;
-    let utterances = manifests(&args.inputs)?;
+    let utterances = auricle::utterances(&args.inputs)?;
     let texts: HashMap<&str, String> = utterances
         .iter()
         .map(|u| (u.id.as_str(), normalise(u.text.as_deref().unwrap_or_default())))
@@ -50,7 +51,11 @@ pub fn run(args: &Compare) -> Result<ExitCode> {
     let (mut real, mut made) = (Vec::new(), Vec::new());
     let readers: Vec<&SplitRecogniser> = [&base].into_iter().chain(&judge).collect();
     let mut errors = vec![[ErrorCounts::default(); 2]; readers.len()];
-    for utterance in paired(&base, &utterances, &pronouncer(&args.lexicon)?, &device)? {
+    let pronouncer = args.lexicon.pronouncer()?;
+    let bar = progress(utterances.len(), args.json);
+    let paired = pair_with_latents(&base, &utterances, &pronouncer, &device, &mut |_| bar.inc(1));
+    bar.finish_and_clear();
+    for utterance in paired? {
         let mut stream = Key::new(args.seed).utterance(&utterance.id).stream(Purpose::Synthesis);
         let latents = synthesizer.synthesize(&utterance.words, &mut stream)?;
         let text = texts.get(utterance.id.as_str()).map_or("", String::as_str);
@@ -70,17 +75,16 @@ pub fn run(args: &Compare) -> Result<ExitCode> {
         if let Some(judged) = read.get(1) {
             out["character_error_rate_judge"] = json!(judged);
         }
-        println!("{out}");
+        outln!("{out}");
     } else {
-        print!("{}", table(&comparison, &read, base.frame_secs()));
+        out!("{}", table(&comparison, &read, base.frame_secs()));
     }
     Ok(ExitCode::SUCCESS)
 }
 
 /// A recogniser that reads the latents of another.
 fn judge(name: &Path, base: &SplitRecogniser, device: &Device) -> Result<SplitRecogniser> {
-    let (tensors, metadata) = load_model(name)?;
-    let judge = SplitRecogniser::from_weights(tensors, &metadata, Some(base.split), device)?;
+    let judge = models::split_recogniser(name, Some(base.split), device)?;
     if judge.lower_hash() != base.lower_hash() {
         bail!("{}: its lower part is another one than the model's: it reads other latents", name.display());
     }

@@ -56,9 +56,9 @@ pub fn list() -> Result<()> {
     for (i, (name, device)) in inputs.iter().enumerate() {
         match device.default_input_config() {
             Ok(config) => {
-                println!("{i}  {name}  {} Hz, {} channels", config.sample_rate(), config.channels())
+                outln!("{i}  {name}  {} Hz, {} channels", config.sample_rate(), config.channels())
             }
-            Err(error) => println!("{i}  {name}  not usable: {error}"),
+            Err(error) => outln!("{i}  {name}  not usable: {error}"),
         }
     }
     Ok(())
@@ -155,10 +155,10 @@ impl Source for Microphone {
         }
         let lost = self.state.lost.swap(0, Ordering::Relaxed);
         if lost > 0 {
-            eprintln!("warning: {lost} samples were lost: this machine is too busy to follow");
+            errln!("warning: {lost} samples were lost: this machine is too busy to follow");
         }
         if self.state.gone.load(Ordering::Relaxed) {
-            eprintln!("warning: the microphone is gone; what it recorded is judged");
+            errln!("warning: the microphone is gone; what it recorded is judged");
             return Ok(false);
         }
         Ok(true)

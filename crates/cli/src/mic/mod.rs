@@ -4,9 +4,9 @@
 mod capture;
 mod screen;
 
-use crate::interrupt;
-use crate::lexicon::{LexiconArgs, pronouncer};
-use crate::mdd::{assessor, show, threshold};
+use crate::shared::args::{LexiconArgs, assessor, check_threshold, threshold};
+use crate::shared::interrupt;
+use crate::shared::terminal::show;
 use anyhow::{Context as _, Result, bail};
 use auricle_audio::Limits;
 use auricle_cca_mdd::{Event, Live, MAX_SECS, Scored, Streaming as _, Target};
@@ -65,14 +65,12 @@ trait Source {
 }
 
 pub fn run(args: &Args) -> Result<ExitCode> {
-    if let Some(score) = args.threshold.filter(|score| !(0.0..=100.0).contains(score)) {
-        bail!("--threshold {score}: scores are 0 to 100");
-    }
+    check_threshold(args.threshold)?;
     if args.list_devices {
         return list();
     }
     let target = match (&args.text, &args.phones) {
-        (Some(text), _) => Target::of_prompt(pronouncer(&args.lexicon)?.prompt(text)?),
+        (Some(text), _) => Target::of_prompt(args.lexicon.pronouncer()?.prompt(text)?),
         (None, Some(phones)) => Target::of_phones(phones).context("--phones")?,
         (None, None) => bail!("give --text or --phones"),
     };
@@ -108,7 +106,7 @@ fn listen(live: &mut Live, source: &mut dyn Source, hold: bool, stop: &AtomicBoo
         let room = ((MAX_SECS - live.audio_secs()) * f64::from(source.rate())) as usize;
         // A little is kept for the resampler's last block.
         if samples.len() + source.rate() as usize / 10 > room {
-            eprintln!("warning: stopped after {MAX_SECS} s, the longest recording");
+            errln!("warning: stopped after {MAX_SECS} s, the longest recording");
             break;
         }
         live.push(&samples)?.iter().for_each(|event| screen.take(event));

@@ -27,7 +27,7 @@ impl Screen {
             verdicts: vec![None; target.classes().len()],
             is_terminal: std::io::stderr().is_terminal(),
         };
-        eprintln!("speak; Ctrl-C ends the recording");
+        errln!("speak; Ctrl-C ends the recording");
         screen
     }
 
@@ -43,7 +43,7 @@ impl Screen {
                 let word = &word.result;
                 let phones: Vec<String> =
                     word.phones.iter().map(|phone| format!("{} {:.0}", phone.phone, phone.score)).collect();
-                eprintln!("{:5.1}  {}  ({})", word.score, word.text, phones.join(", "));
+                errln!("{:5.1}  {}  ({})", word.score, word.text, phones.join(", "));
             }
             Event::Heard { .. } | Event::Final(_) => {}
         }
@@ -54,8 +54,7 @@ impl Screen {
             let level = meter(samples.iter().fold(0.0, |peak: f32, x| peak.max(x.abs())));
             let line = format!("{level} {audio_secs:5.1} s  {}", self.sentence(position));
             // Cut by the terminal and not wrapped; then the rest of the line is cleared.
-            eprint!("\r\x1b[?7l{line}\x1b[K\x1b[?7h");
-            let _ = std::io::stderr().flush();
+            draw(&format!("\r\x1b[?7l{line}\x1b[K\x1b[?7h"));
         }
     }
 
@@ -65,7 +64,7 @@ impl Screen {
 
     fn clear(&self) {
         if self.is_terminal {
-            eprint!("\r\x1b[K");
+            draw("\r\x1b[K");
         }
     }
 
@@ -93,6 +92,12 @@ impl Screen {
         }
         text
     }
+}
+
+/// Sends escapes that are our own to the terminal; one that is gone is no error.
+fn draw(text: &str) {
+    let mut terminal = std::io::stderr().lock();
+    terminal.write_all(text.as_bytes()).and_then(|()| terminal.flush()).ok();
 }
 
 /// −60 dB to full scale.

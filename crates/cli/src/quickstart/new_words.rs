@@ -1,17 +1,18 @@
 //! The quickstart's row of latent synthesis: words that a recogniser has never heard, learnt from text.
 
 use super::{Args, decode, run_anew};
-use crate::adapt::{Plan, Text, recipe_of};
-use crate::eval::{AsrScores, score};
-use crate::lasyn::{BANK, BankOptions, make_bank};
-use crate::lexicon::{LexiconArgs, pronouncer};
-use crate::tasks::{load_model, manifests};
+use crate::shared::terminal::progress;
 use anyhow::{Context as _, Result};
+use auricle::adapt::{Plan, Text, recipe_of};
+use auricle::latents::BANK;
+use auricle::{Pronunciations, models, utterances};
 use auricle_data::{Manifest, Utterance, builtin};
-use auricle_lasyn::SplitRecogniser;
+use auricle_io::atomic_write;
+use auricle_lasyn::{BankOptions, make_bank};
 use auricle_nn::weights::Metadata;
 use auricle_text::Scored;
-use auricle_train::files::atomic_write;
+use auricle_text::asr::{AsrScores, score};
+use auricle_train::Recipe;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
@@ -37,7 +38,7 @@ impl NewWords {
         let has_new = |u: &Utterance| {
             u.text.as_deref().unwrap_or_default().split(' ').any(|word| UNHEARD.contains(&word))
         };
-        let all = manifests(std::slice::from_ref(&corpus.train))?;
+        let all = utterances(std::slice::from_ref(&corpus.train))?;
         let (unheard, heard): (Vec<Utterance>, Vec<Utterance>) = all.into_iter().partition(has_new);
         let keep = |name: &str, utterances: &[Utterance]| -> Result<std::path::PathBuf> {
             let path = folder.join(name);
@@ -46,7 +47,7 @@ impl NewWords {
         };
         let train = keep("train.jsonl", &heard)?;
         let with_new = |manifest: &Path| -> Result<Vec<Utterance>> {
-            Ok(manifests(&[manifest.to_path_buf()])?.into_iter().filter(has_new).collect())
+            Ok(utterances(&[manifest.to_path_buf()])?.into_iter().filter(has_new).collect())
         };
         let test = keep("test.jsonl", &with_new(&corpus.test)?)?;
         let dev = keep("dev.jsonl", &with_new(&corpus.dev)?)?;
@@ -54,7 +55,7 @@ impl NewWords {
         let lines: String = unheard.iter().filter_map(|u| u.text.clone()).map(|line| line + "\n").collect();
         atomic_write(&text, lines.as_bytes()).with_context(|| text.display().to_string())?;
 
-        let mut recipe = crate::train::load(&args.out.join("recipes/ctc_from_pretrained.toml"), &[])?;
+        let mut recipe = Recipe::load(&args.out.join("recipes/ctc_from_pretrained.toml"), &[])?;
         recipe.data.train = vec![train.clone()];
         recipe.data.validation = vec![dev.clone()];
         let pretrained = args.out.join("spiral_pretrain").display().to_string();
@@ -62,13 +63,16 @@ impl NewWords {
         let base = folder.join("base");
         run_anew(&recipe, &base, args.quiet, stop)?;
 
-        let lexicon = LexiconArgs { lexicon: Vec::new(), g2p: None };
+        let pronunciations = Pronunciations::default();
         let bank = base.join(BANK);
         let device = auricle_tensor::device("cpu")?.without_autodiff();
-        let (tensors, metadata) = load_model(&base)?;
-        let split = SplitRecogniser::from_weights(tensors, &metadata, None, &device)?;
+        let split = models::split_recogniser(&base, None, &device)?;
         let options = BankOptions { exemplar_secs: 600.0, rounds: 12 };
-        let made = make_bank(&split, &heard, &pronouncer(&lexicon)?, options, &device)?;
+        let bar = progress(heard.len(), args.quiet);
+        let pronouncer = pronunciations.pronouncer()?;
+        let made = make_bank(&split, &heard, &pronouncer, options, &device, &mut |_| bar.inc(1));
+        bar.finish_and_clear();
+        let made = made?;
         atomic_write(&bank, &made.to_bytes(&Metadata::new())?).with_context(|| bank.display().to_string())?;
 
         let mut rows = vec![row("before", &base, &test)?];
@@ -81,7 +85,7 @@ impl NewWords {
                 text,
                 audio: vec![train.clone()],
                 eval: vec![dev.clone()],
-                lexicon: &lexicon,
+                pronunciations: &pronunciations,
                 steps: STEPS,
                 set: &[],
             })?;

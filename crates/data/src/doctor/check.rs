@@ -12,6 +12,8 @@ const DURATION_TOLERANCE_SECS: f64 = 0.02;
 
 /// What decoding an utterance shows.
 struct Heard {
+    /// What is wrong with the file though it could be read.
+    warnings: Vec<String>,
     file_secs: f64,
     sample_rate: u32,
     num_samples: usize,
@@ -163,6 +165,9 @@ fn check_sound(heard: &Heard, config: &CheckConfig, find: &mut impl FnMut(&'stat
             format!("peak {:.1} dB", 20.0 * f64::from(heard.peak.max(1e-10)).log10()),
         );
     }
+    for warning in &heard.warnings {
+        find("damaged", Severity::Warning, warning.clone());
+    }
     if heard.clipped > 1e-3 {
         find(
             "clipped",
@@ -229,6 +234,7 @@ fn listen(utterance: &Utterance, audio: &Audio) -> Heard {
     }
     let clipped = samples.iter().filter(|s| s.abs() >= 0.9999).count() as f64 / samples.len().max(1) as f64;
     Heard {
+        warnings: audio.warnings.iter().map(|warning| warning.kind.to_string()).collect(),
         file_secs: audio.duration_secs(),
         sample_rate: audio.sample_rate,
         num_samples: samples.len(),

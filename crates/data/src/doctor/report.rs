@@ -124,6 +124,7 @@ pub fn advice(kind: &str) -> &'static str {
         }
         "cannot-align" => "--fix drops the utterance; its transcript is longer than its audio can carry",
         "silent" => "listen to the file; --fix drops the utterance",
+        "damaged" => "fetch the file again, or save it anew from its source; what could be read stays usable",
         "clipped" => "record at a lower level; the utterance stays usable",
         _ => "look at the utterance",
     }

@@ -162,7 +162,7 @@ fn changed_lists_are_read_or_refused() {
         fs::write(&path, content).unwrap();
         path
     };
-    let audio = auricle_audio::Audio { samples: vec![0.1; 800], sample_rate: 8000 };
+    let audio = auricle_audio::Audio::new(vec![0.1; 800], 8000);
     fs::create_dir_all(root.join("84/7")).unwrap();
     for name in ["x.wav", "84/7/84-7-0.wav"] {
         auricle_audio::write_wav(&root.join(name), &audio).unwrap();

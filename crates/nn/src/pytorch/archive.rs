@@ -2,6 +2,7 @@
 
 use super::pickle::{Machine, Node, NodeId};
 use super::{Kind, Storage};
+use auricle_io::Budget;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufReader, Read as _, Seek as _, SeekFrom};
@@ -32,14 +33,14 @@ enum Numbers<'f> {
 }
 
 /// Runs the pickle of a checkpoint of either layout.
-pub(super) fn open(file: &mut File) -> Result<Checkpoint<'_>, String> {
+pub(super) fn open(file: &mut File, budget: Budget) -> Result<Checkpoint<'_>, String> {
     let mut head = [0; 4];
     let found = file.read(&mut head).map_err(|e| e.to_string())?;
     file.rewind().map_err(|e| e.to_string())?;
-    if &head[..found] == b"PK\x03\x04" { open_zip(file) } else { open_legacy(file) }
+    if &head[..found] == b"PK\x03\x04" { open_zip(file, budget) } else { open_legacy(file, budget) }
 }
 
-fn open_zip(file: &mut File) -> Result<Checkpoint<'_>, String> {
+fn open_zip(file: &mut File, budget: Budget) -> Result<Checkpoint<'_>, String> {
     let mut archive = ZipArchive::new(BufReader::new(file)).map_err(|e| e.to_string())?;
     // A member whose name is no text cannot be the one that is looked for.
     let pickle = archive.file_names().flatten().find(|name| name.ends_with("data.pkl"));
@@ -52,7 +53,7 @@ fn open_zip(file: &mut File) -> Result<Checkpoint<'_>, String> {
             return Err(format!("its byte order is `{text}`, only `little` is read"));
         }
     }
-    let mut machine = Machine::default();
+    let mut machine = Machine::new(budget);
     let root = {
         let entry = archive.by_name(&pickle).map_err(|e| e.to_string())?;
         machine.run(&mut BufReader::new(entry.take(MAX_PICKLE_BYTES)))?
@@ -62,7 +63,7 @@ fn open_zip(file: &mut File) -> Result<Checkpoint<'_>, String> {
 
 /// Five pickles (magic number, version, machine, object, storage keys), then each storage's length
 /// and numbers.
-fn open_legacy(file: &mut File) -> Result<Checkpoint<'_>, String> {
+fn open_legacy(file: &mut File, budget: Budget) -> Result<Checkpoint<'_>, String> {
     let mut head = [0; 14];
     let size = file.metadata().map_err(|e| e.to_string())?.len();
     file.read_exact(&mut head).map_err(|_| "it is too short")?;
@@ -71,7 +72,7 @@ fn open_legacy(file: &mut File) -> Result<Checkpoint<'_>, String> {
         return Err("it begins neither as a zip archive nor as a pickle of PyTorch".into());
     }
     let mut file = BufReader::new(file);
-    let mut machine = Machine::default();
+    let mut machine = Machine::new(budget);
     let mut next = |machine: &mut Machine| machine.run(&mut (&mut file).take(MAX_PICKLE_BYTES));
     for _ in 0..3 {
         next(&mut machine)?;
@@ -82,6 +83,7 @@ fn open_legacy(file: &mut File) -> Result<Checkpoint<'_>, String> {
     let widths = machine.storage_widths();
     let mut places = BTreeMap::new();
     for key in keys {
+        // A name may stand in the list again and again.
         let Node::Text(key) = machine.node(*key) else { return Err("a storage without a name".into()) };
         let mut length = [0; 8];
         file.read_exact(&mut length).map_err(|_| format!("it ends before storage {key}"))?;

@@ -9,6 +9,7 @@
 mod archive;
 mod pickle;
 
+use auricle_io::Budget;
 use pickle::{Machine, Node, NodeId};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -24,6 +25,7 @@ pub struct StateTensor {
 
 /// Why a checkpoint could not be read.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum PytorchError {
     /// The file could not be read.
     #[error("{path}: {source}")]
@@ -67,9 +69,17 @@ const MAX_EXPANSION: u64 = 16;
 /// Files below this size are treated as if they had it.
 const SMALL_FILE_BYTES: u64 = 1 << 20;
 
+/// What the objects of a pickle may take beside a multiple of the file.
+const OBJECT_BYTES: u64 = 32 << 20;
+/// What each byte of the file may take as an object: an opcode of one byte makes one of some hundred.
+const OBJECT_EXPANSION: u64 = 256;
+/// The largest model of the field has some hundred thousand objects.
+const MAX_OBJECT_BYTES: u64 = 1 << 30;
+
 /// Reads the tensors of a checkpoint's `state_dict`, or of a plain dictionary of tensors.
 ///
-/// Memory and work are bounded by the size of the file; an optimiser's state is skipped.
+/// The objects of the pickle take at most 32 MiB and 256 times the file, and never more than 1 GiB; the numbers of
+/// the tensors sixteen times the file. An optimiser's state is skipped.
 ///
 /// # Errors
 /// No checkpoint, a damaged one, one without tensors, tensors beyond their stored values, or tensors that
@@ -79,9 +89,10 @@ pub fn read_state_dict(path: &Path) -> Result<BTreeMap<String, StateTensor>, Pyt
     let io = |source| PytorchError::Io { path: path.to_owned(), source };
     let mut file = std::fs::File::open(path).map_err(io)?;
     let file_bytes = file.metadata().map_err(io)?.len();
-    let mut checkpoint = archive::open(&mut file).map_err(format)?;
-    let machine = std::mem::take(&mut checkpoint.machine);
-    let wanted = state_dict(&machine, checkpoint.root).map_err(format)?;
+    let object_bytes = OBJECT_EXPANSION.saturating_mul(file_bytes).saturating_add(OBJECT_BYTES);
+    let budget = Budget::new("the objects of the checkpoint", object_bytes.min(MAX_OBJECT_BYTES));
+    let mut checkpoint = archive::open(&mut file, budget).map_err(format)?;
+    let wanted = state_dict(&checkpoint.machine, checkpoint.root).map_err(format)?;
     let limit_bytes = MAX_EXPANSION * file_bytes.max(SMALL_FILE_BYTES);
     let mut needed_bytes = 0u64;
     let mut spend = |tensor: &str, numbers: usize| {
@@ -93,7 +104,6 @@ pub fn read_state_dict(path: &Path) -> Result<BTreeMap<String, StateTensor>, Pyt
         Err(PytorchError::TooLarge { path, tensor, file_bytes, needed_bytes, limit_bytes })
     };
     let mut tensors = BTreeMap::new();
-    // Tensors that share a storage mostly follow one another.
     let mut last: Option<(Storage, Vec<f32>)> = None;
     for (name, view) in wanted {
         let values = match last.take().filter(|(storage, _)| *storage == view.storage) {
@@ -230,14 +240,19 @@ fn state_dict(machine: &Machine, root: NodeId) -> Result<Vec<(String, View)>, St
         _ => None,
     };
     let inner = entries(root).iter().rev().find(|(key, _)| text(*key) == Some("state_dict"));
-    let mut tensors = Vec::new();
+    // By name, the last one of equal names: nothing is copied as often as it is named.
+    let mut tensors = BTreeMap::new();
     for &(key, value) in entries(inner.map_or(root, |&(_, value)| value)) {
         if let (Some(name), Node::Tensor(view)) = (text(key), machine.node(value)) {
-            tensors.push((name.to_owned(), view.clone()));
+            tensors.insert(name, view);
         }
     }
     if tensors.is_empty() {
         return Err("it has no `state_dict` with tensors".into());
     }
+    let mut tensors: Vec<_> =
+        tensors.into_iter().map(|(name, view)| (name.to_owned(), view.clone())).collect();
+    // Those of one storage after one another, so that it is read once.
+    tensors.sort_by(|(_, a), (_, b)| a.storage.cmp(&b.storage));
     Ok(tensors)
 }

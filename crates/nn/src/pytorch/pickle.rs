@@ -2,10 +2,11 @@
 //!
 //! Opcodes from the public description in Python's standard library (`pickletools`); those that
 //! PyTorch has ever written are understood, others are errors. Objects live in one list and refer
-//! to each other by position, so no input makes the machine recurse, and memory is in proportion
-//! to the number of opcodes read.
+//! to each other by position, so no input makes the machine recurse. A few opcodes can ask for copies of what many
+//! have made (a dictionary of the same list, again and again), so everything that is made is charged to a budget.
 
 use super::{Kind, Storage, View};
+use auricle_io::Budget;
 use std::collections::HashMap;
 use std::io::Read;
 
@@ -13,8 +14,10 @@ use std::io::Read;
 const MAX_NODES: usize = 8_000_000;
 /// Longest string: keys and names are short.
 const MAX_TEXT_BYTES: usize = 16 << 20;
-/// Bytes of all strings together.
-const MAX_ALL_TEXT_BYTES: usize = 256 << 20;
+/// Most sizes of a tensor.
+const MAX_RANK: usize = 64;
+/// Bytes of an entry of the memo, with the room that a hash map keeps free.
+const MEMO_BYTES: u64 = 48;
 
 /// Position of an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,10 +40,10 @@ pub(super) enum Node {
 }
 
 /// The stack machine and all objects it made.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Machine {
     nodes: Vec<Node>,
-    text_bytes: usize,
+    budget: Budget,
 }
 
 /// The state of one program.
@@ -68,6 +71,20 @@ impl State {
 }
 
 impl Machine {
+    /// A machine that makes objects within a budget.
+    pub fn new(budget: Budget) -> Self {
+        Self { nodes: Vec::new(), budget }
+    }
+
+    /// Charges so many references, or what is as large; vectors grow by doubling.
+    fn charge(&mut self, references: usize) -> Result<(), String> {
+        self.charge_bytes((references as u64).saturating_mul(2 * size_of::<NodeId>() as u64))
+    }
+
+    fn charge_bytes(&mut self, bytes: u64) -> Result<(), String> {
+        self.budget.charge(bytes).map_err(|error| error.to_string())
+    }
+
     /// An object.
     pub fn node(&self, id: NodeId) -> &Node {
         &self.nodes[id.0]
@@ -82,6 +99,7 @@ impl Machine {
         if self.nodes.len() >= MAX_NODES {
             return Err(format!("the pickle has more than {MAX_NODES} objects"));
         }
+        self.charge_bytes(2 * size_of::<Node>() as u64)?;
         self.nodes.push(node);
         Ok(NodeId(self.nodes.len() - 1))
     }
@@ -94,6 +112,8 @@ impl Machine {
             if opcode == b'.' {
                 return state.pop();
             }
+            // Most opcodes put something on the stack, or remember where it is.
+            self.charge(1)?;
             self.step(opcode, &mut state, input)?;
         }
     }
@@ -127,11 +147,16 @@ impl Machine {
             // Containers.
             b')' | b']' | 0x8f => Node::Sequence(Vec::new()),
             b'}' => Node::Dict(Vec::new()),
-            b't' | 0x91 => Node::Sequence(state.pop_mark()?),
+            b't' | 0x91 => {
+                let items = state.pop_mark()?;
+                self.charge(items.len())?;
+                Node::Sequence(items)
+            }
             0x85..=0x87 => {
                 let count = usize::from(opcode - 0x84);
                 let mut items = (0..count).map(|_| state.pop()).collect::<Result<Vec<_>, _>>()?;
                 items.reverse();
+                self.charge(count)?;
                 Node::Sequence(items)
             }
             b'a' => {
@@ -162,9 +187,9 @@ impl Machine {
                 state.stack.push(top);
                 return Ok(());
             }
-            b'q' => return remember(state, byte(input)?.into()),
-            b'r' => return remember(state, u32::from_le_bytes(bytes(input)?)),
-            0x94 => return remember(state, state.memo.len() as u32),
+            b'q' => return self.remember(state, byte(input)?.into()),
+            b'r' => return self.remember(state, u32::from_le_bytes(bytes(input)?)),
+            0x94 => return self.remember(state, state.memo.len() as u32),
             b'h' => return recall(state, byte(input)?.into()),
             b'j' => return recall(state, u32::from_le_bytes(bytes(input)?)),
             // What would import, call or change Python objects.
@@ -175,7 +200,11 @@ impl Machine {
             0x93 => {
                 let (name, module) = (state.pop()?, state.pop()?);
                 match (self.node(module), self.node(name)) {
-                    (Node::Text(module), Node::Text(name)) => Node::Global(format!("{module} {name}")),
+                    (Node::Text(module), Node::Text(name)) if module.len() + name.len() <= MAX_NAME_BYTES => {
+                        let name = format!("{module} {name}");
+                        self.charge_bytes(name.len() as u64)?;
+                        Node::Global(name)
+                    }
                     _ => Node::Inert,
                 }
             }
@@ -203,8 +232,17 @@ impl Machine {
         Ok(())
     }
 
+    fn remember(&mut self, state: &mut State, slot: u32) -> Result<(), String> {
+        let top = state.top()?;
+        if state.memo.insert(slot, top).is_none() {
+            self.charge_bytes(MEMO_BYTES)?;
+        }
+        Ok(())
+    }
+
     /// Puts items into a container; other objects take them without effect.
     fn extend(&mut self, container: NodeId, items: &[NodeId]) -> Result<(), String> {
+        self.charge(items.len())?;
         match &mut self.nodes[container.0] {
             Node::Sequence(sequence) => sequence.extend_from_slice(items),
             Node::Dict(entries) => {
@@ -220,16 +258,37 @@ impl Machine {
     }
 
     /// What calling a known function gives; an inert object for every other.
-    fn call(&self, callee: NodeId, arguments: NodeId) -> Result<Node, String> {
+    fn call(&mut self, callee: NodeId, arguments: NodeId) -> Result<Node, String> {
         let (Node::Global(name), Node::Sequence(arguments)) = (self.node(callee), self.node(arguments))
         else {
             return Ok(Node::Inert);
         };
-        Ok(match name.as_str() {
-            "collections OrderedDict" => Node::Dict(self.pairs(arguments)),
-            "torch._utils _rebuild_tensor_v2" | "torch._utils _rebuild_tensor" => self.tensor(arguments)?,
+        let made = match name.as_str() {
+            "collections OrderedDict" => {
+                let count = self.items(arguments.first()).len();
+                let first = arguments.first().copied();
+                self.charge(2 * count)?;
+                Node::Dict(self.pairs(first))
+            }
+            "torch._utils _rebuild_tensor_v2" | "torch._utils _rebuild_tensor" => {
+                let tensor = self.tensor(arguments)?;
+                if let Node::Tensor(View { storage, shape, strides, .. }) = &tensor {
+                    let bytes = storage.key.len() + 8 * (shape.len() + strides.len());
+                    self.charge_bytes(bytes as u64)?;
+                }
+                tensor
+            }
             _ => Node::Inert,
-        })
+        };
+        Ok(made)
+    }
+
+    /// The items of a list or tuple; none of everything else.
+    fn items(&self, id: Option<&NodeId>) -> &[NodeId] {
+        match id.map(|&id| self.node(id)) {
+            Some(Node::Sequence(items)) => items,
+            _ => &[],
+        }
     }
 
     /// `_rebuild_parameter(tensor, …)` is the tensor.
@@ -243,15 +302,12 @@ impl Machine {
     }
 
     /// The pairs that an ordered dictionary was made with, in older pickles.
-    fn pairs(&self, arguments: &[NodeId]) -> Vec<(NodeId, NodeId)> {
-        let Some(Node::Sequence(items)) = arguments.first().map(|&id| self.node(id)) else {
-            return Vec::new();
-        };
-        let pair = |&id: &NodeId| match self.node(id) {
-            Node::Sequence(pair) if pair.len() == 2 => Some((pair[0], pair[1])),
+    fn pairs(&self, list: Option<NodeId>) -> Vec<(NodeId, NodeId)> {
+        let pair = |id: &NodeId| match self.items(Some(id)) {
+            &[key, value] => Some((key, value)),
             _ => None,
         };
-        items.iter().filter_map(pair).collect()
+        self.items(list.as_ref()).iter().filter_map(pair).collect()
     }
 
     /// `(storage, offset, sizes, strides, …)`.
@@ -271,14 +327,19 @@ impl Machine {
     }
 
     /// `("storage", class, key, device, length, …)`.
-    fn persistent(&self, id: NodeId) -> Result<Node, String> {
+    fn persistent(&mut self, id: NodeId) -> Result<Node, String> {
         let Node::Sequence(parts) = self.node(id) else { return Ok(Node::Inert) };
         let [tag, class, key, _, length, ..] = parts.as_slice() else { return Ok(Node::Inert) };
         match (self.node(*tag), self.node(*class), self.node(*key)) {
             (Node::Text(tag), Node::Global(class), Node::Text(key)) if tag == "storage" => {
                 // Kinds that are not known (quantised ones) are no weights of ours.
                 let Some(kind) = Kind::from_name(class) else { return Ok(Node::Inert) };
-                Ok(Node::Storage(Storage { key: key.clone(), kind, length: self.size(*length)? }))
+                if key.len() > MAX_NAME_BYTES {
+                    return Err(format!("a storage whose name has {} bytes", key.len()));
+                }
+                let storage = Storage { key: key.clone(), kind, length: self.size(*length)? };
+                self.charge_bytes(storage.key.len() as u64)?;
+                Ok(Node::Storage(storage))
             }
             _ => Ok(Node::Inert),
         }
@@ -293,19 +354,22 @@ impl Machine {
 
     fn sizes(&self, id: NodeId) -> Result<Vec<usize>, String> {
         match self.node(id) {
+            Node::Sequence(items) if items.len() > MAX_RANK => {
+                Err(format!("a tensor of {} dimensions", items.len()))
+            }
             Node::Sequence(items) => items.iter().map(|&item| self.size(item)).collect(),
             _ => Err("sizes that are no tuple".into()),
         }
     }
 
     fn blob(&mut self, input: &mut impl Read, length: usize) -> Result<Vec<u8>, String> {
-        self.text_bytes += length;
-        if length > MAX_TEXT_BYTES || self.text_bytes > MAX_ALL_TEXT_BYTES {
+        if length > MAX_TEXT_BYTES {
             return Err(format!("a string of {length} bytes in the pickle"));
         }
         // Grown by what is there, not by what is claimed.
         let mut blob = Vec::new();
         input.take(length as u64).read_to_end(&mut blob).map_err(|e| e.to_string())?;
+        self.charge_bytes(2 * blob.len() as u64)?;
         if blob.len() < length { Err(ENDS.into()) } else { Ok(blob) }
     }
 
@@ -318,16 +382,21 @@ impl Machine {
         let mut line = Vec::new();
         loop {
             match byte(input)? {
-                b'\n' => return String::from_utf8(line).map_err(|_| "a name that is not UTF-8".into()),
+                b'\n' => {
+                    self.charge_bytes(2 * line.len() as u64)?;
+                    return String::from_utf8(line).map_err(|_| "a name that is not UTF-8".into());
+                }
                 other => line.push(other),
             }
-            if line.len() > 4096 {
+            if line.len() > MAX_NAME_BYTES {
                 return Err("a name without end".into());
             }
         }
     }
 }
 
+/// Longest name of a function, a class or a storage.
+const MAX_NAME_BYTES: usize = 4096;
 const ENDS: &str = "the file ends within the pickle";
 
 fn byte(input: &mut impl Read) -> Result<u8, String> {
@@ -346,12 +415,6 @@ fn long(bytes: &[u8]) -> i64 {
     let mut word = [if negative { 0xff } else { 0 }; 8];
     word.iter_mut().zip(bytes).for_each(|(w, &b)| *w = b);
     i64::from_le_bytes(word)
-}
-
-fn remember(state: &mut State, slot: u32) -> Result<(), String> {
-    let top = state.top()?;
-    state.memo.insert(slot, top);
-    Ok(())
 }
 
 fn recall(state: &mut State, slot: u32) -> Result<(), String> {

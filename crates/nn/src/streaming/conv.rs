@@ -19,6 +19,8 @@ pub struct StreamingConv {
     pad_left: usize,
     /// Frames from the next window's first on.
     pending: Vec<f32>,
+    /// Values before the next window's first that have not come yet: a step may be longer than the kernel.
+    skipped: usize,
     received: usize,
     emitted: usize,
     scratch: Vec<f32>,
@@ -46,6 +48,7 @@ impl StreamingConv {
             input,
             pad_left,
             pending: Vec::new(),
+            skipped: 0,
             received: 0,
             emitted: 0,
             scratch: Vec::new(),
@@ -58,7 +61,7 @@ impl StreamingConv {
     pub fn reset(&mut self) {
         self.pending.clear();
         self.pending.resize(self.pad_left * self.input, 0.0);
-        (self.received, self.emitted) = (0, 0);
+        (self.skipped, self.received, self.emitted) = (0, 0, 0);
     }
 
     /// Input frames beyond the last of those that belong to an output frame.
@@ -74,7 +77,9 @@ impl StreamingConv {
     /// Takes frames and appends those that are complete to `out`.
     pub fn push(&mut self, frames: &[f32], out: &mut Vec<f32>) {
         self.received += frames.len() / self.input;
-        self.pending.extend_from_slice(frames);
+        let skipped = self.skipped.min(frames.len());
+        self.skipped -= skipped;
+        self.pending.extend_from_slice(&frames[skipped..]);
         self.emit(usize::MAX, out);
     }
 
@@ -109,8 +114,9 @@ impl StreamingConv {
             count += 1;
         }
         self.emitted += count;
-        let start = start.min(self.pending.len());
-        self.pending.copy_within(start.., 0);
-        self.pending.truncate(self.pending.len() - start);
+        let taken = start.min(self.pending.len());
+        self.skipped += start - taken;
+        self.pending.copy_within(taken.., 0);
+        self.pending.truncate(self.pending.len() - taken);
     }
 }

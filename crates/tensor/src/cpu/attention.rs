@@ -9,9 +9,10 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::elementwise;
-use super::gemm::{Shared, Threads, View, ViewMut, gemm};
-use super::softmax;
-use crate::ops::{AttentionOptions, Products, alibi_slope, dropout_key};
+use super::gemm::gemm;
+use super::view::{Shared, Threads, View, ViewMut};
+use super::{single::BLOCK as BLOCK_OF_TERMS, softmax};
+use crate::options::{AttentionOptions, AttentionSizes, alibi_slope, dropout};
 
 /// Elements of a block of scores: 512 KiB.
 const BLOCK: usize = 128 * 1024;
@@ -19,25 +20,10 @@ const BLOCK: usize = 128 * 1024;
 /// Below this many multiplications a single thread is faster.
 const SMALL: usize = 1 << 18;
 
-/// Sizes of one attention.
-#[derive(Debug, Clone, Copy)]
-pub struct Sizes {
-    /// Rows of the batch.
-    pub batch: usize,
-    /// Queries `T_q` of a row.
-    pub queries: usize,
-    /// Keys `T_k` of a row.
-    pub keys: usize,
-    /// Elements `H·Dh` of a frame.
-    pub width: usize,
-    /// What products are computed in.
-    pub products: Products,
-}
-
 /// One head of one row: where its parts lie.
 #[derive(Clone, Copy)]
 struct Head<'a> {
-    sizes: Sizes,
+    sizes: AttentionSizes,
     options: &'a AttentionOptions,
     row: usize,
     head: usize,
@@ -50,7 +36,7 @@ struct Block {
 }
 
 impl<'a> Head<'a> {
-    fn new(sizes: Sizes, options: &'a AttentionOptions, index: usize) -> Self {
+    fn new(sizes: AttentionSizes, options: &'a AttentionOptions, index: usize) -> Self {
         Self { sizes, options, row: index / options.heads, head: index % options.heads }
     }
 
@@ -93,14 +79,27 @@ impl<'a> Head<'a> {
         }
     }
 
+    /// Whether every query must be a block of its own: in a block the weight of a hidden key is 0, which is not enough
+    /// where its value is not finite.
+    fn must_be_alone(&self, v: &[f32]) -> bool {
+        let keys = self.options.valid_keys(self.row, self.sizes.keys);
+        let is_finite = |t| v[self.at(self.sizes.keys, t)..][..self.dim()].iter().all(|x| x.is_finite());
+        self.options.hides_by_query() && !(0..keys).all(is_finite)
+    }
+
     /// Cuts the queries into blocks; `alone` gives every query its own.
+    ///
+    /// Which queries share a block depends on the number of keys, so on the padding of the batch. The results do not: keys that a
+    /// query does not see add 0 to its sums, and those are cut by positions of keys ([`pieces`]).
     fn blocks(self, alone: bool) -> impl Iterator<Item = Block> {
         let rows = if alone { 1 } else { (BLOCK / self.sizes.keys.max(1)).clamp(16, 256) };
         (0..self.sizes.queries).step_by(rows).map(move |start| {
             let queries = start..(start + rows).min(self.sizes.queries);
             let seen = queries.clone().map(|i| self.visible(i)).filter(|keys| !keys.is_empty());
             let keys = seen.reduce(|a, b| a.start.min(b.start)..a.end.max(b.end)).unwrap_or(0..0);
-            Block { queries, keys }
+            // In bf16 terms are added in pairs, which begin at even keys.
+            let start = if alone { keys.start } else { keys.start & !1 };
+            Block { queries, keys: start..keys.end }
         })
     }
 
@@ -133,7 +132,7 @@ impl<'a> Head<'a> {
     fn drop(&self, row: &mut [f32], block: &Block, query: usize) {
         if let Some(mask) = self.options.dropout {
             let index = (self.row * self.options.heads + self.head) * self.sizes.queries + query;
-            let key = dropout_key(mask.seed, index as u64);
+            let key = dropout::block_key(mask.seed, index as u64);
             elementwise::dropout(row, key, block.keys.start as u32, mask.threshold(), mask.scale() as f32);
         }
     }
@@ -144,9 +143,16 @@ impl<'a> Head<'a> {
     }
 }
 
+/// Cuts keys where their position is a multiple of the terms of a product's block.
+fn pieces(keys: Range<usize>) -> impl Iterator<Item = Range<usize>> {
+    let first = keys.start / BLOCK_OF_TERMS;
+    (first..keys.end.div_ceil(BLOCK_OF_TERMS))
+        .map(move |i| keys.start.max(i * BLOCK_OF_TERMS)..keys.end.min((i + 1) * BLOCK_OF_TERMS))
+}
+
 /// Calls `f` for every head of every row, with working memory that tasks of one thread pass on.
 fn for_each_head<'a>(
-    sizes: Sizes,
+    sizes: AttentionSizes,
     options: &'a AttentionOptions,
     f: impl Fn(&mut Buffers, Head<'a>) + Sync + Send,
 ) {
@@ -173,16 +179,14 @@ pub fn forward(
     out: &mut [f32],
     sums: Option<&mut [f32]>,
     [q, k, v]: [&[f32]; 3],
-    sizes: Sizes,
+    sizes: AttentionSizes,
     options: &AttentionOptions,
 ) {
     let products = sizes.products;
     let out = Shared::new(out);
     let sums = sums.map(Shared::new);
-    // In a block, hidden keys have weight 0; where their values are not finite, 0 is not enough.
-    let alone = options.hides_by_query() && !v.iter().all(|x| x.is_finite());
     for_each_head(sizes, options, |Buffers { weights: scores, rates, .. }, head| {
-        for block in head.blocks(alone) {
+        for block in head.blocks(head.must_be_alone(v)) {
             head.scores(scores, q, k, &block);
             rates.clear();
             let cols = block.keys.len();
@@ -203,7 +207,12 @@ pub fn forward(
             // SAFETY: columns of one head of one row of the batch, which this task alone writes.
             let mut out = unsafe { out.rows(offset, block.queries.len(), head.dim(), sizes.width) };
             let weights = View::new(scores, block.queries.len(), cols, cols);
-            gemm(out.again(), false, 1.0, weights, head.key_view(v, &block), products, Threads::One);
+            for keys in pieces(block.keys.clone()) {
+                let weights = weights.terms(&(keys.start - block.keys.start..keys.end - block.keys.start));
+                let later = keys.start > block.keys.start;
+                let values = head.view(v, sizes.keys, &keys);
+                gemm(out.again(), later, 1.0, weights, values, products, Threads::One);
+            }
             // Dividing the results is less work than dividing the weights.
             rates.iter().enumerate().for_each(|(i, &rate)| elementwise::scale(out.row(i), rate));
         }
@@ -216,7 +225,7 @@ pub fn backward(
     grad: &[f32],
     sums: &[f32],
     [q, k, v]: [&[f32]; 3],
-    sizes: Sizes,
+    sizes: AttentionSizes,
     options: &AttentionOptions,
 ) {
     let products = sizes.products;
@@ -268,13 +277,14 @@ pub fn backward(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::options::Products;
 
     /// What a task holds of the scores, forward and backward, grows with the keys, not with their product with the queries.
     #[test]
     fn blocks_cover_the_queries_and_stay_small() {
         for (queries, keys) in [(1, 1), (17, 31), (500, 500), (100, 3000), (5000, 20_000)] {
             let products = Products::Single;
-            let sizes = Sizes { batch: 1, queries, keys, width: 64, products };
+            let sizes = AttentionSizes { batch: 1, queries, keys, width: 64, products };
             for options in
                 [AttentionOptions::new(1), AttentionOptions { causal: true, ..AttentionOptions::new(1) }]
             {

@@ -16,8 +16,8 @@ use std::sync::OnceLock;
 
 use rayon::prelude::*;
 
-use super::gemm::{Threads, View, ViewMut};
 use super::tile::{COLUMNS, Left, ROWS, Right, Tile, UNIT, tile};
+use super::view::{Threads, View, ViewMut};
 use super::{elementwise, simd};
 
 /// Terms of a block of the sums. A longer block reads and writes the result less often; its 48 KiB of words of a panel of

@@ -8,11 +8,12 @@ use std::borrow::Cow;
 
 use rayon::prelude::*;
 
-use super::build;
 use super::elementwise::add;
-use super::gemm::{Shared, Threads, View, ViewMut, gemm, product};
+use super::gemm::{gemm, product};
 use super::tile::{COLUMNS, Left, ROWS, Right, Tile, UNIT, tile};
-use crate::ops::{Conv1dSizes, Products};
+use super::view::{Shared, Threads, View, ViewMut};
+use super::{bias_rows, build, create};
+use crate::options::{Conv1dSizes, Products};
 
 /// Elements of the right operand that a pass over the rows works on: 128 KiB, to stay in a second-level cache.
 const PANEL: usize = 32 * 1024;
@@ -20,7 +21,7 @@ const PANEL: usize = 32 * 1024;
 /// Where windows and padding lie.
 impl Conv1dSizes {
     fn padded_frames(&self) -> usize {
-        self.frames + self.options.pad_left + self.options.pad_right
+        self.options.padded(self.frames)
     }
 
     fn group_input(&self) -> usize {
@@ -85,25 +86,28 @@ fn pad(x: &[f32], len: usize, left: usize, right: usize) -> Cow<'_, [f32]> {
         .into()
 }
 
-/// `out[b, t] ← out[b, t] + Σ_k x[b, t·stride + k − pad_left] · w[k]`.
-pub fn forward(out: &mut [f32], x: &[f32], w: &[f32], s: Conv1dSizes, products: Products) {
+/// `y[b, t] = bias + Σ_k x[b, t·stride + k − pad_left] · w[k]`.
+///
+/// The sum of an element begins with its bias (or 0), whatever lies between the rows of the batch: a row is the same bits alone.
+pub fn forward(x: &[f32], w: &[f32], bias: Option<&[f32]>, s: Conv1dSizes, products: Products) -> Vec<f32> {
     let x = s.pad(x);
     let (row_in, row_out) = (s.row_frames() * s.input, s.outputs * s.output);
     if s.options.groups == 1 {
         let weight = View::new(w, s.kernel * s.input, s.output, s.output);
+        let mut all = bias_rows(s.windows(), s.output, bias);
+        let out = ViewMut::new(&mut all, s.windows(), s.output, s.output);
+        gemm(out, true, 1.0, s.window_view(&x), weight, products, Threads::All);
         if s.slots() == s.outputs {
-            let out = ViewMut::new(out, s.windows(), s.output, s.output);
-            return gemm(out, true, 1.0, s.window_view(&x), weight, products, Threads::All);
+            return all;
         }
-        let all = product(s.window_view(&x), weight, products, Threads::All);
         let row_all = s.slots() * s.output;
-        out.par_chunks_exact_mut(row_out)
-            .enumerate()
-            .for_each(|(b, out)| add(out, &all[b * row_all..][..row_out]));
-        return;
+        return create(s.batch * row_out, row_out, |b, out| {
+            out.write_copy_of_slice(&all[b * row_all..][..row_out])
+        });
     }
+    let mut y = bias_rows(s.batch * s.outputs, s.output, bias);
     let (ci, co) = (s.group_input(), s.group_output());
-    let out = Shared::new(out);
+    let out = Shared::new(&mut y);
     let rows: Vec<usize> = (0..s.batch).map(|b| b * row_in).collect();
     (0..s.options.groups).into_par_iter().for_each(|g| {
         let left =
@@ -116,6 +120,7 @@ pub fn forward(out: &mut [f32], x: &[f32], w: &[f32], s: Conv1dSizes, products: 
             add(out.row(0), values);
         });
     });
+    y
 }
 
 /// Gradient of the input: `dx[b, t·stride + k − pad_left] += g[b, t] · w[k]ᵀ`, written to zeroed `dx`.

@@ -4,7 +4,7 @@ use std::mem::MaybeUninit;
 
 use super::math::{self, fma, normal_cdf};
 use super::{simd, written};
-use crate::ops::dropout_bits;
+use crate::options::dropout;
 
 /// `y = x·Φ(x)`; gives `y` back, written.
 pub fn gelu<'a>(y: &'a mut [MaybeUninit<f32>], x: &[f32]) -> &'a mut [f32] {
@@ -48,7 +48,7 @@ simd! {
     /// `first` is the lane of the first element.
     pub fn dropout(x: &mut [f32], key: u64, first: u32, threshold: u32, scale: f32) {
         for (lane, x) in (first..).zip(x.iter_mut()) {
-            *x = if dropout_bits(key, lane) >= threshold { *x * scale } else { 0.0 };
+            *x = if dropout::bits(key, lane) >= threshold { *x * scale } else { 0.0 };
         }
     }
 

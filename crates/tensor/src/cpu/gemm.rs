@@ -1,191 +1,26 @@
 //! Matrix products on strided views.
 
-use gemm::Parallelism;
-
-use super::bf16;
-use crate::ops::Products;
-
-/// A matrix to read: element `(i, j)` is `data[i·row_stride + j·col_stride]`.
-#[derive(Clone, Copy)]
-pub struct View<'a> {
-    data: &'a [f32],
-    rows: usize,
-    cols: usize,
-    row_stride: usize,
-    col_stride: usize,
-}
-
-impl<'a> View<'a> {
-    /// Rows of `cols` neighbouring elements, `row_stride` apart; they may overlap.
-    pub fn new(data: &'a [f32], rows: usize, cols: usize, row_stride: usize) -> Self {
-        assert!(last(rows, cols, row_stride, 1) <= data.len(), "the view ends beyond its data");
-        Self { data, rows, cols, row_stride, col_stride: 1 }
-    }
-
-    /// The transpose.
-    pub fn t(self) -> Self {
-        Self {
-            rows: self.cols,
-            cols: self.rows,
-            row_stride: self.col_stride,
-            col_stride: self.row_stride,
-            ..self
-        }
-    }
-}
-
-impl<'a> View<'a> {
-    /// Rows and columns.
-    pub(super) fn size(&self) -> [usize; 2] {
-        [self.rows, self.cols]
-    }
-
-    /// The elements from the first of row `i` on, where those of a row are neighbours.
-    pub(super) fn row(&self, i: usize) -> Option<&'a [f32]> {
-        (self.col_stride == 1).then(|| &self.data[i * self.row_stride..])
-    }
-
-    /// The elements from the first of column `j` on, which are neighbours where those of a row are not.
-    pub(super) fn column(&self, j: usize) -> &'a [f32] {
-        &self.data[j * self.col_stride..]
-    }
-}
-
-/// Elements up to and including the last of a strided matrix.
-fn last(rows: usize, cols: usize, row_stride: usize, col_stride: usize) -> usize {
-    if rows == 0 || cols == 0 { 0 } else { (rows - 1) * row_stride + (cols - 1) * col_stride + 1 }
-}
-
-/// Memory that several threads write disjoint parts of.
-#[derive(Clone, Copy)]
-pub struct Shared {
-    start: *mut f32,
-    len: usize,
-}
-
-// SAFETY: every access goes through `Shared::rows`, whose caller answers for disjointness.
-unsafe impl Send for Shared {}
-// SAFETY: as above.
-unsafe impl Sync for Shared {}
-
-impl Shared {
-    /// Shares `data`, which must outlive every view made from the result.
-    pub fn new(data: &mut [f32]) -> Self {
-        Self { start: data.as_mut_ptr(), len: data.len() }
-    }
-
-    /// Rows of `cols` neighbouring elements, `row_stride` apart, the first at `offset`.
-    ///
-    /// # Safety
-    /// The memory must still be there, and nobody else may use these elements as long as the view is in use.
-    pub unsafe fn rows<'a>(self, offset: usize, rows: usize, cols: usize, row_stride: usize) -> ViewMut<'a> {
-        assert!(
-            cols <= row_stride && (rows * cols == 0 || offset + last(rows, cols, row_stride, 1) <= self.len),
-            "the view ends beyond its data"
-        );
-        // SAFETY: the offset is inside of (or, for an empty view, wrapped and never used).
-        ViewMut {
-            start: self.start.wrapping_add(offset),
-            rows,
-            cols,
-            row_stride,
-            life: std::marker::PhantomData,
-        }
-    }
-}
-
-/// A matrix to write: rows of `cols` neighbouring elements, `row_stride` apart.
-pub struct ViewMut<'a> {
-    start: *mut f32,
-    rows: usize,
-    cols: usize,
-    row_stride: usize,
-    life: std::marker::PhantomData<&'a mut f32>,
-}
-
-impl<'a> ViewMut<'a> {
-    /// Rows of `cols` neighbouring elements, `row_stride` apart.
-    pub fn new(data: &'a mut [f32], rows: usize, cols: usize, row_stride: usize) -> Self {
-        // SAFETY: the view borrows the data mutably for its whole life.
-        unsafe { Shared::new(data).rows(0, rows, cols, row_stride) }
-    }
-
-    /// The same view for a shorter time.
-    pub fn again(&mut self) -> ViewMut<'_> {
-        ViewMut { life: std::marker::PhantomData, ..*self }
-    }
-
-    /// The part of `size` rows and columns from `first`, for one of several threads.
-    ///
-    /// # Safety
-    /// As [`Shared::rows`].
-    pub(super) unsafe fn part<'b>(
-        shared: (Shared, usize),
-        first: [usize; 2],
-        size: [usize; 2],
-    ) -> ViewMut<'b> {
-        let (memory, row_stride) = shared;
-        // SAFETY: the caller's.
-        unsafe { memory.rows(first[0] * row_stride + first[1], size[0], size[1], row_stride) }
-    }
-
-    /// The memory of all rows, and their distance.
-    pub(super) fn share(&mut self) -> (Shared, usize) {
-        let len = last(self.rows, self.cols, self.row_stride, 1);
-        (Shared { start: self.start, len }, self.row_stride)
-    }
-
-    /// Overwrites elements of row `i` from `first` with `factor·values`; what they held before is not read.
-    pub(super) fn set(&mut self, i: usize, first: usize, values: &[f32], factor: f32) {
-        assert!(i < self.rows && first + values.len() <= self.cols, "row {i} of {}", self.rows);
-        // SAFETY: the elements lie inside the memory of the view, which `self` borrows mutably.
-        let start = unsafe { self.start.add(i * self.row_stride + first) };
-        for (j, value) in values.iter().enumerate() {
-            // SAFETY: as above.
-            unsafe { start.add(j).write(factor * value) };
-        }
-    }
-
-    /// One row.
-    pub fn row(&mut self, i: usize) -> &mut [f32] {
-        assert!(i < self.rows, "row {i} of {}", self.rows);
-        // SAFETY: rows lie inside the memory of the view (checked when it was made), which `self` borrows mutably.
-        unsafe { std::slice::from_raw_parts_mut(self.start.add(i * self.row_stride), self.cols) }
-    }
-}
-
-/// How a product is spread over threads; its bits are the same either way.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Threads {
-    /// The calling thread only.
-    One,
-    /// All threads of the pool.
-    All,
-}
+use super::view::{Threads, View, ViewMut};
+use super::{bf16, single};
+use crate::options::Products;
 
 /// `a·b` in new memory.
 pub fn product(a: View<'_>, b: View<'_>, products: Products, threads: Threads) -> Vec<f32> {
-    let (rows, cols) = (a.rows, b.cols);
-    if a.cols == 0 {
-        return vec![0.0; rows * cols];
+    let ([rows, depth], [_, columns]) = (a.size(), b.size());
+    if depth == 0 {
+        return vec![0.0; rows * columns];
     }
-    let mut out: Vec<f32> = Vec::with_capacity(rows * cols);
-    let start = out.spare_capacity_mut().as_mut_ptr().cast();
-    gemm(
-        ViewMut { start, rows, cols, row_stride: cols, life: std::marker::PhantomData },
-        false,
-        1.0,
-        a,
-        b,
-        products,
-        threads,
-    );
+    let mut data: Vec<f32> = Vec::with_capacity(rows * columns);
+    let out = ViewMut::unwritten(&mut data.spare_capacity_mut()[..rows * columns], rows, columns);
+    gemm(out, false, 1.0, a, b, products, threads);
     // SAFETY: a product that does not accumulate writes every element, and reads none of them before.
-    unsafe { out.set_len(rows * cols) };
-    out
+    unsafe { data.set_len(rows * columns) };
+    data
 }
 
 /// `out ← alpha·a·b`, or `out ← out + alpha·a·b` where `accumulate`.
+///
+/// A row of the result is the same bits whatever the number of rows and of threads.
 pub fn gemm(
     mut out: ViewMut<'_>,
     accumulate: bool,
@@ -195,55 +30,23 @@ pub fn gemm(
     products: Products,
     threads: Threads,
 ) {
+    let ([rows, depth], [b_rows, columns]) = (a.size(), b.size());
     assert!(
-        out.rows == a.rows && out.cols == b.cols && a.cols == b.rows,
-        "gemm: [{}, {}] from [{}, {}] × [{}, {}]",
-        out.rows,
-        out.cols,
-        a.rows,
-        a.cols,
-        b.rows,
-        b.cols
+        out.size() == [rows, columns] && depth == b_rows,
+        "gemm: {:?} from [{rows}, {depth}] × [{b_rows}, {columns}]",
+        out.size()
     );
-    if out.rows == 0 || out.cols == 0 {
+    if rows == 0 || columns == 0 {
         return;
     }
-    if a.cols == 0 {
+    if depth == 0 {
         if !accumulate {
-            (0..out.rows).for_each(|i| out.row(i).fill(0.0));
+            (0..rows).for_each(|i| out.row(i).fill(0.0));
         }
         return;
     }
-    if products == Products::Bf16 {
-        return bf16::gemm(out, accumulate, alpha, [a, b], threads);
-    }
-    let parallelism = match threads {
-        Threads::One => Parallelism::None,
-        Threads::All => Parallelism::Rayon(0),
-    };
-    // SAFETY: the constructors of the views checked that every element lies in their memory; `out` is borrowed
-    // mutably, so it overlaps neither `a` nor `b`, and its rows do not overlap (cols ≤ row_stride).
-    unsafe {
-        gemm::gemm(
-            out.rows,
-            out.cols,
-            a.cols,
-            out.start,
-            1,
-            out.row_stride as isize,
-            accumulate,
-            a.data.as_ptr(),
-            a.col_stride as isize,
-            a.row_stride as isize,
-            b.data.as_ptr(),
-            b.col_stride as isize,
-            b.row_stride as isize,
-            1.0,
-            alpha,
-            false,
-            false,
-            false,
-            parallelism,
-        );
+    match products {
+        Products::Single => single::gemm(out, accumulate, alpha, [a, b], threads),
+        Products::Bf16 => bf16::gemm(out, accumulate, alpha, [a, b], threads),
     }
 }

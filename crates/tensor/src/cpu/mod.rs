@@ -13,18 +13,22 @@
 pub mod math;
 
 pub mod attention;
+pub mod batch_norm;
 pub mod bf16;
 pub mod contrastive;
 pub mod conv;
 pub mod ctc;
 pub mod elementwise;
 pub mod gemm;
+pub mod mmi;
 pub mod norm;
 pub mod optimizer;
 pub mod reduce;
 pub mod rows;
+mod single;
 pub mod softmax;
 mod tile;
+pub mod view;
 
 use std::mem::MaybeUninit;
 

@@ -6,7 +6,7 @@ use super::kernels::ctc::LANES;
 use super::runtime::{OpDesc, RuntimeError};
 use super::session::{Record, Session};
 use super::tile::{Pipe, Timeline};
-use crate::ops::Conv1dSizes;
+use crate::options::Conv1dSizes;
 
 /// One operation of a step with all its repetitions.
 #[derive(Debug, Clone)]

@@ -12,16 +12,7 @@ use crate::cpu::contrastive::{self as kernel, Position, Targets};
 use crate::cpu::elementwise;
 use crate::fused::{self, Kernel, dense, elements, owned};
 use crate::npu::{self, session::Session};
-use crate::reference;
-
-/// What [`contrastive_loss`] gives.
-#[derive(Debug, Clone)]
-pub struct ContrastiveOutput {
-    /// Mean cross-entropy in nats, `[1]`.
-    pub loss: Tensor<1>,
-    /// Share of positions whose positive scores highest. A position where all scores are equal is not correct.
-    pub accuracy: f64,
-}
+use crate::reference::{self, ContrastiveOutput};
 
 /// Cross-entropy of picking a position's own target among its negatives by cosine similarity.
 ///

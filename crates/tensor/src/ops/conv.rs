@@ -3,61 +3,12 @@
 use burn::backend::flex::FlexTensor;
 use burn::tensor::Tensor;
 
-use crate::cpu;
 use crate::cpu::conv as kernel;
 use crate::cpu::reduce::column_sums;
 use crate::fused::{self, Kernel, dense, elements};
 use crate::npu::{self, session::Session};
-use crate::ops::Products;
+use crate::options::{Conv1dOptions, Conv1dSizes, Products};
 use crate::reference;
-
-/// How [`conv1d`] moves over its input.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Conv1dOptions {
-    /// Frames between two outputs.
-    pub stride: usize,
-    /// Zero frames before the first.
-    pub pad_left: usize,
-    /// Zero frames after the last.
-    pub pad_right: usize,
-    /// Channel groups: output group `g` sees input group `g` only.
-    pub groups: usize,
-}
-
-impl Default for Conv1dOptions {
-    fn default() -> Self {
-        Self { stride: 1, pad_left: 0, pad_right: 0, groups: 1 }
-    }
-}
-
-impl Conv1dOptions {
-    /// Output frames for `frames` input frames: `⌊(frames + pads − kernel)/stride⌋ + 1`, or 0 where the kernel does not fit.
-    pub fn output_frames(&self, frames: usize, kernel: usize) -> usize {
-        match (frames + self.pad_left + self.pad_right).checked_sub(kernel) {
-            Some(room) => room / self.stride + 1,
-            None => 0,
-        }
-    }
-}
-
-/// Sizes of one convolution, on any device.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Conv1dSizes {
-    /// Rows of the batch.
-    pub batch: usize,
-    /// Input frames.
-    pub frames: usize,
-    /// Output frames.
-    pub outputs: usize,
-    /// Kernel length.
-    pub kernel: usize,
-    /// Input channels.
-    pub input: usize,
-    /// Output channels.
-    pub output: usize,
-    /// Stride, padding and groups.
-    pub options: Conv1dOptions,
-}
 
 /// `y[b, t, o] = bias[o] + Σ_{k, c} x[b, t·stride + k − pad_left, c] · weight[k, c, o]`.
 ///
@@ -66,7 +17,8 @@ pub struct Conv1dSizes {
 /// with `T'` = [`Conv1dOptions::output_frames`].
 ///
 /// # Panics
-/// Where a stride or group count is 0, the groups divide neither channel count, or shapes disagree.
+/// Where a stride or group count is 0, the groups divide neither channel count, shapes disagree, or the padding asks for more
+/// than memory can hold.
 pub fn conv1d(x: Tensor<3>, weight: Tensor<3>, bias: Option<Tensor<1>>, options: Conv1dOptions) -> Tensor<3> {
     let ([batch, frames, inputs], [kernel, inputs_per_group, outputs]) = (x.dims(), weight.dims());
     let groups = options.groups;
@@ -79,6 +31,16 @@ pub fn conv1d(x: Tensor<3>, weight: Tensor<3>, bias: Option<Tensor<1>>, options:
         "conv1d: {inputs} input channels, weight {:?}, {options:?}",
         weight.dims()
     );
+    let padded = options.padded(frames);
+    let most = [batch, padded, inputs.max(outputs), size_of::<f32>()];
+    assert!(
+        most.into_iter()
+            .try_fold(1usize, usize::checked_mul)
+            .is_some_and(|bytes| bytes <= isize::MAX as usize),
+        "conv1d: {batch} times {frames} frames with {options:?} are more than memory can hold"
+    );
+    // A stride beyond the last frame gives one output, however long it is.
+    let options = Conv1dOptions { stride: options.stride.min(padded.saturating_add(1)), ..options };
     let sizes = Conv1dSizes {
         batch,
         frames,
@@ -88,7 +50,7 @@ pub fn conv1d(x: Tensor<3>, weight: Tensor<3>, bias: Option<Tensor<1>>, options:
         output: outputs,
         options,
     };
-    let empty = batch * sizes.outputs * kernel * inputs * outputs == 0;
+    let empty = [batch, frames, sizes.outputs, kernel, inputs, outputs].contains(&0);
     if empty
         || !fused::applies(&x)
         || !fused::applies(&weight)
@@ -122,9 +84,8 @@ impl<const N: usize> Kernel<N> for Conv1d {
     fn forward(&self, inputs: [FlexTensor; N], tracked: bool) -> (FlexTensor, Option<Self::Saved>) {
         let inputs = inputs.map(dense);
         let (x, weight) = (&inputs[0], &inputs[1]);
-        let rows = self.sizes.batch * self.sizes.outputs;
-        let mut y = cpu::bias_rows(rows, self.sizes.output, inputs.get(2).map(elements));
-        kernel::forward(&mut y, elements(x), elements(weight), self.sizes, self.products);
+        let bias = inputs.get(2).map(elements);
+        let y = kernel::forward(elements(x), elements(weight), bias, self.sizes, self.products);
         (self.output(y), tracked.then(|| (x.clone(), weight.clone())))
     }
 

@@ -3,12 +3,14 @@
 use burn::backend::flex::FlexTensor;
 use burn::tensor::{Shape, Tensor};
 
-use crate::cpu::gemm::{Threads, View, ViewMut, gemm, product};
+use crate::cpu::gemm::{gemm, product};
 use crate::cpu::reduce::{column_piece, column_sums};
+use crate::cpu::view::{Threads, View, ViewMut};
 use crate::cpu::{self, elementwise};
 use crate::fused::{self, Kernel, dense, elements, owned, rows_of, sum_pieces};
 use crate::npu::{self, session, session::Session};
-use crate::ops::{Products, gelu};
+use crate::ops::activation::gelu;
+use crate::options::Products;
 use crate::reference;
 
 /// `x · weight + bias`.

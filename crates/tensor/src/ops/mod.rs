@@ -10,28 +10,34 @@
 
 mod activation;
 mod attention;
+mod batch_norm;
 mod contrastive;
 mod conv;
 mod ctc;
 mod dropout;
 mod linear;
+mod mmi;
 mod norm;
 mod optimizer;
-mod products;
 mod softmax;
 
-pub use activation::gelu;
-pub use attention::{AttentionOptions, alibi_slope, attention};
-pub use contrastive::{ContrastiveOutput, contrastive_loss};
-pub use conv::{Conv1dOptions, Conv1dSizes, conv1d};
-pub use ctc::ctc_loss;
-pub(crate) use dropout::{
-    BLOCK as DROPOUT_BLOCK, LANE as DROPOUT_LANE, MIX as DROPOUT_MIX, bits as dropout_bits,
-    block_key as dropout_key,
+pub use crate::options::{
+    AdamWStep, AttentionOptions, Conv1dOptions, Conv1dSizes, Dropout, Products, alibi_slope, with_products,
 };
-pub use dropout::{Dropout, dropout};
+pub use crate::reference::ContrastiveOutput;
+pub use activation::gelu;
+pub use attention::attention;
+pub use batch_norm::{BatchMoments, BatchNormOptions, batch_norm};
+pub(crate) use batch_norm::{host, valid_frames};
+pub use contrastive::contrastive_loss;
+pub use conv::conv1d;
+pub use ctc::ctc_loss;
+pub use dropout::dropout;
 pub use linear::{linear, linear_gelu};
+pub(crate) use mmi::Arcs;
+pub use mmi::{
+    DenGraph, LfMmiOptions, LfMmiOutput, LfMmiScore, MmiArc, MmiGraphError, MmiState, NumGraph, lf_mmi,
+};
 pub use norm::{add_layer_norm, layer_norm, rms_norm};
-pub use optimizer::{AdamWStep, adamw, adamw_ema, ema};
-pub use products::{Products, with_products};
+pub use optimizer::{adamw, adamw_ema, ema};
 pub use softmax::{log_softmax, masked_softmax, softmax};

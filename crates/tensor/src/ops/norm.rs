@@ -8,7 +8,8 @@ use burn::tensor::Tensor;
 use crate::cpu::{self, elementwise, norm as kernel};
 use crate::fused::{self, Kernel, dense, elements, owned, sum_pieces};
 use crate::npu::{self, session, session::Session};
-use crate::ops::{Dropout, dropout};
+use crate::ops::dropout::dropout;
+use crate::options::Dropout;
 use crate::reference;
 
 /// Layer norm: `(x − mean) / √(var + epsilon) · gamma + beta`, with the biased variance.

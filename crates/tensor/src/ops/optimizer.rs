@@ -9,46 +9,8 @@ use crate::cpu::{self, optimizer as kernel};
 use crate::fused::{self, dense, elements, owned};
 use crate::npu;
 use crate::npu::session::{self, Session};
+use crate::options::{AdamWScalars, AdamWStep};
 use crate::reference;
-
-/// The scalars of one AdamW update.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct AdamWStep {
-    /// Learning rate.
-    pub lr: f64,
-    /// Decay of the first moment.
-    pub beta1: f64,
-    /// Decay of the second moment.
-    pub beta2: f64,
-    /// Added to the root of the second moment.
-    pub eps: f64,
-    /// Decoupled weight decay.
-    pub weight_decay: f64,
-    /// Number of this update, from 1.
-    pub step: u64,
-}
-
-impl AdamWStep {
-    /// `1 − beta1^step` and `1 − beta2^step`.
-    pub(crate) fn bias_corrections(&self) -> (f64, f64) {
-        let step = self.step as f64;
-        (1.0 - self.beta1.powf(step), 1.0 - self.beta2.powf(step))
-    }
-
-    fn scalars(&self) -> kernel::AdamW {
-        let (correction1, correction2) = self.bias_corrections();
-        kernel::AdamW {
-            beta1: self.beta1 as f32,
-            rest1: (1.0 - self.beta1) as f32,
-            beta2: self.beta2 as f32,
-            rest2: (1.0 - self.beta2) as f32,
-            decay: (1.0 - self.lr * self.weight_decay) as f32,
-            rate: (self.lr / correction1) as f32,
-            root_scale: (1.0 / correction2.sqrt()) as f32,
-            eps: self.eps as f32,
-        }
-    }
-}
 
 /// One AdamW update (Loshchilov & Hutter 2019, PyTorch's order of operations); gives the new `(param, m, v)`.
 ///
@@ -144,7 +106,7 @@ pub fn adamw_ema<const D: usize>(
 fn adamw_on<const D: usize>(
     npu: &Session,
     state: [&Tensor<D>; 4],
-    scalars: &kernel::AdamW,
+    scalars: &AdamWScalars,
 ) -> Option<(Tensor<D>, Tensor<D>, Tensor<D>)> {
     let shape = state[0].dims();
     let state = state.map(|x| dense(primitive(x.clone())));

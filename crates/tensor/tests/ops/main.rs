@@ -7,13 +7,17 @@ mod common;
 
 mod activation;
 mod attention;
+mod batch_norm;
 mod contrastive;
 mod conv;
 mod ctc;
 mod golden;
 mod graph;
+mod independence;
 mod layouts;
 mod linear;
+mod mmi;
 mod optimizer;
 mod products;
 mod rows;
+mod sizes;

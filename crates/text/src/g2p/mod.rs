@@ -13,6 +13,7 @@ mod smooth;
 mod store;
 
 use crate::lexicon::{Lexicon, Pronunciation};
+use crate::normalise::folded;
 use graphone::Graphone;
 use ngram::Ngrams;
 use serde::{Deserialize, Serialize};
@@ -47,6 +48,7 @@ impl Default for G2pConfig {
 
 /// Why there is no model or no pronunciation.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum G2pError {
     /// A setting out of range.
     #[error("letter to sound: `{setting}` is {value}, not {range}")]
@@ -171,7 +173,7 @@ impl G2p {
     /// As there.
     pub fn candidates(&self, word: &str, n: usize) -> Result<Vec<Candidate>, G2pError> {
         let mut letters = Vec::new();
-        for c in word.chars().flat_map(char::to_lowercase) {
+        for c in folded(word).chars() {
             let plain = letter(c).or_else(|| letter(unaccented(c)));
             letters.push(plain.ok_or_else(|| G2pError::Character { word: word.into(), character: c })?);
             if letters.len() > MAX_LETTERS {
@@ -211,7 +213,7 @@ const LETTERS: usize = 27;
 fn letter(c: char) -> Option<u8> {
     match c {
         'a'..='z' => Some(c as u8 - b'a'),
-        '\'' | '\u{2019}' => Some(26),
+        '\'' => Some(26),
         _ => None,
     }
 }

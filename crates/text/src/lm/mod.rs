@@ -5,9 +5,11 @@
 //! a [`State`], which is a number.
 
 mod arpa;
+mod sentences;
 mod train;
 mod trie;
 
+pub use sentences::sentences;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -65,6 +67,7 @@ impl Default for LmConfig {
 
 /// Why there is no model.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum LmError {
     /// A setting out of range.
     #[error("language model: `{setting}` is {value}, not {range}")]
@@ -82,6 +85,9 @@ pub enum LmError {
     /// A unit that an ARPA file cannot hold.
     #[error("language model: `{0}` cannot be a unit: it is empty or has white space in it")]
     Unit(String),
+    /// A mark of sentences among the units.
+    #[error("language model: `{0}` marks the begin or end of a sentence and is no unit; leave it out")]
+    Mark(String),
     /// A file that is no ARPA model.
     #[error("{path}, line {line}: {reason}")]
     Arpa {

@@ -27,8 +27,11 @@ pub(super) fn train<S: AsRef<str>>(
         let mut sequence = Vec::with_capacity(sentence.len());
         for unit in &sentence {
             let unit = unit.as_ref();
-            if unit.is_empty() || unit.contains(char::is_whitespace) {
+            if unit.is_empty() || unit.contains(|c: char| c.is_ascii_whitespace()) {
                 return Err(LmError::Unit(unit.to_owned()));
+            }
+            if [BEGIN, END].iter().any(|mark| SPECIAL[*mark as usize] == unit) {
+                return Err(LmError::Mark(unit.to_owned()));
             }
             let next = numbers.len() as u32;
             let entry = match numbers.get_mut(unit) {

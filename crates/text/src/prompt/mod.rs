@@ -4,6 +4,7 @@ mod nearest;
 
 use crate::g2p::{G2p, G2pError};
 use crate::lexicon::{Lexicon, Pronunciation};
+use crate::normalise::{folded, is_apostrophe, is_inside_words, is_sentence_mark};
 use crate::numbers;
 use crate::phones::Phone;
 use serde::{Deserialize, Serialize};
@@ -43,6 +44,7 @@ pub struct Prompt {
 
 /// Why a text is no prompt.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum PromptError {
     /// No word.
     #[error("the prompt has no words; write what is to be said")]
@@ -153,7 +155,9 @@ impl Pronouncer {
         let mut words = Vec::new();
         let mut start = 0;
         for token in text.split(char::is_whitespace) {
-            self.token(token, start, &mut words)?;
+            if !is_sentence_mark(token) {
+                self.token(token, start, &mut words)?;
+            }
             if words.len() > self.max_words {
                 return Err(PromptError::Words(self.max_words));
             }
@@ -173,7 +177,7 @@ impl Pronouncer {
             for whole in [inner, inner.trim_matches('.')] {
                 if let Some((pronunciations, source)) = self.look_up(whole) {
                     let from = start + (whole.as_ptr() as usize - token.as_ptr() as usize);
-                    let (text, span) = (whole.to_lowercase(), from..from + whole.len());
+                    let (text, span) = (folded(whole), from..from + whole.len());
                     words.push(PromptWord { text, span, pronunciations, source });
                     return Ok(());
                 }
@@ -185,7 +189,7 @@ impl Pronouncer {
         }
         let mut from = None;
         for (at, c) in token.char_indices().chain([(token.len(), ' ')]) {
-            if c.is_alphanumeric() || is_apostrophe(c) || is_mark(c) {
+            if c.is_alphanumeric() || is_apostrophe(c) || is_inside_words(c) {
                 from.get_or_insert(at);
             } else if let Some(from) = from.take() {
                 self.word(&token[from..at], start + from, words)?;
@@ -230,8 +234,7 @@ impl Pronouncer {
     }
 
     fn pronounce(&self, word: &str, span: Range<usize>) -> Result<PromptWord, PromptError> {
-        let text: String =
-            word.chars().map(|c| if is_apostrophe(c) { '\'' } else { c }).collect::<String>().to_lowercase();
+        let text = folded(word);
         if let Some((pronunciations, source)) = self.look_up(&text) {
             return Ok(PromptWord { text, span, pronunciations, source });
         }
@@ -270,15 +273,6 @@ impl Prompt {
             chosen.or_else(|| word.pronunciations.first())
         })
     }
-}
-
-fn is_apostrophe(c: char) -> bool {
-    matches!(c, '\'' | '\u{2018}' | '\u{2019}' | '\u{02BC}' | '`')
-}
-
-/// Accents written as characters of their own belong to the letter before.
-fn is_mark(c: char) -> bool {
-    matches!(c, '\u{0300}'..='\u{036F}')
 }
 
 /// Signs that are read aloud; all others only part words.

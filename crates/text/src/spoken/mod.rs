@@ -4,7 +4,7 @@ mod numeric;
 mod words;
 
 use crate::g2p::unaccented;
-use crate::normalise;
+use crate::normalise::{is_apostrophe, is_sentence_mark, nfc, normalise};
 
 /// Text as it is said in American English: lower-case words of a–z and apostrophes, as
 /// [`normalise`](crate::normalise()) writes them.
@@ -26,8 +26,8 @@ use crate::normalise;
 /// assert_eq!(auricle_text::spoken("Wake me at 7:30, Dr. Lee!"), "wake me at seven thirty doctor lee");
 /// ```
 pub fn spoken(text: &str) -> String {
-    let text: String = text.chars().map(plain).collect();
-    let tokens: Vec<&str> = text.split_whitespace().collect();
+    let text: String = nfc(text).chars().map(plain).collect();
+    let tokens: Vec<&str> = text.split_whitespace().filter(|word| !is_sentence_mark(word)).collect();
     let mut said = String::new();
     let mut at = 0;
     while at < tokens.len() {
@@ -47,7 +47,7 @@ pub fn spoken(text: &str) -> String {
 /// Typographic signs as those of ASCII.
 fn plain(c: char) -> char {
     match c {
-        '\u{2018}' | '\u{2019}' | '\u{02BC}' | '`' => '\'',
+        c if is_apostrophe(c) => '\'',
         '\u{2212}' | '\u{2010}' | '\u{2011}' => '-',
         '\u{2013}' => '-',
         other => other,
@@ -57,7 +57,7 @@ fn plain(c: char) -> char {
 fn lower_unaccented(c: char) -> char {
     let mut lower = c.to_lowercase();
     match (lower.next(), lower.next()) {
-        (Some(one), None) => unaccented(one),
+        (Some(one), None) if unaccented(one) != one => unaccented(one),
         _ => c,
     }
 }

@@ -1,16 +1,20 @@
 //! Text to tokens and back.
 
 mod bpe;
+mod options;
 mod sentencepiece;
 mod subwords;
 mod unigram;
 
 use crate::normalise;
+use auricle_io::{Budget, atomic_write, open};
+use options::Options;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use subwords::{Piece, PieceKind, Subwords};
+use subwords::{Piece, PieceKind, Subwords, UNKNOWN};
 
 /// How [`Tokenizer::train`] chooses sub-words.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,9 +48,12 @@ impl Default for TrainOptions {
 
 /// Why a text or a tokenizer file is not usable.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum TokenizerError {
     /// A character that the vocabulary cannot spell.
-    #[error("the tokenizer has no `{character}` (in `{text}`); write it otherwise or drop the utterance")]
+    #[error(
+        "the tokenizer has no `{character}` (in `{text}`); learn one from these texts (`auricle tokenizer train TEXTS --out tokenizer.json`, then `--set model.tokenizer=tokenizer.json`), or write this text otherwise"
+    )]
     Unspellable {
         /// The character.
         character: char,
@@ -111,8 +118,16 @@ enum Kind {
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 enum Stored {
     Characters,
-    Unigram { pieces: Vec<Piece> },
-    Bpe { pieces: Vec<Piece> },
+    Unigram {
+        pieces: Vec<Piece>,
+        #[serde(default, skip_serializing_if = "Options::is_default")]
+        options: Options,
+    },
+    Bpe {
+        pieces: Vec<Piece>,
+        #[serde(default, skip_serializing_if = "Options::is_default")]
+        options: Options,
+    },
 }
 
 impl Tokenizer {
@@ -165,7 +180,8 @@ impl Tokenizer {
         let learnt = learnt.map_err(untrainable)?;
         let normal = learnt.into_iter().map(|(text, score)| Piece { text, score, kind: PieceKind::Normal });
         let pieces = specials.into_iter().chain(normal).collect();
-        Ok(Self(Kind::Subwords(Subwords::new(options.kind, pieces).map_err(TokenizerError::Invalid)?)))
+        let subwords = Subwords::new(options.kind, pieces, Options::default());
+        Ok(Self(Kind::Subwords(subwords.map_err(TokenizerError::Invalid)?)))
     }
 
     /// Reads a file that [`Self::save`] wrote, or a SentencePiece `.model` (unigram or BPE).
@@ -173,20 +189,24 @@ impl Tokenizer {
     /// Of a `.model`, id 0 becomes the blank, as in SPIRAL's program, so it must be a special piece.
     /// A vocabulary in capitals is read as lower case.
     ///
+    /// User-defined symbols, white space behind words, a missing dummy prefix, kept spaces and the character maps by
+    /// name (`nmt_nfkc`, `nfkc`, `nmt_nfkc_cf`, `nfkc_cf`, `identity`) give SentencePiece's ids.
+    ///
     /// # Differences from SentencePiece
-    /// Its character map (NFKC) is not applied: transcripts come [normalised](crate::normalise()).
-    /// There is no byte fallback and no sampling.
+    /// Models with byte fallback, with a character map of their own, with spaces that are not `▁`, and models of words
+    /// or characters are refused. Control characters that its `nmt_` maps remove stay. There is no sampling.
     ///
     /// # Errors
     /// Names the file and what is wrong.
     pub fn load(path: &Path) -> Result<Self, TokenizerError> {
         let io = |source| TokenizerError::Io { path: path.to_owned(), source };
         let file = |reason: String| TokenizerError::File { path: path.to_owned(), reason };
-        let size = std::fs::metadata(path).map_err(io)?.len();
-        if size > MAX_FILE_BYTES {
-            return Err(file(format!("{size} bytes are too many for a tokenizer")));
-        }
-        let bytes = std::fs::read(path).map_err(io)?;
+        let mut budget = Budget::new("the tokenizer", MAX_FILE_BYTES);
+        let read = open(path).and_then(|reader| budget.read_to_end(reader));
+        let bytes = read.map_err(|error| match error.kind() {
+            ErrorKind::FileTooLarge => file(error.to_string()),
+            _ => io(error),
+        })?;
         if path.extension().is_some_and(|extension| extension == "model") {
             let subwords = sentencepiece::parse(&bytes).map_err(file)?;
             return Ok(Self(Kind::Subwords(subwords)));
@@ -200,7 +220,7 @@ impl Tokenizer {
     /// # Errors
     /// The file cannot be written.
     pub fn save(&self, path: &Path) -> Result<(), TokenizerError> {
-        std::fs::write(path, self.to_json())
+        atomic_write(path, self.to_json().as_bytes())
             .map_err(|source| TokenizerError::Io { path: path.to_owned(), source })
     }
 
@@ -209,10 +229,10 @@ impl Tokenizer {
         let stored = match &self.0 {
             Kind::Characters => Stored::Characters,
             Kind::Subwords(subwords) => {
-                let pieces = subwords.pieces().to_vec();
+                let (pieces, options) = (subwords.pieces().to_vec(), subwords.options().clone());
                 match subwords.kind() {
-                    TokenizerKind::Unigram => Stored::Unigram { pieces },
-                    TokenizerKind::Bpe => Stored::Bpe { pieces },
+                    TokenizerKind::Unigram => Stored::Unigram { pieces, options },
+                    TokenizerKind::Bpe => Stored::Bpe { pieces, options },
                 }
             }
         };
@@ -227,12 +247,12 @@ impl Tokenizer {
     pub fn from_json(text: &str) -> Result<Self, TokenizerError> {
         let stored: Stored =
             serde_json::from_str(text).map_err(|error| TokenizerError::Invalid(error.to_string()))?;
-        let (kind, pieces) = match stored {
+        let (kind, pieces, options) = match stored {
             Stored::Characters => return Ok(Self::characters()),
-            Stored::Unigram { pieces } => (TokenizerKind::Unigram, pieces),
-            Stored::Bpe { pieces } => (TokenizerKind::Bpe, pieces),
+            Stored::Unigram { pieces, options } => (TokenizerKind::Unigram, pieces, options),
+            Stored::Bpe { pieces, options } => (TokenizerKind::Bpe, pieces, options),
         };
-        Ok(Self(Kind::Subwords(Subwords::new(kind, pieces).map_err(TokenizerError::Invalid)?)))
+        Ok(Self(Kind::Subwords(Subwords::new(kind, pieces, options).map_err(TokenizerError::Invalid)?)))
     }
 
     /// Number of tokens, blank included.
@@ -293,9 +313,11 @@ impl Tokenizer {
         }
     }
 
-    /// The text of tokens; blanks and ids beyond the vocabulary are left out.
+    /// The text of tokens, without blanks; an id beyond the vocabulary reads as an unknown token, `⁇`.
     pub fn decode(&self, ids: &[u32]) -> String {
-        let joined: String = ids.iter().filter_map(|&id| self.piece(id)).collect();
+        let size = self.vocab_size();
+        let spell = |&id: &u32| self.piece(id).unwrap_or(if id as usize >= size { UNKNOWN } else { "" });
+        let joined: String = ids.iter().map(spell).collect();
         let words: Vec<&str> = joined.split([' ', subwords::SPACE]).filter(|word| !word.is_empty()).collect();
         words.join(" ")
     }

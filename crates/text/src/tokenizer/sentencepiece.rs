@@ -1,21 +1,35 @@
 //! SentencePiece's `.model` files: a protocol-buffers message, read with bounds everywhere.
 //!
 //! Field numbers from SentencePiece's public schema (`sentencepiece_model.proto`, Apache-2.0):
-//! message 1 = piece {1 text, 2 score, 3 kind}, 2 = trainer settings {3 algorithm}.
+//! message 1 = piece {1 text, 2 score, 3 kind}, 2 = trainer settings {3 algorithm, 24 space behind words, 35 byte
+//! fallback}, 3 = normaliser settings {1 name, 3 dummy prefix, 4 extra spaces go, 5 spaces as `▁`}.
 
 use super::TokenizerKind;
+use super::options::{CharacterMap, Options};
 use super::subwords::{Piece, PieceKind, Subwords};
+
+/// More pieces no model has: a few bytes may stand for one.
+const MAX_PIECES: usize = 1 << 20;
+const NO_BYTES: &str = "it spells unknown characters as bytes, which words with times cannot show; train one without --byte_fallback";
 
 /// The vocabulary of a `.model`.
 pub(super) fn parse(bytes: &[u8]) -> Result<Subwords, String> {
     let mut pieces = Vec::new();
     let mut kind = TokenizerKind::Unigram;
+    let mut options = Options { symbols_anywhere: true, ..Options::default() };
     for field in Fields(bytes) {
         match field? {
+            (1, Value::Bytes(_)) if pieces.len() >= MAX_PIECES => {
+                return Err(format!("more than {MAX_PIECES} pieces"));
+            }
             (1, Value::Bytes(message)) => pieces.push(piece(message)?),
-            (2, Value::Bytes(message)) => kind = algorithm(message)?,
+            (2, Value::Bytes(message)) => kind = trainer(message, &mut options)?,
+            (3, Value::Bytes(message)) => normaliser(message, &mut options)?,
             _ => {}
         }
+    }
+    if kind == TokenizerKind::Bpe && pieces.iter().any(|piece| piece.kind == PieceKind::Unused) {
+        return Err("BPE models with unused pieces are not read; train one without".into());
     }
     // Some vocabularies are in capitals (older LibriSpeech recipes); transcripts here are not.
     let has = |test: fn(char) -> bool| {
@@ -26,13 +40,14 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Subwords, String> {
             piece.text = piece.text.to_lowercase();
         }
     }
-    // A piece that the user defined wins over every way to spell it otherwise.
-    let most =
-        pieces.iter().filter(|p| p.kind == PieceKind::Normal).map(|p| p.score).fold(f32::MIN, f32::max);
+    // What SentencePiece gives a piece that the user defined: it wins over most ways to spell it otherwise. Its
+    // greatest score starts from the least positive number, so that with log probabilities it is about 0.
+    let normal = pieces.iter().filter(|p| p.kind == PieceKind::Normal);
+    let most = normal.map(|p| p.score).fold(f32::MIN_POSITIVE, f32::max);
     for piece in pieces.iter_mut().filter(|piece| piece.kind == PieceKind::UserDefined) {
-        piece.score = piece.text.chars().count() as f32 * most - 0.1;
+        piece.score = (f64::from(piece.text.len() as f32 * most) - 0.1) as f32;
     }
-    Subwords::new(kind, pieces).map_err(|reason| format!("no SentencePiece model: {reason}"))
+    Subwords::new(kind, pieces, options).map_err(|reason| format!("no SentencePiece model: {reason}"))
 }
 
 fn piece(message: &[u8]) -> Result<Piece, String> {
@@ -50,8 +65,8 @@ fn piece(message: &[u8]) -> Result<Piece, String> {
                     2 => PieceKind::Unknown,
                     3 => PieceKind::Control,
                     4 => PieceKind::UserDefined,
-                    // 5 is `unused`; 6 stands for single bytes, which transcripts do not have.
-                    5 | 6 => PieceKind::Unused,
+                    5 => PieceKind::Unused,
+                    6 => return Err(NO_BYTES.into()),
                     other => return Err(format!("unknown kind of piece {other}")),
                 }
             }
@@ -61,18 +76,52 @@ fn piece(message: &[u8]) -> Result<Piece, String> {
     Ok(piece)
 }
 
-fn algorithm(message: &[u8]) -> Result<TokenizerKind, String> {
+fn trainer(message: &[u8], options: &mut Options) -> Result<TokenizerKind, String> {
     let mut kind = TokenizerKind::Unigram;
     for field in Fields(message) {
-        if let (3, Value::Number(number)) = field? {
-            kind = match number {
-                1 => TokenizerKind::Unigram,
-                2 => TokenizerKind::Bpe,
-                _ => return Err("only unigram and BPE models are read".into()),
-            };
+        match field? {
+            (3, Value::Number(1)) => kind = TokenizerKind::Unigram,
+            (3, Value::Number(2)) => kind = TokenizerKind::Bpe,
+            (3, Value::Number(other)) => {
+                let name = ["word", "character"].get((other as usize).wrapping_sub(3)).unwrap_or(&"unknown");
+                return Err(format!("this is a {name} model; only unigram and BPE models are read"));
+            }
+            (24, Value::Number(behind)) => options.space_behind = behind != 0,
+            (35, Value::Number(1..)) => return Err(NO_BYTES.into()),
+            _ => {}
         }
     }
     Ok(kind)
+}
+
+fn normaliser(message: &[u8], options: &mut Options) -> Result<(), String> {
+    let (mut name, mut has_map) = ("", false);
+    for field in Fields(message) {
+        match field? {
+            (1, Value::Bytes(text)) => name = std::str::from_utf8(text).unwrap_or("?"),
+            (2, Value::Bytes(map)) => has_map = !map.is_empty(),
+            (3, Value::Number(prefix)) => options.dummy_prefix = prefix != 0,
+            (4, Value::Number(removed)) => options.keep_spaces = removed == 0,
+            (5, Value::Number(0)) => {
+                return Err(
+                    "spaces are not `▁` in it (escape_whitespaces=false); train one where they are".into()
+                );
+            }
+            _ => {}
+        }
+    }
+    options.characters = match name {
+        "nfkc" | "nmt_nfkc" => CharacterMap::Nfkc,
+        "nfkc_cf" | "nmt_nfkc_cf" => CharacterMap::NfkcCf,
+        "identity" => CharacterMap::Identity,
+        _ if !has_map => CharacterMap::Identity,
+        other => {
+            return Err(format!(
+                "it has a character map of its own (`{other}`); train one with --normalization_rule_name=nmt_nfkc or identity"
+            ));
+        }
+    };
+    Ok(())
 }
 
 /// A field's value, as the wire has it.

@@ -1,16 +1,19 @@
 //! A vocabulary of sub-words and the segmentation of words by it.
 
 use super::TokenizerKind;
+use super::options::{Options, longest_prefix};
+use crate::nfc;
 use serde::{Deserialize, Serialize};
 use std::cmp::{Ordering, Reverse};
 use std::collections::{BinaryHeap, HashMap};
+use unicode_normalization::is_nfc;
 
 /// Stands for the space before a word, as in SentencePiece.
 pub(super) const SPACE: char = '\u{2581}';
 /// The blank's id.
 pub(super) const BLANK: u32 = 0;
 /// How the unknown piece is shown.
-const UNKNOWN: &str = " \u{2047} ";
+pub(super) const UNKNOWN: &str = " \u{2047} ";
 /// What an unknown character costs beyond the least probable piece (SentencePiece's value).
 const UNKNOWN_PENALTY: f32 = 10.0;
 
@@ -70,15 +73,18 @@ pub(super) struct Subwords {
     index: HashMap<String, u32>,
     /// The token for unknown characters; none where only the blank could stand for them.
     unknown: Option<u32>,
-    /// Whether there are pieces that are whole words, whatever their letters.
-    has_marks: bool,
+    /// Pieces that the user defined, by their ids.
+    symbols: Vec<u32>,
+    options: Options,
+    /// Whether all pieces are in Unicode's normal form C: then texts are brought into it.
+    is_composed: bool,
     /// Bytes of the longest piece.
     longest: usize,
     least_score: f32,
 }
 
 impl Subwords {
-    pub fn new(kind: TokenizerKind, pieces: Vec<Piece>) -> Result<Self, String> {
+    pub fn new(kind: TokenizerKind, pieces: Vec<Piece>, options: Options) -> Result<Self, String> {
         match pieces.first() {
             None => return Err("the vocabulary is empty".into()),
             Some(Piece { kind: PieceKind::Normal | PieceKind::UserDefined, text, .. }) => {
@@ -110,12 +116,19 @@ impl Subwords {
         }
         let unknown = pieces.iter().position(|piece| piece.kind == PieceKind::Unknown);
         let unknown = unknown.map(|id| id as u32).filter(|&id| id != BLANK);
-        let has_marks = pieces.iter().any(Piece::is_mark);
-        Ok(Self { kind, pieces, index, unknown, has_marks, longest, least_score: least_score.min(0.0) })
+        let is_symbol = |(_, piece): &(usize, &Piece)| piece.kind == PieceKind::UserDefined;
+        let symbols = pieces.iter().enumerate().filter(is_symbol).map(|(id, _)| id as u32).collect();
+        let is_composed = pieces.iter().all(|piece| is_nfc(&piece.text));
+        let least_score = least_score.min(0.0);
+        Ok(Self { kind, pieces, index, unknown, symbols, options, is_composed, longest, least_score })
     }
 
     pub fn kind(&self) -> TokenizerKind {
         self.kind
+    }
+
+    pub fn options(&self) -> &Options {
+        &self.options
     }
 
     pub fn pieces(&self) -> &[Piece] {
@@ -134,31 +147,61 @@ impl Subwords {
     /// Tokens of a text, or the character that has none.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>, char> {
         let mut ids: Vec<u32> = Vec::new();
+        let composed = if self.is_composed { nfc(text) } else { text.into() };
+        if self.options.symbols_anywhere {
+            let symbols: Vec<&str> = self.symbols().collect();
+            let sentence = self.spaced(&self.options.mapped(&composed, &symbols));
+            self.add_tokens(&sentence, &symbols, &mut ids)?;
+            return Ok(ids);
+        }
         let mut sentence = String::with_capacity(text.len() + 3);
-        for word in text.split_whitespace() {
+        for word in composed.split_whitespace() {
             let from = sentence.len();
             sentence.push(SPACE);
             sentence.push_str(word);
             if let Some(mark) = self.mark(&sentence[from..]) {
-                self.add_tokens(&sentence[..from], &mut ids)?;
+                self.add_tokens(&sentence[..from], &[], &mut ids)?;
                 ids.push(mark);
                 sentence.clear();
             }
         }
-        self.add_tokens(&sentence, &mut ids)?;
+        self.add_tokens(&sentence, &[], &mut ids)?;
         Ok(ids)
+    }
+
+    fn symbols(&self) -> impl Iterator<Item = &str> {
+        self.symbols.iter().map(|id| self.pieces[*id as usize].text.as_str())
+    }
+
+    /// A text with its spaces as the options have them.
+    fn spaced(&self, text: &str) -> String {
+        let mut spaced = String::with_capacity(text.len() + 3);
+        if self.options.keep_spaces {
+            spaced.extend(text.chars().map(|c| if c == ' ' { SPACE } else { c }));
+        } else {
+            for word in text.split_whitespace() {
+                if !spaced.is_empty() {
+                    spaced.push(SPACE);
+                }
+                spaced.push_str(word);
+            }
+        }
+        if self.options.dummy_prefix && !spaced.is_empty() {
+            if self.options.space_behind { spaced.push(SPACE) } else { spaced.insert(0, SPACE) }
+        }
+        spaced
     }
 
     /// The token of a word, with the space before it, that is a mark.
     fn mark(&self, word: &str) -> Option<u32> {
-        let id = *self.index.get(word).filter(|_| self.has_marks)?;
+        let id = *self.index.get(word).filter(|_| !self.symbols.is_empty())?;
         self.pieces[id as usize].is_mark().then_some(id)
     }
 
-    fn add_tokens(&self, sentence: &str, ids: &mut Vec<u32>) -> Result<(), char> {
+    fn add_tokens(&self, sentence: &str, symbols: &[&str], ids: &mut Vec<u32>) -> Result<(), char> {
         let segments = match self.kind {
             TokenizerKind::Unigram => self.most_probable(sentence),
-            TokenizerKind::Bpe => self.merged(sentence),
+            TokenizerKind::Bpe => self.merged(sentence, symbols),
         };
         ids.reserve(segments.len());
         for segment in segments {
@@ -214,28 +257,36 @@ impl Subwords {
         segments
     }
 
-    /// Merges neighbours as long as their union is a piece: highest score first, then leftmost.
-    fn merged<'t>(&self, sentence: &'t str) -> Vec<&'t str> {
+    /// Merges neighbours as long as their union is a piece: highest score first, then leftmost. `symbols` are whole
+    /// from the start and never merged.
+    fn merged<'t>(&self, sentence: &'t str, symbols_whole: &[&str]) -> Vec<&'t str> {
         struct Symbol {
             start: usize,
             end: usize,
+            is_whole: bool,
             previous: Option<usize>,
             next: Option<usize>,
         }
-        let count = sentence.chars().count();
-        let mut symbols: Vec<Symbol> = sentence
-            .char_indices()
-            .enumerate()
-            .map(|(i, (start, c))| Symbol {
-                start,
-                end: start + c.len_utf8(),
-                previous: i.checked_sub(1),
-                next: (i + 1 < count).then_some(i + 1),
-            })
-            .collect();
+        let mut symbols: Vec<Symbol> = Vec::new();
+        let mut start = 0;
+        while let Some(c) = sentence[start..].chars().next() {
+            let whole = longest_prefix(&sentence[start..], symbols_whole);
+            let end = start + whole.map_or(c.len_utf8(), str::len);
+            let at = symbols.len();
+            let next = Some(at + 1);
+            symbols.push(Symbol { start, end, is_whole: whole.is_some(), previous: at.checked_sub(1), next });
+            start = end;
+        }
+        if let Some(last) = symbols.last_mut() {
+            last.next = None;
+        }
+        let count = symbols.len();
         let mut agenda = BinaryHeap::new();
         let offer = |agenda: &mut BinaryHeap<_>, symbols: &[Symbol], left: Option<usize>| {
             let Some((left, right)) = left.and_then(|left| Some((left, symbols[left].next?))) else { return };
+            if symbols[left].is_whole || symbols[right].is_whole {
+                return;
+            }
             let union = symbols[left].start..symbols[right].end;
             if let Some(&id) = self.index.get(&sentence[union.clone()]) {
                 agenda.push((Score(self.pieces[id as usize].score), Reverse(left), right, union.end));

@@ -1,7 +1,7 @@
 //! Progress on the terminal.
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use std::io::IsTerminal as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::time::{Duration, Instant};
 
 /// Time between plain lines where there is no terminal.
@@ -50,7 +50,7 @@ impl Progress {
             bar.set_message(message);
         } else if self.plain && (self.last_line.elapsed() >= PLAIN_INTERVAL || step == self.steps) {
             let left = elapsed / (step - first).max(1) as f64 * self.steps.saturating_sub(step) as f64;
-            eprintln!("step {step}/{}: {message}, eta {left:.0} s", self.steps);
+            say(&format!("step {step}/{}: {message}, eta {left:.0} s", self.steps));
             self.last_line = Instant::now();
         }
     }
@@ -59,7 +59,7 @@ impl Progress {
     pub fn line(&self, text: &str) {
         match &self.bar {
             Some(bar) => bar.println(text),
-            None if self.plain => eprintln!("{text}"),
+            None if self.plain => say(text),
             None => {}
         }
     }
@@ -70,4 +70,10 @@ impl Progress {
             bar.finish();
         }
     }
+}
+
+/// A line on the error stream. That may be closed, or full, or its reader gone: a training goes on all the same.
+fn say(text: &str) {
+    let line = format!("{text}\n");
+    std::io::stderr().write_all(line.as_bytes()).ok();
 }

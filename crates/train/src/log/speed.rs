@@ -1,8 +1,9 @@
 //! How fast a run goes and how much memory it takes: what differs from run to run.
 
+use crate::TrainError;
 use serde_json::json;
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write as _};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -16,13 +17,13 @@ pub(super) struct Speed {
 }
 
 impl Speed {
-    pub fn open(run: &Path) -> io::Result<Self> {
+    pub fn open(run: &Path) -> Result<Self, TrainError> {
         let path = run.join("speed.jsonl");
-        let file = OpenOptions::new().create(true).append(true).open(&path)?;
+        let file = OpenOptions::new().create(true).append(true).open(&path).map_err(TrainError::io(&path))?;
         Ok(Self { path, file, since: (Instant::now(), 0, 0.0) })
     }
 
-    pub fn resume_from(&mut self, step: u64) -> io::Result<()> {
+    pub fn resume_from(&mut self, step: u64) -> Result<(), TrainError> {
         self.file = super::keep_until(&self.path, step)?;
         Ok(())
     }
@@ -33,7 +34,7 @@ impl Speed {
 
     /// One line for the interval up to here, with all that was done in it: validations and checkpoints
     /// take their time, too.
-    pub fn write(&mut self, step: u64, audio_secs: f64) -> io::Result<()> {
+    pub fn write(&mut self, step: u64, audio_secs: f64) -> Result<(), TrainError> {
         let (began, first, audio_before) = self.since;
         let secs = began.elapsed().as_secs_f64().max(1e-9);
         let mut line = json!({
@@ -45,7 +46,7 @@ impl Speed {
             fields.insert("peak_memory_mib".into(), memory.round().into());
         }
         self.start(step, audio_secs);
-        writeln!(self.file, "{line}")
+        writeln!(self.file, "{line}").map_err(TrainError::io(&self.path))
     }
 }
 

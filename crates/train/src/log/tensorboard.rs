@@ -2,31 +2,35 @@
 //!
 //! A record is `length (u64 LE) | masked CRC-32C of it | data | masked CRC-32C of the data`.
 
+use crate::TrainError;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Writes one event file.
 #[derive(Debug)]
 pub struct EventWriter {
+    path: PathBuf,
     out: BufWriter<File>,
 }
 
 impl EventWriter {
     /// A new file in `folder`; several files of one run are read as one by TensorBoard.
-    pub fn create(folder: &Path) -> io::Result<Self> {
-        std::fs::create_dir_all(folder)?;
+    pub fn create(folder: &Path) -> Result<Self, TrainError> {
+        std::fs::create_dir_all(folder).map_err(TrainError::io(folder))?;
         let name = format!("events.out.tfevents.{:.6}.{}.auricle", unix_secs(), std::process::id());
-        let mut writer = Self { out: BufWriter::new(File::create(folder.join(name))?) };
+        let path = folder.join(name);
+        let file = File::create(&path).map_err(TrainError::io(&path))?;
+        let mut writer = Self { path, out: BufWriter::new(file) };
         let mut event = event_header(0);
         field_bytes(&mut event, 3, b"brain.Event:2");
-        writer.record(&event)?;
+        writer.record(&event).map_err(TrainError::io(&writer.path))?;
         Ok(writer)
     }
 
     /// A named number at a step.
-    pub fn scalar(&mut self, step: u64, name: &str, value: f64) -> io::Result<()> {
+    pub fn scalar(&mut self, step: u64, name: &str, value: f64) -> Result<(), TrainError> {
         let mut entry = Vec::new();
         field_bytes(&mut entry, 1, name.as_bytes());
         entry.push(2 << 3 | 5);
@@ -35,12 +39,12 @@ impl EventWriter {
         field_bytes(&mut summary, 1, &entry);
         let mut event = event_header(step);
         field_bytes(&mut event, 5, &summary);
-        self.record(&event)
+        self.record(&event).map_err(TrainError::io(&self.path))
     }
 
     /// Hands everything to the system.
-    pub fn flush(&mut self) -> io::Result<()> {
-        self.out.flush()
+    pub fn flush(&mut self) -> Result<(), TrainError> {
+        self.out.flush().map_err(TrainError::io(&self.path))
     }
 
     fn record(&mut self, data: &[u8]) -> io::Result<()> {

@@ -2,9 +2,8 @@
 
 use super::{Outcome, Trainer};
 use crate::average::mean_of_weights;
-use crate::files::{atomic_write, write_weights};
-use crate::report::SECTIONS;
-use crate::{Checkpoint, Export, Task, TrainError};
+use crate::files::write_weights;
+use crate::{Checkpoint, Export, Task, TrainError, Validation};
 use auricle_nn::params::{self, NamedTensors};
 use auricle_nn::weights::Precision;
 
@@ -20,33 +19,32 @@ impl<T: Task> Trainer<T> {
         if let Some(licence) = &about.licence {
             metadata.insert("licence".into(), licence.clone());
         }
+        // Before the weights: a run that has these is whole.
+        self.write_validation()?;
         let path = self.run.join("model.safetensors");
         write_weights(&path, &tensors, &metadata, Precision::F32)?;
-        self.write_sections()?;
-        self.log.finish().map_err(TrainError::io(&self.run))?;
+        self.log.finish()?;
         Ok(outcome)
     }
 
-    /// What the task says of the exported weights on the validation set, for the report.
-    fn write_sections(&mut self) -> Result<(), TrainError> {
-        if self.validation.is_empty() || !self.task.reports() {
+    /// What the exported weights are worth on the validation set.
+    fn write_validation(&mut self) -> Result<(), TrainError> {
+        if self.validation.is_empty() {
             return Ok(());
         }
-        self.validation_metrics()?;
-        let path = self.run.join(SECTIONS);
-        let json =
-            serde_json::to_vec_pretty(&self.task.report()).map_err(|e| TrainError::Data(e.to_string()))?;
-        atomic_write(&path, &json).map_err(TrainError::io(&path))
+        let metrics = self.validation_metrics()?;
+        let sections = if self.task.reports() { self.task.report() } else { Vec::new() };
+        Validation::new(self.task.selection(), &metrics, sections).write(&self.run)
     }
 
     /// Which data, by which recipe, for how long.
     fn provenance(&self) -> String {
         let data: Vec<String> =
             self.recipe.data.train.iter().map(|path| path.display().to_string()).collect();
-        let hours = self.train.iter().map(|u| u.duration_secs).sum::<f64>() / 3600.0;
+        let hours = self.train.speech().iter().map(|u| u.duration_secs).sum::<f64>() / 3600.0;
         format!(
             "{}; {hours:.2} h of {}; {} steps; recipe {}; auricle {}",
-            if self.recipe.description.is_empty() { &self.recipe.task } else { &self.recipe.description },
+            self.recipe.title(),
             data.join(", "),
             self.progress.step,
             self.progress.recipe_hash.get(..12).unwrap_or_default(),

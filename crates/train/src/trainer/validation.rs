@@ -1,9 +1,7 @@
 //! Validation: scores, the best checkpoints, early stopping.
 
-use super::{LOOK_AHEAD, Trainer};
-use crate::{Draw, Metric, Prepare, Task, TrainError};
-use auricle_data::{load_ordered, plan};
-use auricle_rng::Key;
+use super::Trainer;
+use crate::{Metric, Task, TrainError};
 
 impl<T: Task> Trainer<T> {
     /// Validates, keeps the best checkpoints; true where patience is exhausted.
@@ -18,7 +16,7 @@ impl<T: Task> Trainer<T> {
         let metrics = metrics?;
         let step = self.progress.step;
         let all: Vec<(&str, f64)> = metrics.iter().map(|m| (m.name, m.value)).collect();
-        self.log.scalars(step, &all).map_err(TrainError::io(&self.run))?;
+        self.log.scalars(step, &all)?;
         self.log.validation(step, &all);
         let names = self.task.selection();
         let value = |name: &&str| metrics.iter().find(|m| m.name == *name).map(|m| m.value);
@@ -44,24 +42,8 @@ impl<T: Task> Trainer<T> {
 
     /// Validation scores of the model as it is.
     pub fn validation_metrics(&mut self) -> Result<Vec<Metric>, TrainError> {
-        let durations: Vec<f64> = self.validation.iter().map(|u| self.batch_secs(u)).collect();
-        let batch = auricle_data::BatchConfig { shuffle: false, ..self.recipe.batch.clone() };
-        let batches = plan(&durations, &batch, Key::new(0)).batches;
-        let (preparer, store, utterances) =
-            (self.task.preparer(), self.store.clone(), self.validation.clone());
-        let workers = self.recipe.data.workers.max(1);
-        let work = move |batch: auricle_data::Batch| -> Result<<T::Prepare as Prepare>::Batch, TrainError> {
-            let waves = batch
-                .indices
-                .iter()
-                .filter_map(|&i| utterances.get(i))
-                .map(|u| store.wave(u))
-                .collect::<Result<Vec<_>, _>>()?;
-            preparer.prepare(&waves, batch.padded_secs, Draw::Validation)
-        };
-        for loaded in load_ordered(batches.into_iter(), workers, LOOK_AHEAD.max(2 * workers), work) {
-            let batch = loaded.map_err(|e| TrainError::Data(e.to_string()))??;
-            self.task.validate(&batch)?;
+        for batch in self.validation_batches() {
+            self.task.validate(&batch?)?;
         }
         Ok(self.task.finish_validation())
     }

@@ -8,7 +8,7 @@ use super::product::{Matrix, Product, Segment, Tile};
 use super::{Builder, KernelError};
 use crate::npu::spec::DeviceSpec;
 use crate::npu::tile::ir::{Elem, Program, Role};
-use crate::ops::Conv1dSizes;
+use crate::options::Conv1dSizes;
 
 /// A convolution on the cube; see [`crate::ops::conv1d`] for the formula.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

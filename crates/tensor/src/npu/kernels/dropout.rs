@@ -8,7 +8,7 @@ use super::engine::{Chunk, Emit};
 use super::rows::{RowKernel, Rows};
 use crate::npu::spec::DeviceSpec;
 use crate::npu::tile::ir::{Binary::Mul, Elem, Local, Program, VecOp, Word};
-use crate::ops::{DROPOUT_LANE, DROPOUT_MIX};
+use crate::options::dropout::{LANE, MIX};
 
 /// The tensors of a mask: what the words of a row's lanes begin with, and for each row the word of its first lane and the
 /// halves of its key.
@@ -33,10 +33,10 @@ fn keep(e: &mut Emit<'_, '_>, c: &Chunk, first: usize, threshold: u32) -> Local 
         e.two(VecOp::Word(Word::Xor), t, t, u);
     };
     fold(e, 16);
-    e.one(VecOp::Word(Word::Times(DROPOUT_MIX[0])), t, t);
+    e.one(VecOp::Word(Word::Times(MIX[0])), t, t);
     fold(e, 15);
     e.two(VecOp::Word(Word::Add), t, t, high);
-    e.one(VecOp::Word(Word::Times(DROPOUT_MIX[1])), t, t);
+    e.one(VecOp::Word(Word::Times(MIX[1])), t, t);
     fold(e, 15);
     e.one(VecOp::Word(Word::AtLeast(threshold)), t, t);
     t
@@ -68,14 +68,14 @@ pub fn mask(spec: &DeviceSpec, op: Rows, threshold: u32) -> Result<Program, Kern
 
 /// What a row of `cols` lanes begins with, as bits of single-precision numbers.
 pub fn lanes(cols: usize) -> Vec<f32> {
-    (0..cols as u32).map(|lane| f32::from_bits(lane.wrapping_mul(DROPOUT_LANE))).collect()
+    (0..cols as u32).map(|lane| f32::from_bits(lane.wrapping_mul(LANE))).collect()
 }
 
 /// The columns `first`, `low` and `high` of rows with these keys and first lanes.
 pub fn keys(rows: impl Iterator<Item = (u64, u32)>) -> [Vec<f32>; 3] {
     let mut columns = [Vec::new(), Vec::new(), Vec::new()];
     for (key, lane) in rows {
-        let words = [lane.wrapping_mul(DROPOUT_LANE), key as u32, (key >> 32) as u32];
+        let words = [lane.wrapping_mul(LANE), key as u32, (key >> 32) as u32];
         columns.iter_mut().zip(words).for_each(|(column, word)| column.push(f32::from_bits(word)));
     }
     columns

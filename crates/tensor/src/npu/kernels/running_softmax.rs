@@ -1,6 +1,6 @@
 //! The vector cores of attention: a running softmax over blocks of keys.
 
-use super::attention::{Attention, Blocks, Job, Tensors};
+use super::attention_plan::{Attention, Blocks, Job, Tensors};
 use super::{Builder, Places, Ring};
 use crate::npu::tile::ir::{
     Binary::{Add, Max, Mul, Sub},

@@ -6,7 +6,7 @@ use super::first;
 use crate::npu::kernels::conv::Conv;
 use crate::npu::runtime::OpDesc;
 use crate::npu::session::Session;
-use crate::ops::{Conv1dOptions, Conv1dSizes};
+use crate::options::{Conv1dOptions, Conv1dSizes};
 
 /// Convolution.
 pub fn conv1d(

@@ -12,8 +12,7 @@ use super::kernels::rows::Rows;
 use super::runtime::OpDesc;
 use super::session::Session;
 use super::tile::Elem;
-use crate::cpu::attention::Sizes as AttentionSizes;
-use crate::ops::AttentionOptions;
+use crate::options::{AttentionOptions, AttentionSizes};
 
 pub use conv::{conv1d, conv1d_input_gradient, conv1d_weight_gradient};
 pub use losses::{Batch as CtcBatch, contrastive, ctc};
@@ -194,7 +193,7 @@ impl Masked {
 fn hidden_zeroed(x: &[f32], sizes: &AttentionSizes, options: &AttentionOptions) -> Vec<f32> {
     let mut x = x.to_vec();
     for (row, x) in x.chunks_exact_mut(sizes.keys * sizes.width).enumerate() {
-        let valid = options.key_lengths.as_ref().map_or(sizes.keys, |lengths| lengths[row].min(sizes.keys));
+        let valid = options.valid_keys(row, sizes.keys);
         x[valid * sizes.width..].fill(0.0);
     }
     x

@@ -3,13 +3,13 @@
 use std::ops::Range;
 
 use super::{Outputs, first, rows};
-use crate::cpu::optimizer::AdamW;
 use crate::npu::kernels::dropout::{keys, lanes};
 use crate::npu::kernels::rows::Rows;
 use crate::npu::runtime::OpDesc;
 use crate::npu::session::Session;
 use crate::npu::tile::Elem;
-use crate::ops::{DROPOUT_BLOCK, Dropout, dropout_key};
+use crate::options::AdamWScalars;
+use crate::options::dropout::{BLOCK, Dropout, block_key};
 
 /// Elements of a row of an element-wise operation; a block of a dropout mask is a whole number of rows.
 const ROW: usize = 1024;
@@ -39,7 +39,7 @@ pub fn dropout(s: &Session, x: &[f32], mask: Dropout) -> Option<Vec<f32>> {
     first(joined(x.len(), |range, rows| {
         let key = |row: usize| {
             let at = range.start + row * rows.cols;
-            (dropout_key(mask.seed, (at / DROPOUT_BLOCK) as u64), (at % DROPOUT_BLOCK) as u32)
+            (block_key(mask.seed, (at / BLOCK) as u64), (at % BLOCK) as u32)
         };
         let [start, low, high] = keys((0..rows.rows).map(key));
         let op = OpDesc::Dropout { rows, threshold: mask.threshold(), scale: mask.scale() as f32 };
@@ -50,7 +50,7 @@ pub fn dropout(s: &Session, x: &[f32], mask: Dropout) -> Option<Vec<f32>> {
 /// 1 where [`Dropout`] keeps an attention weight, of `count` rows of `keys`.
 pub fn dropout_mask(s: &Session, mask: Dropout, [count, width]: [usize; 2]) -> Option<Vec<f32>> {
     let rows = Rows { elem: s.elem(), ..rows(count, width) };
-    let [start, low, high] = keys((0..count).map(|row| (dropout_key(mask.seed, row as u64), 0)));
+    let [start, low, high] = keys((0..count).map(|row| (block_key(mask.seed, row as u64), 0)));
     let op = OpDesc::DropoutMask { rows, threshold: mask.threshold() };
     first(s.run(&op, &[&lanes(width), &start, &low, &high]))
 }
@@ -64,8 +64,8 @@ pub fn scale_rows(s: &Session, x: &[f32], scales: &[f32]) -> Option<Vec<f32>> {
 }
 
 /// One AdamW update of `[p, g, m, v]`; gives the new `[p, m, v]`, the bits of the CPU.
-pub fn adamw(s: &Session, state: [&[f32]; 4], scalars: &AdamW) -> Option<[Vec<f32>; 3]> {
-    let AdamW { beta1, rest1, beta2, rest2, decay, rate, root_scale, eps } = *scalars;
+pub fn adamw(s: &Session, state: [&[f32]; 4], scalars: &AdamWScalars) -> Option<[Vec<f32>; 3]> {
+    let AdamWScalars { beta1, rest1, beta2, rest2, decay, rate, root_scale, eps } = *scalars;
     let scalars = [beta1, rest1, beta2, rest2, decay, rate, root_scale, eps];
     let updated = joined(state[0].len(), |range, rows| {
         let [p, g, m, v] = state.map(|x| &x[range.clone()]);

@@ -17,6 +17,7 @@ use crate::npu::spec::DeviceSpec;
 
 /// A program that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum TileError {
     /// An instruction does what it must not.
     #[error("{program}: core {core}, instruction {index} ({instr}): {what}")]
@@ -468,8 +469,9 @@ fn transposed(from: &[f32], rows: usize, cols: usize, to: &mut Vec<f32>) {
 
 /// `c += a·b`.
 fn product(c: &mut [f32], a: &[f32], b: &[f32], [m, k, n]: [usize; 3]) {
-    use crate::cpu::gemm::{Threads, View, ViewMut, gemm};
-    use crate::ops::Products;
+    use crate::cpu::gemm::gemm;
+    use crate::cpu::view::{Threads, View, ViewMut};
+    use crate::options::Products;
     let (a, b) = (View::new(a, m, k, k), View::new(b, k, n, n));
     gemm(ViewMut::new(c, m, n, n), true, 1.0, a, b, Products::Single, Threads::One);
 }

@@ -10,16 +10,16 @@
 //! - The scalar unit, which hands instructions to the pipes, and conflicts of memory banks are not modelled.
 //! - On parts that have cube and vector unit in one core, both still exchange data through memory here.
 
+pub mod cycles;
 pub mod exec;
 pub mod ir;
 mod memory;
-pub mod time;
 pub mod trace;
 mod vector;
 
+pub use cycles::{Timeline, time};
 pub use exec::{Order, TileError, run};
 pub use ir::{
     Binary, Core, CoreKind, Elem, Flag, GmView, Instr, Local, Pipe, Program, Reduce, Role, Space, TensorDecl,
     Unary, VecOp, Word,
 };
-pub use time::{Timeline, time};

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
+use super::cycles::Timeline;
 use super::ir::{CoreKind, Pipe, Program};
-use super::time::Timeline;
 use crate::npu::Basis;
 use crate::npu::spec::DeviceSpec;
 

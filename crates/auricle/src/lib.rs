@@ -1,0 +1,79 @@
+//! Speech models when labels are scarce, as a library: what the `auricle` command does, without its arguments and
+//! its printing.
+//!
+//! - [`models`]: a name, a folder or a file becomes a recogniser, an assessor, an extractor.
+//! - [`train()`]: a recipe becomes a run: weights, logs, a report. [`AnyTrainer`] drives whichever task it names.
+//! - [`adapt`]: sentences of a new domain become an adapted recogniser.
+//! - [`Teacher`]: a model of any kind labels speech; self-training and maps of difficulty use it.
+//!
+//! The folder `examples` has a program for each: `transcribe`, `score_stream`, `adapt`, and `train_custom_task` for a task
+//! of your own.
+//!
+//! ```no_run
+//! use auricle::asr::{TranscribeConfig, transcribe};
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let recogniser = auricle::models::recogniser("asr-en-small".as_ref(), &auricle::tensor::device("cpu")?)?;
+//! let recordings = auricle::data::read_any("talk.wav".as_ref())?;
+//! transcribe(&recogniser, &recordings, &TranscribeConfig::default(), |_, transcript| {
+//!     println!("{}", transcript?.text);
+//!     Ok::<(), Box<dyn std::error::Error>>(())
+//! })?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Long work tells what it does through [`Events`]; [`Silent`] listens to nothing.
+
+#![deny(clippy::print_stdout, clippy::print_stderr)] // whoever calls this decides what is printed
+
+pub mod adapt;
+mod any_trainer;
+mod average;
+mod difficulty;
+mod error;
+mod events;
+mod import;
+mod keys;
+pub mod latents;
+pub mod models;
+mod probe;
+mod pronunciations;
+mod recordings;
+mod report;
+mod run;
+mod self_training;
+mod shipped;
+mod smoke;
+mod teacher;
+mod train;
+mod training_options;
+mod utterances;
+
+// One dependency is enough: these are the parts that the library's own functions speak in.
+pub use auricle_asr as asr;
+pub use auricle_audio as audio;
+pub use auricle_cca_mdd as cca_mdd;
+pub use auricle_data as data;
+pub use auricle_lasyn as lasyn;
+pub use auricle_nn as nn;
+pub use auricle_spiral as spiral;
+pub use auricle_tensor as tensor;
+pub use auricle_text as text;
+pub use auricle_train as training;
+
+pub use any_trainer::AnyTrainer;
+pub use average::average;
+pub use difficulty::difficulty;
+pub use error::{Error, Result};
+pub use events::{Events, Silent};
+pub use import::{Imported, import};
+pub use keys::RECIPE_KEYS;
+pub use probe::{Probe, Replayed, aligner, probe, rehearse, replay};
+pub use pronunciations::Pronunciations;
+pub use recordings::Recordings;
+pub use report::write_run_report;
+pub use smoke::smoke;
+pub use teacher::Teacher;
+pub use train::train;
+pub use training_options::Training;
+pub use utterances::utterances;
