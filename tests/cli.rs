@@ -360,3 +360,20 @@ fn encoding_goes_on_past_bad_files() {
     encode(&["all.jsonl", "--layer", "9"], "x").failed_with(&["no layer 9", "1 to 3"]);
     assert!(!folder.join("x").exists());
 }
+
+#[test]
+fn every_key_of_a_recipe_is_printed() {
+    let folder = tempfile::tempdir().unwrap();
+    let said = auricle(folder.path(), &["train", "--keys"]).succeeded().stdout;
+    for key in [
+        "data.train",
+        "schedule.warmup_steps",
+        "model.init_head",
+        "model.exposure.words",
+        "augment.spec.time.prob",
+    ] {
+        assert!(said.contains(&format!("- `{key}` (")), "{key}");
+    }
+    auricle(folder.path(), &["train"]).failed_with(&["RECIPE"]);
+    auricle(folder.path(), &["train", "--keys", "--resume"]).failed_with(&["--keys"]);
+}

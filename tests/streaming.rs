@@ -6,7 +6,7 @@
 use auricle_audio::{MelFrontEnd, StreamingMel, padded};
 use auricle_cca_mdd::inventory::{BLANK, CLASSES};
 use auricle_cca_mdd::{
-    Assessor, CcaMddConfig, CcaMddModel, Event, FrameWeights, Live, Output, PhoneVerdict, Session,
+    Assessor, CcaMddConfig, CcaMddModel, Event, FrameWeights, Live, Notice, Output, PhoneVerdict, Session,
     Streaming as _, Target,
 };
 use auricle_nn::streaming::StreamingEncoder;
@@ -126,7 +126,10 @@ proptest! {
         prop_assert_eq!(session.frames(), whole.frames[0]);
 
         let decoded = values(whole.decoder);
-        let tokens = auricle_decode::greedy(&decoded[..whole.frames[0] * CLASSES], CLASSES, BLANK);
+        let tokens = auricle_decode::greedy(
+            auricle_decode::by_frame(&decoded[..whole.frames[0] * CLASSES], CLASSES),
+            BLANK,
+        );
         let said: Vec<_> = tokens.iter().map(|t| (t.id, t.start_frame, t.end_frame)).collect();
         let heard: Vec<_> = session.heard().iter().map(|h| (h.phone, h.start_frame, h.end_frame)).collect();
         prop_assert_eq!(said, heard);
@@ -256,6 +259,64 @@ proptest! {
         prop_assert!(!events.is_empty());
         prop_assert_eq!(events, other_events);
         prop_assert_ne!(verdicts, other_verdicts);
+    }
+}
+
+/// All events of a recording in pieces of a length.
+fn events_of(live: &mut Live, samples: &[f32], piece: usize) -> Vec<Event> {
+    let mut events = Vec::new();
+    for piece in samples.chunks(piece) {
+        events.extend_from_slice(live.push(piece).unwrap());
+    }
+    events.extend_from_slice(live.finish().unwrap());
+    events
+}
+
+#[test]
+fn nothing_is_heard_in_silence() {
+    let fixture = fixture();
+    // Digital silence, and a hum that is 54 dB below full scale.
+    let hum = (0..48_000).map(|i| 0.002 * (i as f32 * 0.05).sin()).collect();
+    for silence in [vec![0.0; 48_000], hum] {
+        let mut live = live(&fixture, 16_000);
+        let events = events_of(&mut live, &silence, 640);
+        let [Event::Final(scored)] = events.as_slice() else { panic!("{events:?}") };
+        assert_eq!((scored.score, scored.notice), (0.0, Some(Notice::Silence)));
+        let phones = scored.words.iter().flat_map(|word| &word.phones);
+        assert!(phones.clone().count() > 0 && phones.clone().all(|phone| phone.mispronounced));
+        assert!(live.session().heard().is_empty() && live.position() == 0);
+        assert_eq!(live.session().frames(), 75);
+    }
+}
+
+/// Two seconds of nothing on either side: what is heard, and where, is inside; and however it is cut, it is the same.
+#[test]
+fn times_leave_out_the_silence_around_speech() {
+    let fixture = fixture();
+    let speech = sound(32_000, 16_000, 4);
+    let silence = vec![0.0; 32_000];
+    let padded = [silence.as_slice(), &speech, &silence].concat();
+    let mut whole = live(&fixture, 16_000);
+    let events = events_of(&mut whole, &padded, padded.len());
+    for piece in [1_600, 777, 640] {
+        let mut pieces = live(&fixture, 16_000);
+        assert_eq!(events_of(&mut pieces, &padded, piece), events, "pieces of {piece}");
+    }
+    // Speech is frames 50 to 99; two frames before it are listened to.
+    let heard = whole.session().heard();
+    assert!(!heard.is_empty() && heard.iter().all(|heard| heard.start_frame >= 48), "{heard:?}");
+    let verdicts = whole.session().verdicts().unwrap();
+    for verdict in &verdicts {
+        let std::ops::Range { start, end } = verdict.frames;
+        assert!(50 <= start && start < end && end <= 101, "{start}..{end}");
+    }
+    // A pause within the speech belongs to no phone.
+    let paused = [&speech[..16_000], &silence, &speech[16_000..]].concat();
+    let mut session = Session::new(fixture.assessor.clone(), PHONES.to_vec()).unwrap();
+    session.push(&paused).unwrap();
+    for verdict in session.finish().unwrap() {
+        let pause = 26..75;
+        assert!(!pause.contains(&verdict.frames.start) && !pause.contains(&(verdict.frames.end - 1)));
     }
 }
 

@@ -92,7 +92,7 @@ impl Teacher {
             }
             Self::Sequence(model) => model.read(samples)?,
             Self::Mdd(assessor) => {
-                let labels = Labels::of(utterance).map_err(Error::Refused)?;
+                let labels = Labels::of(utterance).map_err(|error| Error::Refused(error.to_string()))?;
                 let mut session = Session::new(assessor.clone(), labels.canonical())?;
                 session.push(samples)?;
                 session.finish()?;

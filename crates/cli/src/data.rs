@@ -102,7 +102,8 @@ pub struct Check {
     /// Manifests, or anything that can be read; each is a set of its own.
     #[arg(required = true)]
     sets: Vec<PathBuf>,
-    /// Also find utterances that cannot align under this CTC recipe.
+    /// Also find what training with this CTC recipe refuses: no transcript, one that its tokenizer cannot spell, or that
+    /// is too long to align.
     #[arg(long)]
     recipe: Option<PathBuf>,
     /// The sampling rate that all files should have.
@@ -111,6 +112,12 @@ pub struct Check {
     /// Every utterance needs a transcript.
     #[arg(long)]
     needs_text: bool,
+    /// Every utterance needs canonical and perceived phones.
+    #[arg(long)]
+    needs_phones: bool,
+    /// Every utterance needs a meaning.
+    #[arg(long)]
+    needs_meaning: bool,
     /// Write mended manifests to this folder.
     #[arg(long, value_name = "FOLDER")]
     fix: Option<PathBuf>,
@@ -207,7 +214,13 @@ fn check(args: &Check) -> Result<ExitCode> {
     let total: usize = sets.iter().map(|s| s.utterances.len()).sum();
     let workers =
         args.workers.or_else(|| std::thread::available_parallelism().ok().map(usize::from)).unwrap_or(1);
-    let config = CheckConfig { sample_rate: args.sample_rate, workers, needs_text: args.needs_text };
+    let config = CheckConfig {
+        sample_rate: args.sample_rate,
+        workers,
+        needs_text: args.needs_text || args.recipe.is_some(),
+        needs_phones: args.needs_phones,
+        needs_meaning: args.needs_meaning,
+    };
     let bar = if args.json { ProgressBar::hidden() } else { ProgressBar::new(total as u64) };
     let mut report = doctor::check(&sets, &config, || bar.inc(1));
     bar.finish_and_clear();
@@ -232,7 +245,7 @@ fn check(args: &Check) -> Result<ExitCode> {
 
 fn print(sets: &[Set], report: &CheckReport) {
     for set in sets {
-        let hours = set.utterances.iter().map(|u| u.duration_secs).sum::<f64>() / 3600.0;
+        let hours = set.utterances.iter().fold(0.0, |sum, u| sum + u.duration_secs) / 3600.0;
         let mut speakers: Vec<&str> = set.utterances.iter().filter_map(|u| u.speaker.as_deref()).collect();
         speakers.sort_unstable();
         speakers.dedup();

@@ -74,9 +74,9 @@ impl DecoderConfig {
 #[derive(Module, Debug)]
 pub struct DecoderLayer {
     /// Attention to the tokens before.
-    pub tokens: Attention,
+    pub self_attention: Attention,
     /// Attention to the encoder's frames.
-    pub frames: Attention,
+    pub cross_attention: Attention,
     /// LN before the feed-forward layer.
     pub feed_forward_norm: LayerNorm,
     /// First feed-forward map.
@@ -187,17 +187,17 @@ impl AttentionDecoder {
             true => (inputs as f64).powf(-0.5),
             false => Init::default().std(width, config.layers),
         };
-        let frames = |init: &mut Initializer<'_>| {
-            let mut frames = Attention::new(width, std(width), init);
+        let cross_attention = |init: &mut Initializer<'_>| {
+            let mut attention = Attention::new(width, std(width), init);
             if config.triggered {
                 // What is at the same place is then alike from the start (as in Deep Voice 3, arXiv 1710.07654).
-                frames.key.weight = Param::from_tensor(frames.query.weight.val().detach());
+                attention.key.weight = Param::from_tensor(attention.query.weight.val().detach());
             }
-            frames
+            attention
         };
         let layer = |init: &mut Initializer<'_>| DecoderLayer {
-            tokens: Attention::new(width, std(width), init),
-            frames: frames(init),
+            self_attention: Attention::new(width, std(width), init),
+            cross_attention: cross_attention(init),
             feed_forward_norm: LayerNorm::new(width, 1.0, init),
             expand: Linear::normal(width, config.feed_forward, std(width), init),
             contract: Linear::normal(config.feed_forward, width, std(config.feed_forward), init),
@@ -267,8 +267,8 @@ impl AttentionDecoder {
             frames.expected = Some(of(sinusoids(width, expected), [tokens.len(), longest, width]));
         }
         for layer in &self.layers {
-            x = layer.tokens.forward(x, None, own.clone(), layer.dropout, context);
-            x = layer.frames.forward(x, Some(&frames), cross.clone(), layer.dropout, context);
+            x = layer.self_attention.forward(x, None, own.clone(), layer.dropout, context);
+            x = layer.cross_attention.forward(x, Some(&frames), cross.clone(), layer.dropout, context);
             let y = layer.expand.forward_gelu(layer.feed_forward_norm.forward(x.clone()));
             let y = layer.contract.forward(context.dropout(y, layer.dropout));
             x = x + context.dropout(y, layer.dropout);
@@ -453,8 +453,8 @@ mod tests {
         let mut stream = Key::new(1).stream(Purpose::Test);
         let device = Device::flex().autodiff();
         let decoder = AttentionDecoder::new(8, 5, &config, &mut Initializer::new(&mut stream, &device));
-        let frames = &decoder.layers[0].frames;
-        let (query, key) = (frames.query.weight.val(), frames.key.weight.val());
+        let attention = &decoder.layers[0].cross_attention;
+        let (query, key) = (attention.query.weight.val(), attention.key.weight.val());
         assert_eq!(query.to_data(), key.to_data());
         let memory = Tensor::from_inner(memory(1, 6, &[]));
         let logits = decoder.forward(&[vec![0, 1]], &[vec![0.0, 2.0]], &memory, &[6], &mut Context::eval());

@@ -12,6 +12,7 @@ use std::io::{self, BufWriter, Write};
 
 mod digest;
 mod matrices;
+mod names;
 
 use digest::DigestHash;
 pub use digest::{Digest, seal};
@@ -212,7 +213,8 @@ impl Header {
     }
 }
 
-/// The tensors and the metadata of safetensors bytes; half precision is widened to f32.
+/// The tensors, under the names that they have today, and the metadata of safetensors bytes; half precision is
+/// widened to f32.
 ///
 /// # Errors
 /// Bytes that are no safetensors file or not what their digest was made of; tensors that a model cannot use.
@@ -233,7 +235,7 @@ pub fn from_bytes(bytes: &[u8]) -> Result<(NamedTensors, Metadata), WeightsError
             "F64" => data.as_chunks::<8>().0.iter().map(|c| f64::from_le_bytes(*c) as f32).collect(),
             _ => return Err(WeightsError::Type { name, dtype }),
         };
-        tensors.insert(name, TensorData::new(values, shape));
+        tensors.insert(names::current(name), TensorData::new(values, shape));
     }
     if let Some(hash) = hash {
         Digest { stored, found: hash.finish(&metadata) }.check()?;

@@ -283,7 +283,7 @@ impl Refusal {
             }
             SessionError::TooLong => Self::UtteranceLength(limits.max_utterance_secs),
             SessionError::Audio(error) => Self::Audio(format!("{error}; record again")),
-            SessionError::Over | SessionError::Model(_) => Self::Internal,
+            _ => Self::Internal,
         }
     }
 }

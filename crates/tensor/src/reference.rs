@@ -62,6 +62,9 @@ pub fn layer_norm<const D: usize>(
     beta: Tensor<1>,
     epsilon: f64,
 ) -> Tensor<D> {
+    if x.dims().contains(&0) {
+        return x;
+    }
     let mean = x.clone().mean_dim(D - 1);
     let centred = x - mean;
     let variance = (centred.clone() * centred.clone()).mean_dim(D - 1);
@@ -86,6 +89,9 @@ pub fn add_layer_norm<const D: usize>(
 
 /// See [`ops::rms_norm`](crate::ops::rms_norm).
 pub fn rms_norm<const D: usize>(x: Tensor<D>, gamma: Tensor<1>, epsilon: f64) -> Tensor<D> {
+    if x.dims().contains(&0) {
+        return x;
+    }
     let mean_square = (x.clone() * x.clone()).mean_dim(D - 1);
     x / (mean_square + epsilon).sqrt() * gamma.unsqueeze()
 }
@@ -138,12 +144,16 @@ pub fn dropout<const D: usize>(x: Tensor<D>, mask: Dropout) -> Tensor<D> {
 
 /// See [`ops::conv1d`](crate::ops::conv1d).
 pub fn conv1d(x: Tensor<3>, weight: Tensor<3>, bias: Option<Tensor<1>>, options: Conv1dOptions) -> Tensor<3> {
-    let ([batch, frames, _], [kernel, _, outputs]) = (x.dims(), weight.dims());
-    if batch == 0 || options.output_frames(frames, kernel) == 0 {
-        return Tensor::zeros(
-            [batch, options.output_frames(frames, kernel), outputs],
-            (&x.device(), x.dtype()),
-        );
+    let ([batch, frames, inputs], [kernel, _, outputs]) = (x.dims(), weight.dims());
+    let shape = [batch, options.output_frames(frames, kernel), outputs];
+    let is_empty = shape.contains(&0);
+    if is_empty || [frames, kernel, inputs].contains(&0) {
+        // All that a window can see is padding.
+        let y = Tensor::zeros(shape, (&x.device(), x.dtype()));
+        return match bias.filter(|_| !is_empty) {
+            Some(bias) => y + bias.unsqueeze(),
+            None => y,
+        };
     }
     if options.groups > 1 && options.stride > 1 {
         // burn 0.22.1 gives wrong weight gradients here where the stride leaves frames over.

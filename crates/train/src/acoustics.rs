@@ -1,6 +1,6 @@
 //! From waveforms to padded features: what the supervised tasks share.
 
-use crate::{Draw, TrainError, Wave};
+use crate::{Draw, TrainError, Wave, check_masks, within};
 use auricle_audio::{Features, MelConfig, MelFrontEnd, padded};
 use auricle_augment::{
     ChannelConfig, Libraries, LowPassConfig, NoiseConfig, ReverbConfig, SilenceConfig, SpecAugmentConfig,
@@ -90,6 +90,8 @@ impl Acoustics {
     ) -> Result<Self, TrainError> {
         let channel = augment.channel();
         let AugmentConfig { spec, speed, silence, .. } = augment;
+        check_masks("augment.spec", &spec)?;
+        within("number of augment.speed", speed.len(), 0..=100)?;
         channel.validate(&libraries).map_err(|e| TrainError::Recipe(e.to_string()))?;
         silence
             .map_or(Ok(()), |silence| silence.validate())

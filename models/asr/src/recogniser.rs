@@ -2,7 +2,7 @@
 
 use crate::{CtcConfig, CtcModel, RecogniseError, Stored};
 use auricle_audio::{Features, MelFrontEnd};
-use auricle_decode::{TimedToken, WordLm, greedy};
+use auricle_decode::{TimedToken, WordLm, by_frame, greedy};
 use auricle_nn::Context;
 use auricle_nn::params::NamedTensors;
 use auricle_nn::weights::Metadata;
@@ -130,9 +130,10 @@ impl Recogniser {
         let logits = self.logits(batch)?;
         let classes = self.tokenizer.vocab_size();
         let decode = |row: Vec<f32>| {
+            let scores = by_frame(&row, classes);
             let tokens = match &self.lm {
-                Some(lm) => lm.decode(&row),
-                None => greedy(&row, classes, self.tokenizer.blank_id()),
+                Some(lm) => lm.decode(scores),
+                None => greedy(scores, self.tokenizer.blank_id()),
             };
             let text = self.tokenizer.decode(&tokens.iter().map(|t| t.id).collect::<Vec<_>>());
             Recognition { text, tokens }

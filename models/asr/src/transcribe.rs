@@ -188,7 +188,8 @@ fn timed(recogniser: &Recogniser, recognition: &Recognition, offset_secs: f64) -
 fn transcript(utterance: &Utterance, words: Vec<Word>) -> Transcript {
     let text: Vec<&str> = words.iter().map(|w| w.word.as_str()).collect();
     let (id, text) = (utterance.id.clone(), text.join(" "));
-    Transcript { id, text, duration_secs: utterance.duration_secs, words }
+    let audio = utterance.audio.display().to_string();
+    Transcript { id, audio, text, duration_secs: utterance.duration_secs, words }
 }
 
 /// Results that come in any order and leave in theirs.

@@ -55,6 +55,13 @@ impl MddPrepare {
     }
 }
 
+impl MddPrepare {
+    /// The words and the phones that prompts may get instead.
+    pub fn corruptions(&self) -> (&NearWords, &Confusions) {
+        (&self.near, &self.confusions)
+    }
+}
+
 impl Prepare for MddPrepare {
     type Batch = MddBatch;
 
@@ -63,7 +70,7 @@ impl Prepare for MddPrepare {
     }
 
     fn check(&self, utterance: &Utterance) -> Result<(), String> {
-        Labels::of(utterance)?;
+        Labels::of(utterance).map_err(|error| error.to_string())?;
         self.acoustics.check_length(utterance.duration_secs)
     }
 

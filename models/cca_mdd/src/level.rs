@@ -7,6 +7,8 @@ use std::fmt;
 const SILENT_BELOW: f32 = 0.003;
 /// So far below the loudest sample nobody speaks: −30 dB.
 const QUIET_SHARE: f32 = 0.03;
+/// So far below the loudest frame there is a pause between words, and no phone however faint: −40 dB.
+const PAUSE_SHARE: f32 = 0.01;
 /// A sample from here on is at the end of its range; the loudest of µ-law telephones is 0.980.
 const CLIPPED_FROM: f32 = 0.975;
 /// A recording with more than this share of such samples is overdriven. Speech that is as loud as it can be
@@ -94,6 +96,60 @@ impl Level {
     }
 }
 
+/// The loudest sample of every encoder frame, so that what depends on it does not depend on how the recording is cut.
+///
+/// A frame's samples end a hop of the front end before the next frame begins: so far the encoder has always heard
+/// when it gives the frame.
+#[derive(Debug, Clone)]
+pub(crate) struct Peaks {
+    step: usize,
+    /// Samples of the frame under way that are still to come.
+    missing: usize,
+    under_way: f32,
+    done: Vec<f32>,
+}
+
+impl Peaks {
+    /// Of frames of `step` samples, with room for so many.
+    pub(crate) fn new(step: usize, hop: usize, frames: usize) -> Self {
+        let missing = step.saturating_sub(hop).max(1);
+        Self { step: step.max(1), missing, under_way: 0.0, done: Vec::with_capacity(frames) }
+    }
+
+    pub(crate) fn take(&mut self, samples: &[f32]) {
+        for x in samples {
+            self.under_way = self.under_way.max(x.abs());
+            self.missing -= 1;
+            if self.missing == 0 {
+                self.finish();
+            }
+        }
+    }
+
+    /// Ends the frame under way.
+    pub(crate) fn finish(&mut self) {
+        self.done.push(self.under_way);
+        (self.missing, self.under_way) = (self.step, 0.0);
+    }
+
+    /// The peak of a frame; 0 of frames without samples, which padding makes at the end.
+    pub(crate) fn of(&self, frame: usize) -> f32 {
+        self.done.get(frame).copied().unwrap_or(0.0)
+    }
+
+    /// Whether there is a sound in a frame: without one nobody can have spoken.
+    pub(crate) fn is_sound(&self, frame: usize) -> bool {
+        self.of(frame) >= SILENT_BELOW
+    }
+
+    /// Those of `frames` in which something can have been said: not 40 dB below the loudest of them.
+    pub(crate) fn loud(&self, frames: std::ops::Range<usize>) -> Vec<usize> {
+        let loudest = frames.clone().map(|frame| self.of(frame)).fold(0.0, f32::max);
+        let is_loud = |&frame: &usize| self.of(frame) > 0.0 && self.of(frame) >= PAUSE_SHARE * loudest;
+        frames.filter(is_loud).collect()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -123,6 +179,26 @@ mod tests {
         assert_eq!(level(&speech(1.0)).notice(), None);
         // 6 dB too loud.
         assert_eq!(level(&speech(2.0)).notice(), Some(Notice::Clipped));
+    }
+
+    #[test]
+    fn peaks_of_frames_do_not_depend_on_the_pieces() {
+        let samples = speech(0.5);
+        let peaks = |piece: usize| {
+            let mut peaks = Peaks::new(640, 160, 100);
+            samples.chunks(piece).for_each(|piece| peaks.take(piece));
+            peaks.finish();
+            peaks.done
+        };
+        let whole = peaks(samples.len());
+        assert_eq!(whole.len(), (samples.len() + 160).div_ceil(640));
+        assert!(whole == peaks(1) && whole == peaks(641));
+        let loudest = whole.iter().fold(0.0, |loudest: f32, &peak| loudest.max(peak));
+        assert!((loudest - 0.5).abs() < 1e-6);
+        let mut padded = Peaks::new(640, 160, 100);
+        padded.take(&[vec![0.0; 6_400], vec![0.1; 640], vec![0.0; 6_400], vec![0.0002; 640]].concat());
+        assert_eq!(padded.loud(0..22), [10, 11]);
+        assert!(!padded.is_sound(9) && padded.is_sound(10) && padded.loud(0..5).is_empty());
     }
 
     #[test]

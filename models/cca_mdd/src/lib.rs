@@ -49,7 +49,7 @@ pub use model::{CcaMddModel, Judged, Output};
 pub use near_words::{NearWords, word_spans};
 pub use scored::{Scored, ScoredPhone, ScoredWord};
 pub use session::{Heard, MAX_PHONES, MAX_SECS, PhoneVerdict, Session, SessionError};
-pub use slots::{Labels, MISPRONOUNCED_BELOW, Slot, said_for_each};
+pub use slots::{LabelError, Labels, MISPRONOUNCED_BELOW, Slot, said_for_each};
 pub use stream::{Event, PartialPhone, PartialWord, Streaming};
 pub use target::{Reading, Target, TargetError};
 #[cfg(feature = "train")]

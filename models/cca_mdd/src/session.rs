@@ -2,11 +2,17 @@
 //!
 //! After the first frames, sound of at most the length seen before allocates nothing: what grows with the
 //! recording is reserved for its longest when it begins.
+//!
+//! # Before anybody speaks
+//! Frames before the first sound (nothing above −50 dB of full scale) are passed over: attention, decoder and
+//! classifier begin two frames before it. Without that the decoder would write the beginning of the prompt into silence.
+//! Whether a sound is speech, and of this prompt, is not asked; noise can still open the gate. The times of phones
+//! leave out pauses, which are frames 40 dB below the loudest.
 
 use crate::assessor::{Assessor, Reference};
 use crate::gop::GopSums;
-use crate::inventory::{BLANK, CLASSES, ERR};
-use crate::level::{Level, Notice};
+use crate::inventory::{BLANK, CLASSES, DELETED, ERR};
+use crate::level::{Level, Notice, Peaks};
 use crate::{FrameWeights, said_for_each};
 use auricle_audio::StreamingMel;
 use auricle_nn::streaming::{StreamingEncoder, StreamingError, StreamingTransformer};
@@ -18,8 +24,12 @@ pub const MAX_SECS: f64 = 120.0;
 /// Most canonical phones of a prompt.
 pub const MAX_PHONES: usize = 1024;
 
+/// Frames before the first sound that are listened to: weak sounds begin words.
+const BEFORE_SOUND: usize = 2;
+
 /// Why a session cannot begin or go on.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum SessionError {
     /// No phones, or too many.
     #[error("the prompt has {0} phones; it needs 1 to {MAX_PHONES}")]
@@ -82,7 +92,11 @@ pub struct Session {
     encoder: StreamingEncoder,
     decoder: StreamingTransformer,
     level: Level,
-    /// Frames that have been listened to.
+    peaks: Peaks,
+    /// The first frame that is listened to; `None` before the first sound.
+    start: Option<usize>,
+    has_ended: bool,
+    /// Frames that have been listened to or passed over.
     frames: usize,
     /// All encoder frames, `[T, D]`: they don't know the prompt, so that another can be tried on them.
     encoded: Vec<f32>,
@@ -138,6 +152,13 @@ impl Session {
             encoder: assessor.encoder.clone(),
             decoder: assessor.decoder.clone(),
             level: Level::default(),
+            peaks: Peaks::new(
+                assessor.config.front_end.hop_samples * assessor.config.encoder.downsampling(),
+                assessor.config.front_end.hop_samples,
+                frames,
+            ),
+            start: None,
+            has_ended: false,
             frames: 0,
             encoded: Vec::with_capacity(frames * width),
             heard: Vec::with_capacity(frames),
@@ -179,7 +200,7 @@ impl Session {
         self.level.quiet_samples() as f64 / f64::from(self.assessor.sample_rate())
     }
 
-    /// [Look-ahead](Assessor::lookahead_ms) of the model.
+    /// [Look-ahead](Assessor::lookahead_ms) of the model. The two frames before the first sound wait for it, too.
     pub fn lookahead_ms(&self) -> f64 {
         self.assessor.lookahead_ms()
     }
@@ -196,6 +217,8 @@ impl Session {
     pub fn verdicts_for(&self, canonical: Vec<u32>) -> Result<Vec<PhoneVerdict>, SessionError> {
         let mut other = Self::with_room(self.assessor.clone(), canonical, self.frames)?;
         other.encoded.extend_from_slice(&self.encoded);
+        other.peaks = self.peaks.clone();
+        other.has_ended = true;
         while other.listen() {}
         other.verdicts()
     }
@@ -220,6 +243,7 @@ impl Session {
         self.work.mel.clear();
         self.mel.push(samples, &mut self.work.mel)?;
         self.level.take(samples);
+        self.peaks.take(samples);
         self.encoder.push(&self.work.mel, &mut self.encoded);
         Ok(())
     }
@@ -240,14 +264,28 @@ impl Session {
         self.mel.finish(&mut self.work.mel)?;
         self.encoder.push(&self.work.mel, &mut self.encoded);
         self.encoder.finish(&mut self.encoded);
+        self.peaks.finish();
+        self.has_ended = true;
         Ok(())
     }
 
-    /// The verdicts as they are now; phones not said yet have collected little and look bad.
+    /// The verdicts as they are now; phones not said yet have collected little and look bad. Before the first sound
+    /// none has been said.
     ///
     /// # Errors
     /// A device that fails.
     pub fn verdicts(&self) -> Result<Vec<PhoneVerdict>, SessionError> {
+        let Some(start) = self.start else {
+            let (predicted, frames) = ((DELETED, 1.0), self.frames..self.frames);
+            let missing = |&canonical| PhoneVerdict {
+                canonical,
+                goodness: 0.0,
+                predicted,
+                heard: None,
+                frames: frames.clone(),
+            };
+            return Ok(self.canonical.iter().map(missing).collect());
+        };
         let heads = self.assessor.config.coca.heads;
         let phones = self.canonical.len();
         let width = self.collected.len() / phones;
@@ -267,7 +305,7 @@ impl Session {
         let judged = self.assessor.judge(&self.reference, collected, gop)?;
         let said: Vec<u32> = self.heard.iter().map(|heard| heard.phone).collect();
         let heard = said_for_each(&self.canonical, &said);
-        let spans = spans(&self.affinity, phones);
+        let spans = spans(&self.affinity, phones, start, &self.peaks.loud(start..self.frames));
         Ok(self
             .canonical
             .iter()
@@ -283,8 +321,27 @@ impl Session {
             .collect())
     }
 
+    /// Passes over a frame before the first sound; `None` where there is a sound by now, or it cannot be known yet.
+    fn pass_over(&mut self) -> Option<bool> {
+        let width = self.assessor.config.encoder.output_width();
+        let available = self.encoded.len() / width;
+        let until = self.frames + BEFORE_SOUND + 1;
+        if (self.frames..until.min(available)).any(|frame| self.peaks.is_sound(frame)) {
+            self.start = Some(self.frames);
+            return None;
+        }
+        let is_known = self.frames < available && (until <= available || self.has_ended);
+        self.frames += usize::from(is_known);
+        Some(is_known)
+    }
+
     /// Coupled attention and CTC decoder on the next encoder frame; false where there is none yet.
     pub(crate) fn listen(&mut self) -> bool {
+        if self.start.is_none()
+            && let Some(passed) = self.pass_over()
+        {
+            return passed;
+        }
         let Self { assessor, reference, work, encoded, affinity, .. } = self;
         let heads = assessor.config.coca.heads;
         let width = assessor.config.encoder.output_width();
@@ -377,10 +434,26 @@ fn best_class(logits: &[f32]) -> u32 {
     logits.iter().take(CLASSES).enumerate().fold((BLANK as usize, f32::NEG_INFINITY), better).0 as u32
 }
 
-/// Where each phone was said: the best monotonic path through frame-by-phone logits `[T, M]`.
+/// Where each phone was said: the best monotonic path through frame-by-phone logits `[T, M]` of the frames from
+/// `start` on. Only `loud` frames count, where there is one for every phone.
 ///
 /// Every phone gets at least one frame where there are enough of them.
-fn spans(affinity: &[f32], phones: usize) -> Vec<std::ops::Range<usize>> {
+fn spans(affinity: &[f32], phones: usize, start: usize, loud: &[usize]) -> Vec<std::ops::Range<usize>> {
+    let all: Vec<usize> = (start..start + affinity.len() / phones).collect();
+    let frames = if loud.len() < phones { all.as_slice() } else { loud };
+    let rows: Vec<f32> =
+        frames.iter().flat_map(|&t| &affinity[(t - start) * phones..][..phones]).copied().collect();
+    let span = |path: std::ops::Range<usize>| match frames.get(path.clone()) {
+        Some([first, .., last]) => *first..last + 1,
+        Some([only]) => *only..only + 1,
+        // Too little sound for every phone.
+        _ => start + path.start..start + path.start,
+    };
+    best_path(&rows, phones).into_iter().map(span).collect()
+}
+
+/// The places of each phone on the best monotonic path through rows of logits.
+fn best_path(affinity: &[f32], phones: usize) -> Vec<std::ops::Range<usize>> {
     let frames = affinity.len() / phones;
     if frames < phones {
         // Too little sound for every phone: shares of it.
@@ -419,7 +492,10 @@ mod tests {
     #[test]
     fn phones_take_the_frames_that_like_them() {
         let affinity = [5.0, 0.0, 0.0, 5.0, 0.0, 0.0, 0.0, 5.0, 0.0, 0.0, 0.0, 5.0, 0.0, 0.0, 5.0];
-        assert_eq!(spans(&affinity, 3), [0..2, 2..3, 3..5]);
-        assert_eq!(spans(&affinity[..6], 3), [0..0, 0..1, 1..2]);
+        assert_eq!(spans(&affinity, 3, 0, &[0, 1, 2, 3, 4]), [0..2, 2..3, 3..5]);
+        assert_eq!(spans(&affinity[..6], 3, 0, &[0, 1]), [0..0, 0..1, 1..2]);
+        // What is before, between and after words belongs to none.
+        assert_eq!(spans(&affinity, 3, 10, &[11, 12, 14]), [11..12, 12..13, 14..15]);
+        assert_eq!(spans(&affinity, 3, 10, &[12]), [10..12, 12..13, 13..15]);
     }
 }

@@ -42,6 +42,11 @@ pub struct Labels {
     pub words: Vec<std::ops::Range<usize>>,
 }
 
+/// What is missing in the labels of an utterance, or does not fit.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct LabelError(String);
+
 /// A phone below this score (of 0 to 2) is mispronounced, as speechocean762 defines it.
 pub const MISPRONOUNCED_BELOW: f64 = 0.5;
 
@@ -52,10 +57,11 @@ impl Labels {
     ///
     /// # Errors
     /// What is missing or does not fit.
-    pub fn of(utterance: &Utterance) -> Result<Self, String> {
-        let canonical = classes(utterance.phones.as_deref().ok_or("it has no canonical phones")?)?;
+    pub fn of(utterance: &Utterance) -> Result<Self, LabelError> {
+        let none = || LabelError("it has no canonical phones".into());
+        let canonical = classes(utterance.phones.as_deref().ok_or_else(none)?)?;
         if canonical.is_empty() {
-            return Err("it has no canonical phones".into());
+            return Err(none());
         }
         let scores = scores(utterance, canonical.len())?;
         let perceived = utterance.perceived_phones.as_deref().map(classes).transpose()?;
@@ -93,22 +99,24 @@ impl Labels {
     }
 }
 
-fn classes(symbols: &[String]) -> Result<Vec<u32>, String> {
+fn classes(symbols: &[String]) -> Result<Vec<u32>, LabelError> {
     let class = |symbol: &String| {
-        inventory::class(symbol).ok_or_else(|| format!("`{symbol}` is not a phone of CMUdict (AA … ZH)"))
+        let unknown = || LabelError(format!("`{symbol}` is not a phone of CMUdict (AA … ZH)"));
+        inventory::class(symbol).ok_or_else(unknown)
     };
     symbols.iter().map(class).collect()
 }
 
 /// `phone_scores` of a manifest line.
-fn scores(utterance: &Utterance, phones: usize) -> Result<Option<Vec<f64>>, String> {
+fn scores(utterance: &Utterance, phones: usize) -> Result<Option<Vec<f64>>, LabelError> {
     let Some(value) = utterance.extra.get("phone_scores") else { return Ok(None) };
     let scores: Vec<f64> = value
         .as_array()
         .map(|values| values.iter().filter_map(serde_json::Value::as_f64).collect())
         .unwrap_or_default();
     if scores.len() != phones || !scores.iter().all(|score| (0.0..=2.0).contains(score)) {
-        return Err(format!("phone_scores must be {phones} numbers from 0 to 2, one per canonical phone"));
+        let wanted = format!("phone_scores must be {phones} numbers from 0 to 2, one per canonical phone");
+        return Err(LabelError(wanted));
     }
     Ok(Some(scores))
 }
@@ -152,10 +160,15 @@ mod tests {
         assert!(labels.judged && !labels.told);
         for bad in [json!([2.0, 1.0]), json!([2.0, 1.0, 2.1]), json!(["x", 1.0, 1.0])] {
             assert!(
-                Labels::of(&utterance(json!({"phone_scores": bad}))).unwrap_err().contains("phone_scores")
+                Labels::of(&utterance(json!({"phone_scores": bad})))
+                    .unwrap_err()
+                    .to_string()
+                    .contains("phone_scores")
             );
         }
         assert!(Labels::of(&utterance(json!({"phones": []}))).is_err());
-        assert!(Labels::of(&utterance(json!({"phones": ["W", "QQ"]}))).unwrap_err().contains("`QQ`"));
+        assert!(
+            Labels::of(&utterance(json!({"phones": ["W", "QQ"]}))).unwrap_err().to_string().contains("`QQ`")
+        );
     }
 }

@@ -99,7 +99,7 @@ impl DurationPredictor {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "train"))]
 mod tests {
     use super::*;
     use crate::frames::frames;

@@ -86,7 +86,7 @@ impl TextPool {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "train"))]
 mod tests {
     use super::*;
     use crate::{FixedProjection, Projection, bank::tests::bank};

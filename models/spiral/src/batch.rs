@@ -7,7 +7,7 @@ use auricle_augment::{
 };
 use auricle_data::Utterance;
 use auricle_rng::Purpose;
-use auricle_train::{Draw, Item, Prepare, TrainError, Wave};
+use auricle_train::{Draw, Item, Prepare, TrainError, Wave, check_masks};
 
 /// Student and teacher views of a batch, in host memory, frames first.
 #[derive(Debug, Clone, PartialEq)]
@@ -46,6 +46,7 @@ impl SpiralPrepare {
         libraries: Libraries,
     ) -> Result<Self, TrainError> {
         augment.validate().map_err(|e| TrainError::Recipe(e.to_string()))?;
+        check_masks("augment.spec", &augment.spec)?;
         augment.channel().validate(&libraries).map_err(|e| TrainError::Recipe(e.to_string()))?;
         let front_end =
             MelFrontEnd::new(config.front_end.clone()).map_err(|e| TrainError::Recipe(e.to_string()))?;

@@ -77,6 +77,12 @@ pub fn check(sets: &[Set], config: &CheckConfig, mut progress: impl FnMut()) -> 
                 find("duplicate-id", Severity::Error, "the id comes twice in its set".into());
             }
             check_text(utterance, config, &mut find);
+            if config.needs_phones && (utterance.phones.is_none() || utterance.perceived_phones.is_none()) {
+                find("no-phones", Severity::Error, "canonical or perceived phones are missing".into());
+            }
+            if config.needs_meaning && utterance.meaning.is_none() {
+                find("no-meaning", Severity::Error, "there is no meaning".into());
+            }
             match heard {
                 Err(reason) => find("unreadable", Severity::Error, reason),
                 Ok(heard) => {

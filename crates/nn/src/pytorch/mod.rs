@@ -25,6 +25,7 @@ pub struct StateTensor {
 
 /// Why a checkpoint could not be read.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum PytorchError {
     /// The file could not be read.
     #[error("{path}: {source}")]

@@ -33,8 +33,8 @@ struct Branch {
 
 #[derive(Debug, Clone)]
 struct Layer {
-    tokens: Branch,
-    frames: Branch,
+    self_attention: Branch,
+    cross_attention: Branch,
     feed_forward_norm: Norm,
     expand: Dense,
     contract: Dense,
@@ -97,9 +97,9 @@ impl StreamingDecoder {
         }
         let mut out = Vec::new();
         for (layer, (keys, values)) in self.layers.iter().zip(&mut memory.layers) {
-            layer.frames.key.forward(&placed, &mut out);
+            layer.cross_attention.key.forward(&placed, &mut out);
             keys.extend_from_slice(&out);
-            layer.frames.value.forward(frames, &mut out);
+            layer.cross_attention.value.forward(frames, &mut out);
             values.extend_from_slice(&out);
         }
         memory.frames += count;
@@ -144,10 +144,10 @@ impl StreamingDecoder {
         let (mut normed, mut query, mut key, mut value) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         let (mut output, mut expanded, mut weights) = (Vec::new(), Vec::new(), Vec::new());
         for (l, (layer, (frame_keys, frame_values))) in self.layers.iter().zip(&memory.layers).enumerate() {
-            layer.tokens.norm.forward(&x, &mut normed);
-            layer.tokens.query.forward(&normed, &mut query);
-            layer.tokens.key.forward(&normed, &mut key);
-            layer.tokens.value.forward(&normed, &mut value);
+            layer.self_attention.norm.forward(&x, &mut normed);
+            layer.self_attention.query.forward(&normed, &mut query);
+            layer.self_attention.key.forward(&normed, &mut key);
+            layer.self_attention.value.forward(&normed, &mut value);
             let mut mixed = vec![0.0; x.len()];
             for (row, (read, prefix)) in read.iter_mut().zip(prefixes.iter()).enumerate() {
                 let own = row * width..(row + 1) * width;
@@ -169,14 +169,14 @@ impl StreamingDecoder {
                     },
                 );
             }
-            layer.tokens.output.forward(&mixed, &mut output);
+            layer.self_attention.output.forward(&mixed, &mut output);
             rows::add(&mut x, &output);
 
-            layer.frames.norm.forward(&x, &mut normed);
+            layer.cross_attention.norm.forward(&x, &mut normed);
             if let Some(places) = &places {
                 rows::add(&mut normed, places);
             }
-            layer.frames.query.forward(&normed, &mut query);
+            layer.cross_attention.query.forward(&normed, &mut query);
             mixed.fill(0.0);
             let queries = query.chunks_exact(width).zip(mixed.chunks_exact_mut(width));
             for (row, (query, mixed)) in queries.enumerate() {
@@ -185,7 +185,7 @@ impl StreamingDecoder {
                     (&frame_keys[i * width..][..width], &frame_values[i * width..][..width])
                 });
             }
-            layer.frames.output.forward(&mixed, &mut output);
+            layer.cross_attention.output.forward(&mixed, &mut output);
             rows::add(&mut x, &output);
 
             layer.feed_forward_norm.forward(&x, &mut normed);
@@ -219,8 +219,8 @@ impl Branch {
 impl Layer {
     fn new(layer: &DecoderLayer) -> Result<Self, StreamingError> {
         Ok(Self {
-            tokens: Branch::new(&layer.tokens)?,
-            frames: Branch::new(&layer.frames)?,
+            self_attention: Branch::new(&layer.self_attention)?,
+            cross_attention: Branch::new(&layer.cross_attention)?,
             feed_forward_norm: Norm::new(&layer.feed_forward_norm)?,
             expand: Dense::new(&layer.expand)?,
             contract: Dense::new(&layer.contract)?,

@@ -22,6 +22,7 @@ use std::sync::Arc;
 
 /// Why a module cannot run on a stream.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum StreamingError {
     /// It looks at the whole utterance.
     #[error("this model cannot run on a stream: {0}; train one with causal, alibi and left_context set")]

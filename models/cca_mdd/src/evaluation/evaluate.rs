@@ -66,7 +66,7 @@ pub fn evaluate(
     for (number, utterance) in utterances.iter().enumerate() {
         let named = |reason: String| EvaluationError::Utterance { id: utterance.id.clone(), reason };
         let said = |error: SessionError| named(error.to_string());
-        let mut labels = Labels::of(utterance).map_err(named)?;
+        let mut labels = Labels::of(utterance).map_err(|error| named(error.to_string()))?;
         let replaced = simulate.map(|share| substitute(&mut labels, &utterance.id, share));
         if !labels.judged && replaced.is_none() {
             return Err(named("it has neither perceived_phones nor phone_scores to compare with".into()));
