@@ -6,6 +6,7 @@
 
 use auricle_rng::{Key, Purpose, Stream};
 use auricle_text::lm::{LmConfig, NgramLm, Unit, sentences};
+use auricle_text::phone_lm::{PhoneLm, PhoneLmConfig};
 use auricle_text::slu::{Frame, Tree};
 use auricle_text::{
     G2p, G2pConfig, Lexicon, Perceived, Phone, Pronouncer, Scored, Slot, Tokenizer, TokenizerKind,
@@ -16,7 +17,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// Mutations of a run that nobody asked more of.
-const USUAL: usize = 3_000;
+const USUAL: usize = 10_000;
 /// Inputs are not grown beyond this.
 const MAX_BYTES: usize = 64 << 10;
 /// The process may hold so much at its peak: the inputs are small, so whatever they claim must be.
@@ -199,6 +200,16 @@ fn targets(folder: &Path) -> Vec<Target> {
         }
     });
     targets.push(Target { name: "letter to sound", seeds: vec![g2p.to_bytes()], check });
+
+    let phones: [&[u16]; 3] = [&[0, 1, 2, 1], &[2, 2], &[1]];
+    let phone_lm = PhoneLm::estimate(phones, 3, PhoneLmConfig::default()).unwrap();
+    let check: Check = Box::new(|bytes| {
+        if let Ok(model) = PhoneLm::from_text(&String::from_utf8_lossy(bytes)) {
+            model.log_probability(&[0, 1]);
+            assert_eq!(PhoneLm::from_text(&model.to_text()).unwrap(), model);
+        }
+    });
+    targets.push(Target { name: "phone language model", seeds: vec![phone_lm.to_text().into()], check });
 
     let encode = |tokenizer: &Tokenizer| {
         for text in ["the naïve cat <int:read>", ""] {
