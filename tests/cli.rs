@@ -5,7 +5,7 @@
 use auricle_data::{Manifest, Utterance};
 use auricle_nn::weights;
 use auricle_tests::program::{auricle, corpus, ctc_recipe, small_corpus, some, tiny_recogniser};
-use auricle_tests::sounds::{tone, write_hours};
+use auricle_tests::sounds::{WavFormat, write_wav};
 use serde_json::Value;
 use std::path::Path;
 
@@ -144,8 +144,17 @@ fn decoding_is_in_the_order_of_the_inputs() {
     let mut files: Vec<&str> = utterances.iter().map(|u| u.audio.to_str().unwrap()).collect();
     files.reverse();
     files.push("--json");
-    let reversed: Vec<Value> = decode(folder, &files).lines().map(parse).collect();
-    assert_eq!(reversed, lines.iter().rev().cloned().collect::<Vec<_>>(), "files in another order");
+    let mut reversed: Vec<Value> = decode(folder, &files).lines().map(parse).collect();
+    // A file is named as it was given.
+    for (line, file) in reversed.iter_mut().zip(&files) {
+        let given = line.as_object_mut().unwrap().remove("audio").unwrap();
+        assert_eq!(given, **file, "{line}");
+    }
+    let expected = lines.iter().rev().cloned().map(|mut line| {
+        line.as_object_mut().unwrap().remove("audio");
+        line
+    });
+    assert_eq!(reversed, expected.collect::<Vec<_>>(), "files in another order");
     decode(folder, &["all.jsonl", "--json", "--out", "out.jsonl"]);
     assert_eq!(json, std::fs::read_to_string(folder.join("out.jsonl")).unwrap());
     let text: Vec<String> = lines
@@ -334,17 +343,22 @@ fn encoding_goes_on_past_bad_files() {
     let model = tiny_recogniser().to_str().unwrap();
     recordings(folder);
     std::fs::write(folder.join("letter.wav"), "Dear reader,\n".repeat(2_000)).unwrap();
-    // Good for longer than a window, then cut: nothing of it may be left in the file.
-    write_hours(&folder.join("cut.wav"), 180, &tone(8_000, 2.0), &[1, 170]);
-    let bytes = std::fs::read(folder.join("cut.wav")).unwrap();
-    std::fs::write(folder.join("cut.wav"), &bytes[..bytes.len() * 9 / 10]).unwrap();
+    // Good for longer than a window, then no number: nothing of it may be left in the file.
+    let values = (0..180 * 8_000).map(|n| if n == 170 * 8_000 { f32::NAN } else { (n as f32 * 0.1).sin() });
+    let bytes: Vec<u8> = values.flat_map(f32::to_le_bytes).collect();
+    write_wav(
+        &folder.join("nan.wav"),
+        WavFormat { tag: 3, channels: 1, sample_rate: 8_000, bits: 32 },
+        &bytes,
+    );
     let encode = |inputs: &[&str], out: &str| {
         auricle(folder, &[&["encode", "--model", model, "--out", out], inputs].concat())
     };
     encode(&["all.jsonl"], "good.safetensors").succeeded();
-    let said = encode(&["cut.wav", "letter.wav", "all.jsonl", "nowhere.wav"], "some.safetensors");
+    let said = encode(&["nan.wav", "letter.wav", "all.jsonl", "nowhere.wav"], "some.safetensors");
     assert_eq!((said.code, said.stdout.as_str()), (Some(1), "some.safetensors: 6 utterances\n"));
-    for (name, reason) in [("cut.wav", "truncated"), ("letter.wav", "not WAV"), ("nowhere.wav", "")] {
+    for (name, reason) in [("nan.wav", "not a finite number"), ("letter.wav", "not WAV"), ("nowhere.wav", "")]
+    {
         let named = |line: &&str| line.contains(name) && line.contains(reason) && line.starts_with("error: ");
         assert_eq!(said.stderr.lines().filter(named).count(), 1, "{name}: {said:?}");
     }
@@ -354,4 +368,21 @@ fn encoding_goes_on_past_bad_files() {
     encode(&["all.jsonl", "audio/u0.ogg"], "x").failed_with(&["`u0`", "distinct ids"]);
     encode(&["all.jsonl", "--layer", "9"], "x").failed_with(&["no layer 9", "1 to 3"]);
     assert!(!folder.join("x").exists());
+}
+
+#[test]
+fn every_key_of_a_recipe_is_printed() {
+    let folder = tempfile::tempdir().unwrap();
+    let said = auricle(folder.path(), &["train", "--keys"]).succeeded().stdout;
+    for key in [
+        "data.train",
+        "schedule.warmup_steps",
+        "model.init_head",
+        "model.exposure.words",
+        "augment.spec.time.prob",
+    ] {
+        assert!(said.contains(&format!("- `{key}` (")), "{key}");
+    }
+    auricle(folder.path(), &["train"]).failed_with(&["RECIPE"]);
+    auricle(folder.path(), &["train", "--keys", "--resume"]).failed_with(&["--keys"]);
 }

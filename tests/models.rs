@@ -143,7 +143,8 @@ fn shipped_models_work_by_name() {
     let run = |args: &[&str]| finish(command(folder).args(args).env("AURICLE_MODELS", &shipped)).succeeded();
     let mut networks = BTreeSet::new();
     for entry in std::fs::read_dir(&shipped).unwrap().map(|entry| entry.unwrap().path()) {
-        if !entry.is_dir() {
+        // The crate's own source is no model.
+        if !entry.is_dir() || entry.ends_with("src") {
             continue;
         }
         let name = entry.file_name().unwrap().to_str().unwrap();

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used)] // helpers of tests may fail like tests
 
 use auricle_augment::Libraries;
-use auricle_decode::greedy;
+use auricle_decode::{by_frame, greedy};
 use auricle_nn::{Context, CtcHeadConfig, Initializer};
 use auricle_rng::{Key, Purpose};
 use auricle_spiral::{SpiralAugment, SpiralBatch, SpiralConfig, SpiralTask, Trunk};
@@ -93,7 +93,7 @@ fn decode(trunk: &Trunk, device: &str) -> (Vec<f32>, Vec<u32>) {
     let (logits, lengths) = head.forward(encoded, &positions, context);
     let [_, _, classes] = logits.dims();
     let first = logits.slice([0..1, 0..lengths[0], 0..classes]).into_data().try_to_vec::<f32>().unwrap();
-    let tokens = greedy(&first, classes, 6).iter().map(|token| token.id).collect();
+    let tokens = greedy(by_frame(&first, classes), 6).iter().map(|token| token.id).collect();
     (first, tokens)
 }
 

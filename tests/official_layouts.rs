@@ -31,7 +31,7 @@ fn put(path: &Path, content: &str) {
 fn record(utterance: &Utterance, path: &Path) {
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     let samples = utterance.samples(16_000).unwrap();
-    write_wav(path, &Audio { samples, sample_rate: 16_000, warnings: Vec::new() }).unwrap();
+    write_wav(path, &Audio::new(samples, 16_000)).unwrap();
 }
 
 /// LibriSpeech, and a recogniser and a bank where the recipes expect them.

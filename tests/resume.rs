@@ -197,7 +197,10 @@ fn an_interrupted_run_exits_with_130_and_goes_on_exactly() {
         let output = child.wait_with_output().unwrap();
         let said = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(130), "{said}");
-        assert!(said.contains("auricle train recipe.toml --run interrupted --resume"), "{said}");
+        let again = said.lines().find_map(|line| line.split_once("go on with: ")).map(|(_, again)| again);
+        for part in ["auricle train recipe.toml", "--run interrupted", "--set data.workers=2", "--resume"] {
+            assert!(again.is_some_and(|again| again.contains(part)), "{part}: {said}");
+        }
         let output = training(folder, "interrupted", 2).output().unwrap();
         assert!(output.status.success(), "{output:?}");
         assert_same(&expected, &folder.join("interrupted"), task);

@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used)] // helpers of tests may fail like tests
 
-use auricle_audio::{MelFrontEnd, StreamingMel};
+use auricle_audio::{MelFrontEnd, StreamingMel, padded};
 use auricle_cca_mdd::inventory::{BLANK, CLASSES};
 use auricle_cca_mdd::{
     Assessor, CcaMddConfig, CcaMddModel, Event, FrameWeights, Live, Notice, Output, PhoneVerdict, Session,
@@ -78,11 +78,11 @@ fn noise(samples: usize, seed: u64) -> Vec<f32> {
 /// The whole recording at once.
 fn offline(fixture: &Fixture, samples: &[f32]) -> Output {
     let mel = MelFrontEnd::new(fixture.config.front_end.clone()).unwrap();
-    let mut mel = mel.compute(samples, samples.len(), None).unwrap();
-    let frames = mel.num_frames.next_multiple_of(16);
-    mel.data.resize(frames * 80, f32::NAN);
-    let input = Tensor::<3>::from_data(TensorData::new(mel.data, [1, frames, 80]), &Device::flex());
-    fixture.model.forward(input, &[mel.num_frames], &[PHONES.to_vec()], &mut Context::eval())
+    let mel = mel.compute(samples, samples.len(), None).unwrap();
+    let (num_frames, frames) = (mel.nrows(), mel.nrows().next_multiple_of(16));
+    let values = padded(mel, frames, f32::NAN);
+    let input = Tensor::<3>::from_data(TensorData::new(values, [1, frames, 80]), &Device::flex());
+    fixture.model.forward(input, &[num_frames], &[PHONES.to_vec()], &mut Context::eval())
 }
 
 /// In pieces, whose lengths are drawn.
@@ -126,7 +126,10 @@ proptest! {
         prop_assert_eq!(session.frames(), whole.frames[0]);
 
         let decoded = values(whole.decoder);
-        let tokens = auricle_decode::greedy(&decoded[..whole.frames[0] * CLASSES], CLASSES, BLANK);
+        let tokens = auricle_decode::greedy(
+            auricle_decode::by_frame(&decoded[..whole.frames[0] * CLASSES], CLASSES),
+            BLANK,
+        );
         let said: Vec<_> = tokens.iter().map(|t| (t.id, t.start_frame, t.end_frame)).collect();
         let heard: Vec<_> = session.heard().iter().map(|h| (h.phone, h.start_frame, h.end_frame)).collect();
         prop_assert_eq!(said, heard);

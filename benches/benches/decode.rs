@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use auricle_audio::{MelConfig, MelFrontEnd};
 use auricle_benches::{CLASSES, noise, recogniser};
-use auricle_decode::greedy;
+use auricle_decode::{by_frame, greedy};
 use auricle_nn::Context;
 use auricle_tensor::allocator::{Allocator, keep_pages};
 use burn::tensor::{Tensor, TensorData};
@@ -30,13 +30,16 @@ fn decode(criterion: &mut Criterion) {
             bench.iter(|| {
                 let mut mel = Vec::new();
                 for _ in 0..batch {
-                    mel.extend(front.compute(&samples, samples.len(), None).unwrap_or_default().data);
+                    mel.extend(front.compute(&samples, samples.len(), None).unwrap_or_default());
                 }
                 let frames = secs * 100;
                 let mel = Tensor::from_data(TensorData::new(mel, [batch, frames, 128]), &device);
                 let (logits, _) = model.forward(mel, &vec![frames; batch], &mut Context::eval());
                 let scores = logits.into_data().try_to_vec::<f32>().unwrap_or_default();
-                scores.chunks(scores.len() / batch).map(|row| greedy(row, CLASSES, 0).len()).sum::<usize>()
+                scores
+                    .chunks(scores.len() / batch)
+                    .map(|row| greedy(by_frame(row, CLASSES), 0).len())
+                    .sum::<usize>()
             });
         });
     }

@@ -2,7 +2,7 @@
 
 use crate::PrepError;
 use crate::set::{Draft, Item, counted};
-use auricle_audio::{AudioError, Limits, probe, stream};
+use auricle_audio::{AudioError, Limits, WarningKind, stream};
 use auricle_data::load_ordered;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
@@ -63,10 +63,9 @@ impl Durations {
         if resumed > 0 {
             report(&format!("{}: {} known from before", set.name, counted(resumed, "duration")));
         }
-        let jobs: Vec<_> = unknown.iter().map(|item| (item.audio.path.clone(), item.audio.bytes)).collect();
+        let jobs: Vec<_> = unknown.iter().map(|item| item.audio.path.clone()).collect();
         let workers = std::thread::available_parallelism().map_or(1, usize::from);
-        let results =
-            load_ordered(jobs.into_iter(), workers, 16 * workers, |(path, bytes)| micros_of(&path, bytes));
+        let results = load_ordered(jobs.into_iter(), workers, 16 * workers, |path| micros_of(&path));
         let mut broken = Vec::new();
         for (done, (item, result)) in unknown.iter().zip(results).enumerate() {
             match result? {
@@ -128,33 +127,21 @@ impl Durations {
     }
 }
 
-/// How long a file is, by its header or else by decoding it.
-fn micros_of(path: &Path, bytes: u64) -> Result<u64, AudioError> {
-    let info = probe(path)?;
-    let sample_rate = info.sample_rate.max(1);
-    let num_samples = match info.exact_num_samples() {
-        Some(promised) => {
-            // A header can promise what is not there; for plain samples the size tells.
-            let bits = info.codec.strip_prefix("pcm_").and_then(|kind| kind.get(1..)?.parse::<u64>().ok());
-            let group_bytes = bits.unwrap_or(0) * info.channels as u64 / 8;
-            if group_bytes > 0 && promised.saturating_mul(group_bytes) > bytes {
-                return Err(AudioError::Truncated {
-                    path: path.to_owned(),
-                    position_samples: bytes / group_bytes,
-                    expected_samples: Some(promised),
-                    sample_rate,
-                });
-            }
-            promised
-        }
-        None => {
-            let mut samples = 0;
-            for block in stream(path, &Limits::unlimited_duration())? {
-                samples += block?.len() as u64;
-            }
-            samples
-        }
+/// How long a file is, by its header or else by decoding it. A corpus is made of whole files: one whose end is missing
+/// must be fetched again, though what there is of it could be used.
+fn micros_of(path: &Path) -> Result<u64, AudioError> {
+    let mut stream = stream(path, &Limits::unlimited_duration())?;
+    let num_samples = match stream.info().exact_num_samples() {
+        Some(samples) => samples,
+        None => stream.try_fold(0, |sum, block| Ok::<_, AudioError>(sum + block?.len() as u64))?,
     };
+    let sample_rate = stream.info().sample_rate.max(1);
+    for warning in stream.warnings() {
+        if let WarningKind::Truncated { position_samples, expected_samples, .. } = warning.kind {
+            let path = path.to_owned();
+            return Err(AudioError::Truncated { path, position_samples, expected_samples, sample_rate });
+        }
+    }
     if num_samples == 0 {
         return Err(AudioError::Empty { path: path.to_owned(), detail: "0 samples" });
     }
@@ -213,7 +200,7 @@ mod tests {
         let path = folder.path().join("four.mp3");
         let bytes = fs::read(one).unwrap().repeat(4);
         fs::write(&path, &bytes).unwrap();
-        let secs = micros_of(&path, bytes.len() as u64).unwrap() as f64 / 1e6;
+        let secs = micros_of(&path).unwrap() as f64 / 1e6;
         assert!((2.3..2.8).contains(&secs), "the header says 0.6 s, decoded are {secs} s");
     }
 

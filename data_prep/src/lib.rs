@@ -6,6 +6,7 @@
 //! |---|---|
 //! | [`librispeech`] | one per subset folder: `train-clean-100.jsonl`, `dev-other.jsonl`, … |
 //! | [`mini_librispeech`] | `train.jsonl`, `dev.jsonl` |
+//! | [`ljspeech`] | `all.jsonl` |
 //! | [`musan`] | `noise.jsonl`, `music.jsonl`, `speech.jsonl` |
 //! | [`rirs`] | `rirs.jsonl` |
 //! | [`asterisk`] | `all.jsonl` |
@@ -67,6 +68,7 @@ mod kaldi;
 pub mod l2arctic;
 pub mod librispeech;
 mod listing;
+pub mod ljspeech;
 mod meant;
 pub mod mini_librispeech;
 pub mod musan;
@@ -104,9 +106,10 @@ struct Definition {
     layout: fn(&Path, &Options) -> Result<Vec<set::Draft>, PrepError>,
 }
 
-static ALL: [Corpus; 15] = [
+static ALL: [Corpus; 16] = [
     Corpus(&librispeech::CORPUS),
     Corpus(&mini_librispeech::CORPUS),
+    Corpus(&ljspeech::CORPUS),
     Corpus(&musan::CORPUS),
     Corpus(&rirs::CORPUS),
     Corpus(&asterisk::CORPUS),

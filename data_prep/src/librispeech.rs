@@ -6,7 +6,9 @@
 //! * Layout: `SUBSET/SPEAKER/CHAPTER/SPEAKER-CHAPTER-NUMBER.flac`, and in the same folder
 //!   `SPEAKER-CHAPTER.trans.txt` with lines `SPEAKER-CHAPTER-NUMBER WORDS`. Audio may have any other
 //!   extension that is known.
-//! * Manifests: one for every folder `train-…`, `dev-…`, `test-…`; the transcript is
+//! * Parts and renamed subsets are understood: a folder counts as a subset by what is in it, and `SUBSET` itself can be
+//!   passed.
+//! * Manifests: one for every subset, of its folder's name; the transcript is
 //!   [normalised](auricle_text::normalise()), the speaker is the folder's name.
 //!
 //! | Subset | Utterances |
@@ -67,20 +69,42 @@ const EXPECTED: [(&str, usize); 7] = [
 
 fn layout(source: &Path, _: &Options) -> Result<Vec<Draft>, PrepError> {
     let root = root_of(source, TOP);
+    // A subset itself, whatever it is called now.
+    if is_subset(&root)? {
+        let name = root.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        return Ok(vec![subset(&root, &name)?]);
+    }
     let mut drafts = Vec::new();
     for name in folder_names(&root)? {
-        if ["train-", "dev-", "test-"].iter().any(|kind| name.starts_with(kind)) {
-            let mut draft = read_subset(&root.join(&name), &name)?;
-            draft.expected = EXPECTED.iter().find(|(official, _)| *official == name).map(|&(_, n)| n);
-            drafts.push(draft);
+        let folder = root.join(&name);
+        if name.starts_with('.') {
+            continue;
+        }
+        if EXPECTED.iter().any(|(official, _)| *official == name) || is_subset(&folder)? {
+            drafts.push(subset(&folder, &name)?);
         }
     }
     if drafts.is_empty() {
-        let reason = "no folder such as train-clean-100 or dev-clean; pass the folder that holds them, \
-                      or fetch them with --download";
+        let reason = "no folder such as train-clean-100 or dev-clean, with folders SPEAKER/CHAPTER; pass the folder \
+                      that holds them, or fetch them with --download";
         return Err(PrepError::layout(&root, reason));
     }
     Ok(drafts)
+}
+
+fn subset(folder: &Path, name: &str) -> Result<Draft, PrepError> {
+    let expected = EXPECTED.iter().find(|(official, _)| *official == name).map(|&(_, n)| n);
+    Ok(Draft { expected, ..read_subset(folder, name)? })
+}
+
+/// Whether a folder has folders `SPEAKER/CHAPTER` with `SPEAKER-CHAPTER.trans.txt`, by the first of them.
+pub(crate) fn is_subset(folder: &Path) -> Result<bool, PrepError> {
+    let first = |folder: &Path| -> Result<Option<String>, PrepError> {
+        Ok(folder_names(folder)?.into_iter().find(|name| !name.starts_with('.')))
+    };
+    let Some(speaker) = first(folder)? else { return Ok(false) };
+    let Some(chapter) = first(&folder.join(&speaker))? else { return Ok(false) };
+    Ok(folder.join(&speaker).join(&chapter).join(format!("{speaker}-{chapter}.trans.txt")).is_file())
 }
 
 /// Reads one subset folder as the set `set`.

@@ -39,17 +39,30 @@ const SETS: [(&str, &[&str], usize); 2] =
 
 fn layout(source: &Path, _: &Options) -> Result<Vec<Draft>, PrepError> {
     let root = root_of(source, TOP);
-    SETS.iter()
-        .map(|&(set, folders, expected)| {
-            let folder = folders.iter().map(|name| root.join(name)).find(|folder| folder.is_dir());
-            let folder = folder.ok_or_else(|| {
-                let reason = format!(
-                    "no folder {}; pass the folder that holds it, or fetch it with --download",
-                    folders.join(" or ")
-                );
-                PrepError::layout(&root, reason)
-            })?;
-            Ok(Draft { expected: Some(expected), ..read_subset(&folder, set)? })
-        })
-        .collect()
+    let mut drafts = Vec::new();
+    let mut missing = Vec::new();
+    for (set, folders, expected) in SETS {
+        match folders.iter().map(|name| root.join(name)).find(|folder| folder.is_dir()) {
+            Some(folder) => drafts.push(Draft { expected: Some(expected), ..read_subset(&folder, set)? }),
+            None => missing.push(folders.join(" or ")),
+        }
+    }
+    let missing = missing.join(", ");
+    match drafts.first_mut() {
+        None => {
+            let reason = format!(
+                "no folder {missing}; pass the folder that holds them, or fetch them with --download; a subset of another \
+                 name is prepared as `librispeech`"
+            );
+            Err(PrepError::layout(&root, reason))
+        }
+        Some(first) => {
+            if !missing.is_empty() {
+                first
+                    .notes
+                    .push(format!("no folder {missing} in {}: only a part is prepared", root.display()));
+            }
+            Ok(drafts)
+        }
+    }
 }

@@ -24,7 +24,7 @@ pub(crate) fn convert(draft: &mut Draft, out: &Path, report: &mut dyn FnMut(&str
             let samples = sphere.read(&item.audio.path)?;
             // Whole or not there, whenever this is stopped.
             let part = folder.join(format!(".{}.{}.part", item.id, std::process::id()));
-            let audio = Audio { samples, sample_rate: sphere.sample_rate, warnings: Vec::new() };
+            let audio = Audio::new(samples, sphere.sample_rate);
             let failed = |e: std::io::Error| PrepError::io(&wav)(e);
             let result = write_wav(&part, &audio).map_err(std::io::Error::other);
             if let Err(e) = result.and_then(|()| fs::rename(&part, &wav)) {

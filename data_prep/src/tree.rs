@@ -1,7 +1,7 @@
 //! Any folder of audio with transcripts beside it.
 //!
 //! * Source and licence: the user's own.
-//! * Layout: audio files at any depth; the transcript of `x.wav` is `x.txt` in the same folder. Files
+//! * Layout: audio files at any depth; the transcript of `x.wav` is `x.txt` (or `x.TXT`) in the same folder. Files
 //!   without one are utterances without text, and are counted.
 //! * Manifest: `all.jsonl`. The id is the file's name where names are unique, else its path with `-`
 //!   for `/`; the transcript is [normalised](auricle_text::normalise()); the speaker is the first
@@ -11,8 +11,8 @@ use crate::listing::{audio_by_stem, first_folder, ids, read_text, walk};
 use crate::set::{Draft, Item, counted};
 use crate::{About, Definition, Options, PrepError};
 use auricle_text::normalise;
-use std::collections::BTreeSet;
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 pub(crate) static CORPUS: Definition = Definition {
     name: "tree",
@@ -34,13 +34,19 @@ fn layout(source: &Path, _: &Options) -> Result<Vec<Draft>, PrepError> {
         let reason = "no audio file below it; pass a folder of recordings";
         return Err(PrepError::layout(source, reason));
     }
-    let texts: BTreeSet<&Path> = files.iter().map(|file| file.path.as_path()).collect();
+    // In lower or upper case.
+    let is_text =
+        |path: &Path| path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("txt"));
+    let texts: BTreeMap<PathBuf, &Path> = files
+        .iter()
+        .filter(|file| is_text(&file.path))
+        .map(|file| (file.path.with_extension(""), file.path.as_path()))
+        .collect();
     let mut draft = Draft::new("all");
     for (id, file) in ids(source, audio.keys()).into_iter().zip(audio.values()) {
-        let beside = file.path.with_extension("txt");
-        let text = match texts.contains(beside.as_path()) {
-            true => Some(normalise(&read_text(&beside)?)).filter(|text| !text.is_empty()),
-            false => None,
+        let text = match texts.get(&file.path.with_extension("")) {
+            Some(beside) => Some(normalise(&read_text(beside)?)).filter(|text| !text.is_empty()),
+            None => None,
         };
         let speaker = first_folder(source, &file.path);
         draft.items.push(Item::new(id, file.clone(), text, speaker));

@@ -8,13 +8,13 @@ use auricle_tests::sounds::{WavFormat, flac, tone, write_hours, write_wav};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-/// Files that are to be read: `a`, FLAC in a file called WAV, `w`, 8 channels at 96 kHz, `z`.
-const GOOD: [&str; 4] = ["a.wav", "flac-called.wav", "wide.wav", "z.ogg"];
+/// Files that are to be read: `a`, FLAC whose end is missing, FLAC in a file called WAV, `w`, 8 channels at 96 kHz, `z`.
+const GOOD: [&str; 5] = ["a.wav", "cut.flac", "flac-called.wav", "wide.wav", "z.ogg"];
 
 /// Files that cannot be read, and what must be said of them.
 const BAD: [(&str, &str); 5] = [
-    ("cut.flac", "is truncated: it ends after"),
     ("empty.wav", "holds no audio (0 bytes); remove it from the manifest"),
+    ("hole.flac", "is damaged at sample"),
     ("letter.wav", "is not WAV, FLAC, Ogg Vorbis, MP3 or AAC/M4A by its content"),
     ("nan.wav", "not a finite number at position 5000; re-encode it"),
     ("no-samples.wav", "holds no audio (a header and no samples)"),
@@ -33,6 +33,11 @@ fn write_all(folder: &Path) {
     let whole = flac();
     std::fs::write(at("cut.flac"), &whole[..whole.len() * 9 / 10]).unwrap();
     std::fs::write(at("empty.wav"), b"").unwrap();
+    // A frame with others behind it.
+    let mut hole = whole;
+    let middle = hole.len() * 8 / 10;
+    hole[middle] ^= 0x55;
+    std::fs::write(at("hole.flac"), hole).unwrap();
     std::fs::write(at("letter.wav"), "Dear reader,\n".repeat(2_000)).unwrap();
     let mut samples = vec![0.25f32; 16_000];
     samples[5_000] = f32::NAN;
@@ -64,6 +69,8 @@ fn assert_good_ones_survive(finished: Finished) {
         assert_eq!(found, 1, "{name}: {}", finished.stderr);
     }
     assert_eq!(errors.len(), BAD.len(), "{}", finished.stderr);
+    let warned = |line: &&str| line.starts_with("warning: ") && line.contains("cut.flac");
+    assert_eq!(finished.stderr.lines().filter(warned).count(), 1, "{}", finished.stderr);
 }
 
 #[test]
@@ -111,11 +118,11 @@ fn the_doctor_finds_what_cannot_be_read_and_mends_the_manifest() {
     }
     let mended = Manifest::read(&folder.path().join("mended/mixed.jsonl")).unwrap();
     assert_eq!(mended.iter().map(|u| u.id.clone()).collect::<Vec<_>>(), GOOD.map(stem));
-    assert_eq!(mended[2].duration_secs, 1.0, "8 channels at 96 kHz");
+    assert_eq!(mended[3].duration_secs, 1.0, "8 channels at 96 kHz");
     let again = ["data", "check", "mended/mixed.jsonl", "--needs-text"];
     auricle(folder.path(), &again[..3]).succeeded();
     // Without a transcript it is no corpus for recognition.
-    assert!(auricle(folder.path(), &again).stdout.contains("no-text: 4"));
+    assert!(auricle(folder.path(), &again).stdout.contains("no-text: 5"));
     // Conversion says at once that not all of it is good.
     auricle(folder.path(), &["data", "convert", "mixed", "--out", "all.jsonl"]).failed_with(&[
         "3 of them cannot be read",

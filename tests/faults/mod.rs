@@ -6,3 +6,4 @@ mod audio;
 mod capsule;
 mod checkpoints;
 mod recipes;
+mod training;

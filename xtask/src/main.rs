@@ -1,6 +1,7 @@
 //! Development tasks: `cargo xtask check`.
 
 mod circles;
+mod keys;
 mod layers;
 mod numbers;
 
@@ -13,6 +14,7 @@ const HELP: &str = "cargo xtask <task>
   layers   only the layering: no crate depends on one above it
   circles  only the circles: no two files of a crate import each other
   numbers  only the numbers: each table of results has the command that made it
+  keys     makes the reference of every key of a recipe anew (docs/recipe_keys.md)
 
 Clippy and the documentation use the release profile, so that they share its build scripts.";
 
@@ -23,6 +25,7 @@ fn main() -> ExitCode {
         "layers" => check_layers(),
         "circles" => check_circles(),
         "numbers" => check_numbers(),
+        "keys" => keys::write(&root()),
         _ => {
             println!("{HELP}");
             return if matches!(task.as_str(), "" | "-h" | "--help") {
@@ -46,6 +49,7 @@ fn check() -> Result<()> {
     check_layers()?;
     check_circles()?;
     check_numbers()?;
+    check_keys()?;
     cargo(
         "clippy",
         &["clippy", "--release", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"],
@@ -75,8 +79,7 @@ fn check_layers() -> Result<()> {
 
 fn check_circles() -> Result<()> {
     println!("== circles");
-    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let found = circles::violations(&root)?;
+    let found = circles::violations(&root())?;
     if !found.is_empty() {
         bail!("circles:\n  {}", found.join("\n  "));
     }
@@ -90,6 +93,16 @@ fn check_numbers() -> Result<()> {
         bail!("numbers:\n  {}", found.join("\n  "));
     }
     Ok(())
+}
+
+fn check_keys() -> Result<()> {
+    println!("== keys of recipes");
+    keys::check(&root())
+}
+
+/// The folder of the workspace.
+fn root() -> std::path::PathBuf {
+    std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
 /// The workspace as cargo sees it.

@@ -30,8 +30,8 @@ fn main() -> Result<()> {
         ("log-mel 128, normalised", 128, FeatureNorm::Utterance),
     ] {
         let front = MelFrontEnd::new(MelConfig { num_bins, norm, ..MelConfig::default() })?;
-        measure(name, &|| Ok(front.compute(&samples, samples.len(), None)?.num_frames))?;
+        measure(name, &|| Ok(front.compute(&samples, samples.len(), None)?.nrows()))?;
     }
     let fbank = Fbank::new(&FbankConfig::default())?;
-    measure("Kaldi fbank 80", &|| Ok(fbank.compute(&samples, None)?.num_frames))
+    measure("Kaldi fbank 80", &|| Ok(fbank.compute(&samples, None)?.nrows()))
 }

@@ -13,6 +13,10 @@
 //! A *sample* is one value of a mono signal. A *frame* is one feature vector, every `hop_samples`
 //! samples. A *block* is how many samples happen to be processed together: it never shows in a result.
 //!
+//! # Arrays
+//! Waveforms are slices. Features are `ndarray` arrays with the axes [frames, bins]; streaming types append rows to a
+//! caller's `Vec`, without a copy.
+//!
 //! # Streaming
 //! Every streaming type has `push(input, &mut output)` and `finish(&mut output)`, and gives the
 //! same values as its offline counterpart, bit for bit, however the input is cut.
@@ -20,6 +24,7 @@
 pub mod decode;
 mod dsp;
 mod error;
+mod features;
 pub mod kaldi;
 pub mod mel;
 pub mod resample;
@@ -31,8 +36,9 @@ pub use decode::{
     stream_bytes, write_wav,
 };
 pub use error::AudioError;
+pub use features::{Features, padded};
 pub use kaldi::{Fbank, FbankConfig, Mfcc, MfccConfig, StreamingFbank};
-pub use mel::{FeatureNorm, Features, MelConfig, MelFrontEnd, PeakNorm, StreamingMel};
+pub use mel::{FeatureNorm, MelConfig, MelFrontEnd, PeakNorm, StreamingMel};
 pub use resample::{StreamingResampler, resample};
 pub use time::SAMPLE_RATES_HZ;
 pub use vad::{EarshotVad, EnergyVad, EnergyVadConfig, Segment, SegmentConfig, Segmenter, Vad, segments};

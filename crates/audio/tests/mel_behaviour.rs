@@ -20,7 +20,7 @@ fn frame_counts_of_the_specification() {
     for (samples, frames) in
         [(16_000, 100), (16_001, 101), (2_400, 15), (160_000, 1_000), (250_000, 1_563), (257, 2)]
     {
-        assert_eq!(front.compute(&noise(samples), samples, None).unwrap().num_frames, frames);
+        assert_eq!(front.compute(&noise(samples), samples, None).unwrap().nrows(), frames);
     }
 }
 
@@ -38,9 +38,9 @@ fn zeros_after_the_utterance_are_the_same_as_a_longer_row() {
 #[test]
 fn utterance_normalisation_gives_mean_0_and_unbiased_deviation_1() {
     let features = front(FeatureNorm::Utterance).compute(&noise(20_000), 20_000, None).unwrap();
-    let frames = features.num_frames as f64;
-    for bin in 0..features.num_bins {
-        let values = || features.frames().map(|f| f64::from(f[bin]));
+    let frames = features.nrows() as f64;
+    for bin in 0..features.ncols() {
+        let values = || features.column(bin).into_iter().map(|&v| f64::from(v));
         let mean = values().sum::<f64>() / frames;
         let variance = values().map(|v| (v - mean).powi(2)).sum::<f64>() / (frames - 1.0);
         assert!(mean.abs() < 1e-5 && (variance - 1.0).abs() < 1e-4, "{bin}: {mean} {variance}");
@@ -54,16 +54,16 @@ fn peak_normalisation_removes_the_gain() {
     let loud: Vec<f32> = x.iter().map(|v| v * 1_000.0).collect();
     let (a, b) = (front.compute(&x, 8_000, None).unwrap(), front.compute(&loud, 8_000, None).unwrap());
     // Not exactly: 1e-5 is added to the peak.
-    assert!(a.data.iter().zip(&b.data).all(|(a, b)| (a - b).abs() < 1e-3));
+    assert!(a.iter().zip(&b).all(|(a, b)| (a - b).abs() < 1e-3));
 }
 
 #[test]
 fn silence_is_the_logarithm_of_the_offset() {
     let features = front(FeatureNorm::None).compute(&[0.0; 1_600], 1_600, None).unwrap();
     let floor = -24.0 * std::f32::consts::LN_2;
-    assert!(features.data.iter().all(|v| (v - floor).abs() < 2e-6));
+    assert!(features.iter().all(|v| (v - floor).abs() < 2e-6));
     let normalised = front(FeatureNorm::Utterance).compute(&[0.0; 1_600], 1_600, None).unwrap();
-    assert!(normalised.data.iter().all(|v| v.abs() < 1e-3));
+    assert!(normalised.iter().all(|v| v.abs() < 1e-3));
 }
 
 #[test]

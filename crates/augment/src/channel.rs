@@ -1,6 +1,8 @@
 //! The way from a mouth to a microphone: room, level, noise, narrow band, in this order.
 
-use crate::{NoiseConfig, NoiseError, NoiseSource, add_noise, low_pass, reverb, volume};
+use crate::error::AugmentError;
+use crate::noise::{NoiseConfig, NoiseError, NoiseSource, add_noise};
+use crate::wave::{low_pass, reverb, volume};
 use auricle_rng::{Key, Purpose};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -74,37 +76,39 @@ pub struct Libraries {
 }
 
 impl ChannelConfig {
-    /// What is wrong with this configuration, in words, or `Ok`.
-    pub fn validate(&self, libraries: &Libraries) -> Result<(), String> {
+    /// Whether these perturbations can be made with these recordings.
+    ///
+    /// # Errors
+    /// The first setting that is out of its domain, or that lacks its recordings.
+    pub fn validate(&self, libraries: &Libraries) -> Result<(), AugmentError> {
         let probs = [
-            ("reverb", self.reverb.map(|c| c.prob)),
-            ("volume", self.volume.map(|c| c.prob)),
-            ("noise", self.noise.map(|c| c.prob)),
-            ("low_pass", self.low_pass.map(|c| c.prob)),
+            ("reverb.prob", self.reverb.map(|c| c.prob)),
+            ("volume.prob", self.volume.map(|c| c.prob)),
+            ("noise.prob", self.noise.map(|c| c.prob)),
+            ("low_pass.prob", self.low_pass.map(|c| c.prob)),
         ];
-        for (name, prob) in probs {
-            if let Some(prob) = prob.filter(|prob| !(0.0..=1.0).contains(prob)) {
-                return Err(format!("augment.{name}.prob: {prob} is not between 0 and 1"));
-            }
+        for (field, prob) in probs {
+            prob.map_or(Ok(()), |prob| AugmentError::check(field, prob, 0.0, 1.0))?;
         }
         let ranges = [
             ("volume.gain_db", self.volume.map(|c| c.gain_db)),
             ("noise.snr_db", self.noise.map(|c| c.snr_db)),
             ("low_pass.cutoff_hz", self.low_pass.map(|c| c.cutoff_hz)),
         ];
-        for (name, range) in ranges {
-            if let Some([low, high]) = range.filter(|[low, high]| !(low <= high && (high - low).is_finite()))
-            {
-                return Err(format!(
-                    "augment.{name}: [{low}, {high}] is no range of numbers from low to high"
-                ));
+        for (field, range) in ranges {
+            let bad = range.filter(|[low, high]| !(low <= high && (high - low).is_finite()));
+            if let Some(value) = bad {
+                let expected = "of numbers from low to high";
+                return Err(AugmentError::Range { field, value, expected });
             }
         }
         if self.noise.is_some() && libraries.noise.is_none() {
-            return Err("augment.noise needs noise manifests in data.noise".into());
+            let recordings = "noise manifests in data.noise";
+            return Err(AugmentError::NoRecordings { field: "noise", recordings });
         }
         if self.reverb.is_some() && libraries.rooms.is_none() {
-            return Err("augment.reverb needs impulse-response manifests in data.rirs".into());
+            let recordings = "impulse-response manifests in data.rirs";
+            return Err(AugmentError::NoRecordings { field: "reverb", recordings });
         }
         Ok(())
     }
@@ -214,17 +218,17 @@ mod tests {
     #[test]
     fn what_cannot_be_is_said_in_words() {
         let config = ChannelConfig { reverb: Some(ReverbConfig::default()), ..Default::default() };
-        assert!(config.validate(&Libraries::default()).unwrap_err().contains("data.rirs"));
+        assert!(config.validate(&Libraries::default()).unwrap_err().to_string().contains("data.rirs"));
         assert!(config.validate(&with_room()).is_ok());
         let config = ChannelConfig {
             volume: Some(VolumeConfig { prob: 1.5, ..Default::default() }),
             ..Default::default()
         };
-        assert!(config.validate(&Libraries::default()).unwrap_err().contains("volume.prob"));
+        assert!(config.validate(&Libraries::default()).unwrap_err().to_string().contains("volume.prob"));
         let config = ChannelConfig {
             low_pass: Some(LowPassConfig { prob: 1.0, cutoff_hz: [f64::NAN, 1.0] }),
             ..Default::default()
         };
-        assert!(config.validate(&Libraries::default()).unwrap_err().contains("cutoff_hz"));
+        assert!(config.validate(&Libraries::default()).unwrap_err().to_string().contains("cutoff_hz"));
     }
 }

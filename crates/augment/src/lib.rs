@@ -3,11 +3,12 @@
 //! Pure functions of (input, random stream): what is drawn depends on the key that the caller
 //! gives, never on what was drawn before for another utterance.
 //!
-//! | on features `[T, F]` | on samples |
+//! | on features, `ndarray` views with the axes [frames, bins] | on samples, slices |
 //! |---|---|
 //! | [`time_spans`], [`frequency_bands`], [`spec_augment`], [`PositionShift`] | [`add_noise`], [`speed`], [`volume`], [`reverb`], [`low_pass`], [`SilenceConfig`], and the chain of them: [`ChannelConfig`] |
 
 mod channel;
+mod error;
 mod noise;
 mod shift;
 mod silence;
@@ -15,6 +16,7 @@ mod spec;
 mod wave;
 
 pub use channel::{ChannelConfig, Libraries, LowPassConfig, ReverbConfig, VolumeConfig};
+pub use error::AugmentError;
 pub use noise::{NoiseConfig, NoiseError, NoiseSource, add_noise, mix_at_snr};
 pub use shift::PositionShift;
 pub use silence::SilenceConfig;

@@ -43,6 +43,7 @@ pub trait NoiseSource {
 
 /// Noise cannot be added.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum NoiseError {
     /// There is no usable recording.
     #[error("no noise recording of at least {min_secs} s; add some to data.noise")]

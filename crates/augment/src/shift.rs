@@ -1,6 +1,7 @@
 //! Position randomisation of the teacher's input (SPIRAL §5).
 
 use auricle_rng::Stream;
+use ndarray::{Array2, ArrayView2, s};
 
 /// Frames put before and after an utterance, so that position tells the student nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,13 +24,17 @@ impl PositionShift {
     /// The valid frames of one utterance with the mask vector on either side.
     ///
     /// # Shapes
-    /// `[T, F]` → `[left + T + right, F]`
-    pub fn apply(&self, features: &[f32], bins: usize, mask_vector: &[f32]) -> Vec<f32> {
-        let added = (self.left_frames + self.right_frames) * bins;
-        let mut shifted = Vec::with_capacity(features.len() + added);
-        shifted.extend(mask_vector.iter().cycle().take(self.left_frames * bins));
-        shifted.extend_from_slice(features);
-        shifted.extend(mask_vector.iter().cycle().take(self.right_frames * bins));
+    /// [frames, bins] → [left + frames + right, bins]; `mask_vector` has a value per bin.
+    pub fn apply(&self, features: ArrayView2<'_, f32>, mask_vector: &[f32]) -> Array2<f32> {
+        let (frames, bins) = features.dim();
+        let valid = self.left_frames..self.left_frames + frames;
+        let mut shifted = Array2::zeros((valid.end + self.right_frames, bins));
+        shifted.slice_mut(s![valid.clone(), ..]).assign(&features);
+        for (at, mut frame) in shifted.rows_mut().into_iter().enumerate() {
+            if !valid.contains(&at) {
+                frame.iter_mut().zip(mask_vector).for_each(|(value, masked)| *value = *masked);
+            }
+        }
         shifted
     }
 }
@@ -38,6 +43,7 @@ impl PositionShift {
 mod tests {
     use super::*;
     use auricle_rng::{Key, Purpose};
+    use ndarray::array;
 
     #[test]
     fn all_shifts_occur_and_the_utterance_stays_in_between() {
@@ -51,6 +57,7 @@ mod tests {
         }
         assert!(seen.iter().flatten().all(|&s| s));
         let shift = PositionShift { left_frames: 1, right_frames: 2 };
-        assert_eq!(shift.apply(&[1.0, 2.0], 2, &[8.0, 9.0]), [8.0, 9.0, 1.0, 2.0, 8.0, 9.0, 8.0, 9.0]);
+        let shifted = shift.apply(array![[1.0, 2.0]].view(), &[8.0, 9.0]);
+        assert_eq!(shifted, array![[8.0, 9.0], [1.0, 2.0], [8.0, 9.0], [8.0, 9.0]]);
     }
 }

@@ -1,5 +1,6 @@
 //! Silence around an utterance.
 
+use crate::error::AugmentError;
 use auricle_rng::{Key, Purpose};
 use serde::{Deserialize, Serialize};
 
@@ -25,22 +26,17 @@ impl Default for SilenceConfig {
 }
 
 impl SilenceConfig {
-    /// What is wrong with this configuration, in words, or `Ok`.
+    /// Whether such silence can be made.
     ///
     /// # Errors
-    /// The reason.
-    pub fn validate(&self) -> Result<(), String> {
-        let Self { prob, max_secs, level_db: [low, high] } = *self;
-        if !(0.0..=1.0).contains(&prob) {
-            return Err(format!("augment.silence.prob: {prob} is not between 0 and 1"));
-        }
-        if !(0.0..=60.0).contains(&max_secs) {
-            return Err(format!("augment.silence.max_secs: {max_secs} is not between 0 and 60"));
-        }
+    /// The first setting that is out of its domain.
+    pub fn validate(&self) -> Result<(), AugmentError> {
+        AugmentError::check("silence.prob", self.prob, 0.0, 1.0)?;
+        AugmentError::check("silence.max_secs", self.max_secs, 0.0, 60.0)?;
+        let [low, high] = self.level_db;
         if !(low <= high && low.is_finite() && high <= 0.0) {
-            return Err(format!(
-                "augment.silence.level_db: [{low}, {high}] is no range from low to high, up to 0"
-            ));
+            let (field, expected) = ("silence.level_db", "from low to high, up to 0");
+            return Err(AugmentError::Range { field, value: self.level_db, expected });
         }
         Ok(())
     }
@@ -93,7 +89,7 @@ mod tests {
             SilenceConfig { level_db: [-50.0, -90.0], ..Default::default() },
             SilenceConfig { level_db: [-90.0, 3.0], ..Default::default() },
         ] {
-            assert!(bad.validate().unwrap_err().contains("augment.silence"), "{bad:?}");
+            assert!(bad.validate().unwrap_err().to_string().contains("augment.silence"), "{bad:?}");
         }
         assert_eq!(SilenceConfig::default().validate(), Ok(()));
     }

@@ -1,6 +1,7 @@
 //! Adaptive SpecAugment on normalised mel features (SPIRAL §6, §8).
 
 use auricle_rng::Stream;
+use ndarray::ArrayViewMut2;
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
 
@@ -83,26 +84,25 @@ pub fn frequency_bands(bins: usize, count: usize, length: usize, stream: &mut St
 /// Puts `mask_vector` into masked frames, then zero into masked bands (zero wins).
 ///
 /// # Shapes
-/// `features` is `[T, F]` in row-major order with F = `bins`; spans beyond T are cut.
+/// - `features`: [frames, bins]; spans beyond the last frame are cut, bands beyond the last bin left out
+/// - `mask_vector`: a value per bin
 pub fn spec_augment(
-    features: &mut [f32],
-    bins: usize,
+    mut features: ArrayViewMut2<'_, f32>,
     time: &[Range<usize>],
     mask_vector: &[f32],
     bands: &[Range<usize>],
 ) {
     for span in time {
-        for frame in features.chunks_exact_mut(bins).skip(span.start).take(span.len()) {
+        for mut frame in features.rows_mut().into_iter().skip(span.start).take(span.len()) {
             for (value, masked) in frame.iter_mut().zip(mask_vector) {
                 *value = *masked;
             }
         }
     }
-    for frame in features.chunks_exact_mut(bins) {
-        for band in bands {
-            if let Some(masked) = frame.get_mut(band.clone()) {
-                masked.fill(0.0);
-            }
+    let bins = features.ncols();
+    for mut frame in features.rows_mut() {
+        for band in bands.iter().filter(|band| band.end <= bins) {
+            frame.iter_mut().skip(band.start).take(band.len()).for_each(|value| *value = 0.0);
         }
     }
 }
@@ -111,6 +111,7 @@ pub fn spec_augment(
 mod tests {
     use super::*;
     use auricle_rng::{Key, Purpose};
+    use ndarray::Array2;
     use proptest::prelude::*;
     use std::slice::from_ref;
 
@@ -189,20 +190,20 @@ mod tests {
         #[test]
         fn only_masked_cells_change(frames in 1usize..30, bins in 1usize..20, seed in 0u64..99) {
             let mut stream = Key::new(seed).stream(Purpose::Test);
-            let before: Vec<f32> = (0..frames * bins).map(|_| stream.normal() as f32 + 9.0).collect();
+            let before = Array2::from_shape_simple_fn((frames, bins), || stream.normal() as f32 + 9.0);
             let mut after = before.clone();
             let (start, end) = (stream.below(frames), frames);
             let (low, high) = (stream.below(bins), bins);
             let (span, band) = (start..end, low..high);
-            spec_augment(&mut after, bins, from_ref(&span), &vec![5.0; bins], from_ref(&band));
+            spec_augment(after.view_mut(), from_ref(&span), &vec![5.0; bins], from_ref(&band));
             for t in 0..frames {
                 for f in 0..bins {
                     let expected = match (f >= low, t >= start) {
                         (true, _) => 0.0,
                         (false, true) => 5.0,
-                        _ => before[t * bins + f],
+                        _ => before[[t, f]],
                     };
-                    prop_assert_eq!(after[t * bins + f], expected);
+                    prop_assert_eq!(after[[t, f]], expected);
                 }
             }
         }

@@ -73,8 +73,8 @@ impl Prepare for VoicePrepare {
             let mel =
                 self.front_end.compute(samples, samples.len(), None).map_err(|e| fail(e.to_string()))?;
             let mut mean = vec![0.0; self.front_end.config().num_bins];
-            for frame in mel.frames() {
-                mean.iter_mut().zip(frame).for_each(|(sum, x)| *sum += x / mel.num_frames as f32);
+            for frame in mel.rows() {
+                mean.iter_mut().zip(frame).for_each(|(sum, x)| *sum += x / mel.nrows() as f32);
             }
             // What is loud or soft is no matter of the voice.
             let level = mean.iter().sum::<f32>() / mean.len() as f32;

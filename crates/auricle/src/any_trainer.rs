@@ -234,3 +234,34 @@ fn libraries(recipe: &Recipe, selection: &Selection) -> Result<Libraries> {
     };
     Ok(Libraries { noise: library(selection.noise()), rooms: library(selection.rirs()) })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Silent;
+    use auricle_train::Prepare as _;
+
+    /// A task that learns of its data beforehand learns of what is selected: with few labels, of few.
+    #[test]
+    fn prompts_are_corrupted_by_what_is_selected_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let corpus = auricle_data::builtin::extract(&folder.path().join("corpus")).unwrap();
+        let mut recipe: Recipe = toml::from_str(auricle_recipes::MDD).unwrap();
+        recipe.data.train = vec![corpus.train.clone()];
+        recipe.data.validation = vec![corpus.dev];
+        recipe.data.subset_minutes = Some(0.5);
+        let log = RunLog::open(folder.path(), 1, true).unwrap();
+        let built = AnyTrainer::build(&recipe, folder.path(), log, false, None, &Silent).unwrap();
+        let AnyTrainer::CcaMdd(trainer) = built else { panic!("another task") };
+        let chosen = trainer.training_utterances();
+        let secs: f64 = chosen.iter().map(|u| u.duration_secs).sum();
+        assert!((1.0..=30.0).contains(&secs), "{secs}");
+        let preparer = trainer.task().preparer();
+        assert!(preparer.sample_rate() > 0);
+        let (near, confusions) = preparer.corruptions();
+        assert_eq!((near, confusions), (&NearWords::of(chosen), &Confusions::of(chosen)));
+        let all = crate::utterances(&[corpus.train]).unwrap();
+        assert_ne!(near, &NearWords::of(&all), "words of utterances that are withheld");
+        assert_ne!(confusions, &Confusions::of(&all), "labels of utterances that are withheld");
+    }
+}

@@ -102,7 +102,8 @@ pub struct Check {
     /// Manifests, or anything that can be read; each is a set of its own.
     #[arg(required = true)]
     sets: Vec<PathBuf>,
-    /// Also find utterances that cannot align under this CTC recipe.
+    /// Also find what training with this CTC recipe refuses: no transcript, one that its tokenizer cannot spell, or that
+    /// is too long to align.
     #[arg(long)]
     recipe: Option<PathBuf>,
     /// The sampling rate that all files should have.
@@ -111,6 +112,12 @@ pub struct Check {
     /// Every utterance needs a transcript.
     #[arg(long)]
     needs_text: bool,
+    /// Every utterance needs canonical and perceived phones.
+    #[arg(long)]
+    needs_phones: bool,
+    /// Every utterance needs a meaning.
+    #[arg(long)]
+    needs_meaning: bool,
     /// Write mended manifests to this folder.
     #[arg(long, value_name = "FOLDER")]
     fix: Option<PathBuf>,
@@ -140,7 +147,7 @@ pub fn run(command: &Command) -> Result<ExitCode> {
         Command::Convert(args) => {
             let utterances = read_any(&args.input)?;
             Manifest::write(&args.out, &utterances)?;
-            let hours = utterances.iter().map(|u| u.duration_secs).sum::<f64>() / 3600.0;
+            let hours = utterances.iter().fold(0.0, |sum, u| sum + u.duration_secs) / 3600.0;
             outln!("{}: {} utterances, {hours:.2} h", args.out.display(), utterances.len());
             let unread: Vec<&Utterance> = utterances.iter().filter(|u| u.duration_secs <= 0.0).collect();
             let Some(first) = unread.first() else { return Ok(ExitCode::SUCCESS) };
@@ -165,7 +172,7 @@ fn subset(args: &Subset) -> Result<ExitCode> {
     for (path, part) in [(Some(&args.out), &taken), (args.rest.as_ref(), &rest)] {
         let Some(path) = path else { continue };
         Manifest::write(path, part)?;
-        let minutes = part.iter().map(|u| u.duration_secs).sum::<f64>() / 60.0;
+        let minutes = part.iter().fold(0.0, |sum, u| sum + u.duration_secs) / 60.0;
         outln!("{}: {} utterances, {minutes:.1} min", path.display(), part.len());
     }
     Ok(ExitCode::SUCCESS)
@@ -181,7 +188,7 @@ fn stats(args: &Stats) -> Result<ExitCode> {
     for utterance in utterances.iter().step_by(step) {
         let samples = utterance.samples(front_end.config().sample_rate)?;
         let mel = front_end.compute(&samples, samples.len(), None)?;
-        for frame in mel.frames() {
+        for frame in mel.rows() {
             count += 1.0;
             for ((sum, square), value) in sums.iter_mut().zip(frame) {
                 *sum += f64::from(*value);
@@ -207,7 +214,13 @@ fn check(args: &Check) -> Result<ExitCode> {
     let total: usize = sets.iter().map(|s| s.utterances.len()).sum();
     let workers =
         args.workers.or_else(|| std::thread::available_parallelism().ok().map(usize::from)).unwrap_or(1);
-    let config = CheckConfig { sample_rate: args.sample_rate, workers, needs_text: args.needs_text };
+    let config = CheckConfig {
+        sample_rate: args.sample_rate,
+        workers,
+        needs_text: args.needs_text || args.recipe.is_some(),
+        needs_phones: args.needs_phones,
+        needs_meaning: args.needs_meaning,
+    };
     let bar = if args.json { ProgressBar::hidden() } else { ProgressBar::new(total as u64) };
     let mut report = doctor::check(&sets, &config, || bar.inc(1));
     bar.finish_and_clear();
@@ -232,7 +245,7 @@ fn check(args: &Check) -> Result<ExitCode> {
 
 fn print(sets: &[Set], report: &CheckReport) {
     for set in sets {
-        let hours = set.utterances.iter().map(|u| u.duration_secs).sum::<f64>() / 3600.0;
+        let hours = set.utterances.iter().fold(0.0, |sum, u| sum + u.duration_secs) / 3600.0;
         let mut speakers: Vec<&str> = set.utterances.iter().filter_map(|u| u.speaker.as_deref()).collect();
         speakers.sort_unstable();
         speakers.dedup();

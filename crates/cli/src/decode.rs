@@ -7,11 +7,11 @@ use crate::shared::terminal::{Terminal, progress};
 use anyhow::{Context as _, Result, bail};
 use auricle::Recordings;
 use auricle_asr::{Recogniser, TranscribeConfig, transcribe};
-use auricle_data::Utterance;
-use auricle_decode::write::{Format, Transcript, write};
+use auricle_decode::write::{Format, Transcript, Writer};
 use auricle_decode::{Spelling, TokenLm, WordLm, WordLmConfig};
 use auricle_lasyn::SequenceRecogniser;
 use auricle_text::lm::NgramLm;
+use auricle_text::text_line;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -131,12 +131,12 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let config = TranscribeConfig { batch_secs: args.batch_secs, ..TranscribeConfig::default() };
     let started = Instant::now();
     let mut secs = 0.0;
-    transcribe(&recogniser, utterances, &config, |i, result| -> Result<()> {
+    transcribe(&recogniser, utterances, &config, |_, result| -> Result<()> {
         bar.inc(1);
         match result {
             Ok(transcript) => {
                 secs += transcript.duration_secs;
-                bar.suspend(|| written.take(transcript, &utterances[i]))
+                bar.suspend(|| written.take(&transcript))
             }
             Err(error) => {
                 failures += 1;
@@ -163,9 +163,8 @@ struct Written {
     format: Format,
     folder: Option<PathBuf>,
     sink: Sink,
-    /// Subtitles so far, and where the clock of the next recording begins.
-    cues: usize,
-    clock_secs: f64,
+    /// What goes to the one output, which knows the subtitles so far.
+    writer: Writer<Vec<u8>>,
     names: HashSet<String>,
 }
 
@@ -182,23 +181,14 @@ impl Written {
             );
         }
         let sink = Sink::open(out.filter(|_| folder.is_none()))?;
-        Ok(Self { format, folder, sink, cues: 0, clock_secs: 0.0, names: HashSet::new() })
+        Ok(Self { format, folder, sink, writer: Writer::new(Vec::new(), format), names: HashSet::new() })
     }
 
-    fn take(&mut self, mut transcript: Transcript, utterance: &Utterance) -> Result<()> {
-        let Some(folder) = self.folder.clone() else {
-            if self.format == Format::Srt {
-                let begins = self.clock_secs;
-                for word in &mut transcript.words {
-                    word.start_secs += begins;
-                    word.end_secs += begins;
-                }
-                self.clock_secs += transcript.duration_secs;
-            }
-            let text = self.text(&transcript, utterance)?;
-            return self.sink.write(&text);
+    fn take(&mut self, transcript: &Transcript) -> Result<()> {
+        let Some(folder) = &self.folder else {
+            self.writer.write(transcript).context("cannot write the transcript")?;
+            return self.sink.write(&String::from_utf8_lossy(&self.writer.take()));
         };
-        self.cues = 0;
         let extension = match self.format {
             Format::Text => "txt",
             Format::Json => "json",
@@ -211,32 +201,15 @@ impl Written {
                 "two recordings would be written to {name}.{extension}; give them one manifest with distinct ids"
             );
         }
-        let text = self.text(&transcript, utterance)?;
+        let mut writer = Writer::new(Vec::new(), self.format);
+        writer.write(transcript).context("cannot write the transcript")?;
         let path = folder.join(format!("{name}.{extension}"));
-        auricle_io::atomic_write(&path, text.as_bytes()).with_context(|| path.display().to_string())
-    }
-
-    fn text(&mut self, transcript: &Transcript, utterance: &Utterance) -> Result<String> {
-        if self.format == Format::Json {
-            let line = Line { transcript, audio: utterance.audio.display().to_string() };
-            return Ok(serde_json::to_string(&line)? + "\n");
-        }
-        let mut text = Vec::new();
-        write(&mut text, transcript, self.format, &mut self.cues).context("cannot write the transcript")?;
-        Ok(String::from_utf8_lossy(&text).into_owned())
+        auricle_io::atomic_write(&path, &writer.into_inner()).with_context(|| path.display().to_string())
     }
 
     fn finish(self) -> Result<()> {
         self.sink.finish()
     }
-}
-
-/// A transcript and where its recording is.
-#[derive(serde::Serialize)]
-struct Line<'t> {
-    #[serde(flatten)]
-    transcript: &'t Transcript,
-    audio: String,
 }
 
 /// An id as the name of a file, on any system.
@@ -255,8 +228,14 @@ fn sequences(args: &Args, format: Format, model: SequenceRecogniser) -> Result<E
     }
     let mut sink = Sink::open(args.out.as_deref())?;
     let failures = read_all(&model, &args.inputs, args.quiet, |utterance, text| match format {
-        Format::Json => sink.write(&format!("{}\n", serde_json::json!({ "id": utterance.id, "text": text }))),
-        _ => sink.write(&format!("{} {text}\n", utterance.id)),
+        Format::Json => {
+            let (audio, duration) = (utterance.audio.display().to_string(), utterance.duration_secs);
+            let line = serde_json::json!({
+                "id": utterance.id, "audio": audio, "text": text, "duration_secs": duration
+            });
+            sink.write(&format!("{line}\n"))
+        }
+        _ => sink.write(&(text_line(&utterance.id, &text) + "\n")),
     })?;
     sink.finish()?;
     Ok(if failures == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -267,11 +246,10 @@ mod tests {
     use super::*;
     use auricle_decode::Word;
 
-    fn transcript(id: &str) -> (Transcript, Utterance) {
+    fn transcript(id: &str) -> Transcript {
         let word = Word { word: "word".into(), start_secs: 0.5, end_secs: 1.0, confidence: 0.9 };
-        let transcript =
-            Transcript { id: id.into(), text: "word".into(), duration_secs: 2.0, words: vec![word] };
-        (transcript, Utterance::new(id, "a/talk.wav", 2.0))
+        let (id, audio, text) = (id.into(), "a/talk.wav".into(), "word".into());
+        Transcript { id, audio, text, duration_secs: 2.0, words: vec![word] }
     }
 
     #[test]
@@ -280,8 +258,7 @@ mod tests {
         let one = folder.path().join("both.srt");
         let mut written = Written::open(Some(&one), Format::Srt, 2).unwrap();
         for id in ["a", "b"] {
-            let (transcript, utterance) = transcript(id);
-            written.take(transcript, &utterance).unwrap();
+            written.take(&transcript(id)).unwrap();
         }
         written.finish().unwrap();
         let text = std::fs::read_to_string(one).unwrap();
@@ -291,21 +268,10 @@ mod tests {
         let each = folder.path().join("each/");
         let mut written = Written::open(Some(&each), Format::Srt, 2).unwrap();
         for id in ["a", "../b"] {
-            let (transcript, utterance) = transcript(id);
-            written.take(transcript, &utterance).unwrap();
+            written.take(&transcript(id)).unwrap();
         }
-        let (again, utterance) = transcript("a");
-        assert!(written.take(again, &utterance).unwrap_err().to_string().contains("a.srt"));
+        assert!(written.take(&transcript("a")).unwrap_err().to_string().contains("a.srt"));
         let second = std::fs::read_to_string(each.join(".._b.srt")).unwrap();
         assert!(second.starts_with("1\n00:00:00,500 --> "), "{second}");
-    }
-
-    #[test]
-    fn json_says_which_file() {
-        let mut written = Written::open(None, Format::Json, 1).unwrap();
-        let (transcript, utterance) = transcript("a");
-        let line: serde_json::Value =
-            serde_json::from_str(&written.text(&transcript, &utterance).unwrap()).unwrap();
-        assert_eq!((&line["id"], &line["audio"]), (&"a".into(), &"a/talk.wav".into()));
     }
 }

@@ -8,7 +8,7 @@ use auricle_text::slu::{self, FrameReport, LabelErrors, Rate, SluReport, TreeRep
 use auricle_text::{Confusion, read_hypotheses};
 use auricle_train::report::Report;
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{BufRead as _, BufReader};
+use std::io::BufRead as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -119,10 +119,15 @@ pub fn run(args: &Slu) -> Result<ExitCode> {
 /// Ids and meanings of a manifest of audio or of text.
 fn read_references(path: &Path) -> Result<Vec<(String, String)>> {
     let place = || path.display().to_string();
-    let file = BufReader::new(std::fs::File::open(path).with_context(place)?);
-    let line = file.lines().next().transpose().with_context(place)?.unwrap_or_default();
-    let has_audio = serde_json::from_str::<serde_json::Value>(line.trim_start_matches('\u{feff}'))
-        .is_ok_and(|line| line.get("audio").is_some());
+    let line = auricle_io::open(path)
+        .with_context(place)?
+        .lines()
+        .next()
+        .transpose()
+        .with_context(place)?
+        .unwrap_or_default();
+    let has_audio =
+        serde_json::from_str::<serde_json::Value>(&line).is_ok_and(|line| line.get("audio").is_some());
     let references: Vec<(String, Option<String>)> = if has_audio {
         read_any(path)?.into_iter().map(|utterance| (utterance.id, utterance.meaning)).collect()
     } else {

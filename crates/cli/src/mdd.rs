@@ -74,7 +74,7 @@ fn score(args: &Score) -> Result<ExitCode> {
     let assessor = assessor(&args.model, &args.device)?;
     let threshold = threshold(args.threshold, &assessor)?;
     let (utterance, _recordings) = Recordings::single(&args.file, "`auricle eval mdd` for a manifest")?;
-    let samples = utterance.samples(assessor.sample_rate())?;
+    let samples = utterance.samples_within(assessor.sample_rate(), auricle_cca_mdd::MAX_SECS)?;
     let target = match (&args.text, &args.phones) {
         (Some(text), _) => Target::of_prompt(args.lexicon.pronouncer()?.prompt(text)?),
         (None, Some(phones)) => Target::of_phones(phones).context("--phones")?,

@@ -96,7 +96,7 @@ pub fn run(command: &Command) -> Result<ExitCode> {
             };
             for text in &args.texts {
                 let ids = tokenizer.encode(text)?;
-                let pieces: Vec<&str> = ids.iter().filter_map(|&id| tokenizer.piece(id)).collect();
+                let pieces: Vec<&str> = ids.iter().map(|&id| tokenizer.piece(id).unwrap_or("?")).collect();
                 outln!("{ids:?} {}", pieces.join("|"));
             }
         }

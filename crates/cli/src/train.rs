@@ -18,7 +18,11 @@ use std::process::ExitCode;
 Ctrl-C finishes the step, writes a checkpoint and exits with status 130; --resume goes on.")]
 pub struct Args {
     /// Recipe (TOML).
-    pub recipe: PathBuf,
+    #[arg(required_unless_present = "keys")]
+    pub recipe: Option<PathBuf>,
+    /// Print every key that a recipe can have, with type, default and meaning, for every task.
+    #[arg(long, exclusive = true)]
+    pub keys: bool,
     /// Overrides a value of the recipe, for example `optimizer.lr=3e-4`. May be repeated.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub set: Vec<String>,
@@ -45,11 +49,15 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> Result<ExitCode> {
-    let mut recipe = Recipe::load(&args.recipe, &args.set)?;
+    let Some(path) = &args.recipe else {
+        outln!("{}", auricle::RECIPE_KEYS.trim_end());
+        return Ok(ExitCode::SUCCESS);
+    };
+    let mut recipe = Recipe::load(path, &args.set)?;
     if let Some(device) = &args.device {
         recipe.train.device.clone_from(device);
     }
-    let run = args.run.clone().unwrap_or_else(|| default_run(&args.recipe));
+    let run = args.run.clone().unwrap_or_else(|| default_run(path));
     if args.smoke {
         let name = recipe.title().to_string();
         auricle::smoke(recipe, &Terminal::new(args.quiet))?;

@@ -15,6 +15,7 @@ const BLOCK_BYTES: usize = 512;
 
 /// Why the built-in corpus could not be had.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum BuiltinError {
     /// The archive inside the program is not what was put there.
     #[error(

@@ -28,6 +28,7 @@ pub use list::{BrokenLine, Reading};
 pub use loader::{LoaderError, MAX_WORKERS, load_ordered};
 pub use manifest::Manifest;
 pub use plan::{Batch, BatchConfig, BatchConfigError, BatchPlan, plan};
+pub use probe::say as say_audio_warnings;
 pub use readers::{read_all, read_any, read_leniently, read_lists, read_noting};
 pub use sentence::Sentence;
 pub use utterance::{Utterance, UtteranceError};

@@ -13,7 +13,7 @@ const LINE_COST: u64 = 384;
 
 /// What a list may take in memory: this much, and so many times the size of its file. Real lists take 10 times their
 /// size, 40 times where they are zipped; a file made to fill the memory takes thousands.
-const BASE_BYTES: u64 = 256 << 20;
+const BASE_BYTES: u64 = 128 << 20;
 const BYTES_PER_BYTE: u64 = 64;
 
 /// File name extensions that count as audio.

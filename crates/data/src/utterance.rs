@@ -1,7 +1,8 @@
 //! One line of a manifest.
 
 use crate::DataError;
-use auricle_audio::{AudioError, AudioStream, Limits, StreamingResampler, stream};
+use crate::probe::say;
+use auricle_audio::{AudioError, AudioStream, Limits, StreamingResampler, Warning, WarningKind, stream};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
@@ -137,15 +138,54 @@ impl Utterance {
         let length = (self.duration_secs * f64::from(sample_rate)) as usize;
         // A manifest's duration is a hint only: a wrong one must not reserve gigabytes.
         let mut samples = Vec::with_capacity((length + sample_rate as usize / 100).min(1 << 22));
-        // A stretch takes its own length of memory, however long its file is.
-        let whole = Limits::default();
-        let is_stretch = self.start_secs > 0.0 && self.duration_secs <= whole.max_duration_secs;
-        let limits = if is_stretch { Limits::unlimited_duration() } else { whole };
-        self.blocks(sample_rate, &limits, |block| {
+        self.blocks(sample_rate, &self.limits(), |block| {
             samples.extend_from_slice(block);
             Ok::<(), DataError>(())
         })?;
         Ok(samples)
+    }
+
+    /// A stretch takes its own length of memory, however long its file is.
+    fn limits(&self) -> Limits {
+        let whole = Limits::default();
+        let is_stretch = self.start_secs > 0.0 && self.duration_secs <= whole.max_duration_secs;
+        if is_stretch { Limits::unlimited_duration() } else { whole }
+    }
+
+    /// [`Self::samples`] of an utterance that must be whole, because its label is one for all of it.
+    ///
+    /// # Errors
+    /// A file whose end is missing before the utterance ends; as [`Self::blocks`].
+    pub fn whole_samples(&self, sample_rate: u32) -> Result<Vec<f32>, DataError> {
+        let mut samples = Vec::new();
+        let (warnings, is_short) = self.read(sample_rate, &self.limits(), |block| {
+            samples.extend_from_slice(block);
+            Ok::<(), DataError>(())
+        })?;
+        for warning in warnings.iter().filter(|_| is_short) {
+            if let WarningKind::Truncated { position_samples, expected_samples, sample_rate } = warning.kind {
+                let path = warning.path.clone();
+                let cut = AudioError::Truncated { path, position_samples, expected_samples, sample_rate };
+                return Err(cut.into());
+            }
+        }
+        say(&warnings);
+        Ok(samples)
+    }
+
+    /// [`Self::samples`] of an utterance that must not be longer than `max_secs`, which is known before it is decoded.
+    ///
+    /// # Errors
+    /// A longer utterance, by name; as [`Self::blocks`].
+    pub fn samples_within(&self, sample_rate: u32, max_secs: f64) -> Result<Vec<f32>, DataError> {
+        if self.duration_secs > max_secs {
+            let reason = format!(
+                "utterance {} lasts {:.1} s, more than {max_secs} s; cut it into sentences",
+                self.id, self.duration_secs
+            );
+            return Err(DataError::layout(&self.audio, reason));
+        }
+        self.samples(sample_rate)
     }
 
     /// [`Self::samples`] block by block, in bounded memory however long the utterance is.
@@ -160,8 +200,20 @@ impl Utterance {
         &self,
         sample_rate: u32,
         limits: &Limits,
-        mut each: impl FnMut(&[f32]) -> Result<(), E>,
+        each: impl FnMut(&[f32]) -> Result<(), E>,
     ) -> Result<(), E> {
+        let (warnings, _) = self.read(sample_rate, limits, each)?;
+        say(&warnings);
+        Ok(())
+    }
+
+    /// What is to be said about the file, and whether it ends before the utterance.
+    fn read<E: From<DataError>>(
+        &self,
+        sample_rate: u32,
+        limits: &Limits,
+        mut each: impl FnMut(&[f32]) -> Result<(), E>,
+    ) -> Result<(Vec<Warning>, bool), E> {
         let samples_from_secs = |secs: f64| (secs * f64::from(sample_rate)).round() as usize;
         let start = samples_from_secs(self.start_secs);
         let end = start.saturating_add(samples_from_secs(self.duration_secs));
@@ -184,9 +236,11 @@ impl Utterance {
                 break;
             }
         }
+        let is_short = seen.saturating_add(tolerance) < end;
+        let warnings = reader.stream.warnings().to_vec();
         // A whole file is taken as it is: a manifest's duration may be rounded.
         if start == 0 && given > 0 && !after.is_empty() {
-            return each(&after);
+            each(&after)?;
         }
         if given == 0 {
             let reason = match seen {
@@ -201,7 +255,7 @@ impl Utterance {
             };
             return Err(DataError::layout(&self.audio, reason).into());
         }
-        Ok(())
+        Ok((warnings, is_short))
     }
 }
 

@@ -3,7 +3,7 @@
 
 use auricle_audio::{Audio, write_wav};
 use auricle_data::doctor::{
-    CheckConfig, CheckReport, Set, Severity, advice, cannot_align, check, fix, read_sets,
+    CheckConfig, CheckReport, Set, Severity, advice, cannot_align, check, fix, read_sets, training_fault,
 };
 use auricle_data::{Manifest, Utterance};
 use std::fs;
@@ -13,7 +13,7 @@ use std::path::PathBuf;
 fn wav(folder: &tempfile::TempDir, name: &str, secs: f64, pitch: f32) -> PathBuf {
     let path = folder.path().join(name);
     let samples = (0..(secs * 8000.0) as usize).map(|i| 0.5 * (i as f32 * pitch).sin()).collect();
-    write_wav(&path, &Audio { samples, sample_rate: 8000 }).unwrap();
+    write_wav(&path, &Audio::new(samples, 8000)).unwrap();
     path
 }
 
@@ -92,7 +92,7 @@ fn what_is_worth_a_look_is_found_and_kept() {
     let good = |id: &str, pitch| Utterance::new(id, wav(&folder, &format!("{id}.wav"), 0.5, pitch), 0.5);
     let loud = folder.path().join("loud.wav");
     let samples = (0..4000).map(|i| (4.0 * (i as f32 * 0.3).sin()).clamp(-1.0, 1.0)).collect();
-    write_wav(&loud, &Audio { samples, sample_rate: 16_000 }).unwrap();
+    write_wav(&loud, &Audio::new(samples, 16_000)).unwrap();
     let train = vec![
         good("a", 0.1).with_speaker("anna").with_text("we saw two"),
         good("b", 0.2).with_speaker("bert").with_text("we saw 2 cafés"),
@@ -100,7 +100,7 @@ fn what_is_worth_a_look_is_found_and_kept() {
     ];
     let dev = vec![good("d", 0.4).with_speaker("bert"), good("e", 0.5).with_speaker("bert"), good("f", 0.6)];
     let sets = [set(train), Set { name: "dev".into(), utterances: dev, ..Set::default() }];
-    let config = CheckConfig { sample_rate: Some(8000), workers: 1, needs_text: false };
+    let config = CheckConfig { sample_rate: Some(8000), workers: 1, ..CheckConfig::default() };
     let report = check(&sets, &config, || ());
     let found: Vec<_> = report.findings.iter().map(|f| (f.set.as_str(), f.id.as_str(), f.kind)).collect();
     let expected = [
@@ -189,4 +189,81 @@ fn what_the_tokenizer_cannot_spell_is_a_finding() {
     assert_eq!(findings[0].detail, "no token for `6`");
     let kept = fix(std::slice::from_ref(&texts), &CheckReport { findings, ..CheckReport::default() });
     assert_eq!(kept[0].utterances.len(), 2);
+}
+
+#[test]
+fn what_training_needs_is_asked_for_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let whole = |id: &str, pitch| {
+        let audio = wav(&folder, &format!("{id}.wav"), 0.5, pitch);
+        let phones = Some(vec!["AH".to_owned()]);
+        let utterance = Utterance::new(id, audio, 0.5).with_text("a").with_meaning("<int:x>");
+        Utterance { phones: phones.clone(), perceived_phones: phones, ..utterance }
+    };
+    let sets = [set(vec![
+        whole("a", 0.1),
+        Utterance { text: None, ..whole("b", 0.2) },
+        Utterance { perceived_phones: None, ..whole("c", 0.3) },
+        Utterance { meaning: None, ..whole("d", 0.4) },
+    ])];
+    let config = CheckConfig {
+        workers: 1,
+        needs_text: true,
+        needs_phones: true,
+        needs_meaning: true,
+        ..CheckConfig::default()
+    };
+    let report = check(&sets, &config, || ());
+    assert_eq!(kinds(&report), [("b", "no-text"), ("c", "no-phones"), ("d", "no-meaning")]);
+    for finding in &report.findings {
+        assert_ne!(advice(finding.kind), advice("a kind of which nothing is known"), "{}", finding.kind);
+    }
+    assert_eq!(fix(&sets, &report)[0].utterances.len(), 1);
+    assert_eq!(kinds(&look(&sets)), []);
+}
+
+/// Training asks the same function as the doctor.
+#[test]
+fn what_training_refuses_the_doctor_drops() {
+    let letters = |text: &str| match text.chars().find(|c| !matches!(c, 'a'..='z' | ' ')) {
+        Some(c) => Err(format!("no token for `{c}`")),
+        None => Ok(text.chars().map(u32::from).collect()),
+    };
+    let frames = |secs: f64| (20.0 * secs) as usize;
+    let folder = tempfile::tempdir().unwrap();
+    let texts = [Some("café"), Some("three wo"), None, Some("hello"), Some("a b c d e f g h i")];
+    let utterances = texts.iter().enumerate().map(|(number, text)| {
+        let audio = wav(&folder, &format!("{number}.wav"), 0.5, 0.1 + number as f32);
+        Utterance { text: text.map(str::to_owned), ..Utterance::new(number.to_string(), audio, 0.5) }
+    });
+    let sets = [set(utterances.collect())];
+    let mut report = check(&sets, &CheckConfig { needs_text: true, ..CheckConfig::default() }, || ());
+    report.findings.extend(cannot_align(&sets[0], &frames, &letters));
+    let trainable = |u: &&Utterance| training_fault(u, &frames, &letters).is_none();
+    let expected: Vec<&Utterance> = sets[0].utterances.iter().filter(trainable).collect();
+    assert_eq!(expected.iter().map(|u| u.id.as_str()).collect::<Vec<_>>(), ["1", "3"]);
+    assert_eq!(fix(&sets, &report)[0].utterances.iter().collect::<Vec<_>>(), expected);
+}
+
+/// Half a file can be used, and is said to be half.
+#[test]
+fn a_missing_end_is_found_and_the_utterance_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("half.wav");
+    let samples = (0..16_000).map(|n| 0.3 * (n as f32 * 0.05).sin()).collect();
+    write_wav(&path, &Audio::new(samples, 16_000)).unwrap();
+    let bytes = std::fs::read(&path).unwrap();
+    std::fs::write(&path, &bytes[..44 + 16_000]).unwrap();
+    let utterance = Utterance::new("half", &path, 0.5);
+    assert_eq!(utterance.samples(16_000).unwrap().len(), 8_000);
+    // A label for all of it is wrong for half of it.
+    assert_eq!(utterance.whole_samples(16_000).unwrap().len(), 8_000);
+    let error = Utterance::new("whole", &path, 1.0).whole_samples(16_000).unwrap_err().to_string();
+    assert!(error.contains("half.wav is truncated") && error.contains("fetch it again"), "{error}");
+    let error = utterance.samples_within(16_000, 0.4).unwrap_err().to_string();
+    assert!(error.contains("half lasts 0.5 s, more than 0.4 s"), "{error}");
+    let report = look(&[set(vec![utterance])]);
+    assert_eq!(kinds(&report), [("half", "damaged")]);
+    assert_eq!(report.findings[0].severity, Severity::Warning);
+    assert!(report.findings[0].detail.contains("0.500 s of 1.000 s"), "{}", report.findings[0].detail);
 }

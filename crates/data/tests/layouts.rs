@@ -16,7 +16,7 @@ fn corpus(files: &[(&str, f64)]) -> tempfile::TempDir {
         let pitch = 0.02 * (number + 1) as f32;
         let samples = (0..(secs * 8000.0) as usize).map(|i| 0.5 * (i as f32 * pitch).sin()).collect();
         // The name tells the extension only: all are WAV.
-        write_wav(&path, &Audio { samples, sample_rate: 8000 }).unwrap();
+        write_wav(&path, &Audio::new(samples, 8000)).unwrap();
     }
     folder
 }
@@ -382,4 +382,31 @@ fn a_name_that_is_not_utf8_is_named_when_a_manifest_is_written() {
         error.contains("latin") && error.contains("not UTF-8") && !error.contains("out.jsonl"),
         "{error}"
     );
+}
+
+/// The reported cases themselves, where they are at hand.
+#[test]
+fn reported_lists() {
+    let faults = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/faults");
+    if !faults.is_dir() {
+        eprintln!("SKIPPED: no {}", faults.display());
+        return;
+    }
+    let at = |path: &str| faults.join(path);
+    let starts = times(&read(&at("04-csv-start-stop/seg.csv")).utterances);
+    assert_eq!(starts, [(0.0, 3.0), (6.58, 3.2), (13.5, 1.5)]);
+    let times_of = |path: &str| times(&read(&at(path)).utterances);
+    assert_eq!(times_of("15-nemo-offset/a.json"), [(6.58, 3.0), (10.0, 5.275), (12.0, 3.275)]);
+    assert_eq!(times_of("15-nemo-offset/b.json"), [(0.5, 2.0), (1.0, 1.5)]);
+    let kept = read(&at("15-nemo-offset/c.json")).utterances;
+    assert_eq!((kept[0].id.as_str(), kept[1].text.as_deref()), ("7", Some("123")));
+    assert_eq!(texts(&read(&at("16-bom/bom.jsonl")).utterances)[0], Some("chapter fourteen"));
+    assert_eq!(texts(&read(&at("16-bom/k")).utterances), [Some("chapter fourteen")]);
+    for (path, expected) in [
+        ("32-small-messages/array.json", "jq -c '.[]' array.json"),
+        ("32-small-messages/sb.json", "to_entries"),
+        ("32-small-messages/d", "starts at 1 s and ends at 1 s"),
+    ] {
+        assert!(refused(&at(path)).contains(expected), "{}", refused(&at(path)));
+    }
 }

@@ -15,7 +15,7 @@ fn corpus(files: &[(&str, f64)]) -> tempfile::TempDir {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         let pitch = 0.02 * (number + 1) as f32;
         let samples = (0..(secs * 8000.0) as usize).map(|i| 0.5 * (i as f32 * pitch).sin()).collect();
-        write_wav(&path, &Audio { samples, sample_rate: 8000 }).unwrap();
+        write_wav(&path, &Audio::new(samples, 8000)).unwrap();
     }
     folder
 }
@@ -249,9 +249,10 @@ fn what_comes_before_and_after_a_segment_is_not_decoded() {
         assert_eq!(part(8.0).unwrap().len(), rate as usize);
         assert!(part(0.5).unwrap_err().to_string().contains("position 8000"));
     }
-    // Half of the file is missing: only who reads that far can notice.
+    // Half of the file is missing: what is there is used.
     let bytes = fs::read(&path).unwrap();
     fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
     assert_eq!(segment.samples(8000).unwrap().len(), 4000);
-    assert!(Utterance::new("w", &path, 10.0).samples(8000).is_err());
+    let half = Utterance::new("w", &path, 10.0).samples(8000).unwrap().len();
+    assert!((39_900..40_000).contains(&half), "{half}");
 }

@@ -12,7 +12,7 @@ fn what_was_read_from_relative_paths_can_be_read_from_elsewhere() {
     let root = folder.path().canonicalize().unwrap();
     fs::create_dir_all(root.join("corpus")).unwrap();
     fs::create_dir_all(root.join("elsewhere")).unwrap();
-    let audio = Audio { samples: vec![0.1; 800], sample_rate: 8000 };
+    let audio = Audio::new(vec![0.1; 800], 8000);
     write_wav(&root.join("corpus/x.wav"), &audio).unwrap();
 
     std::env::set_current_dir(&root).unwrap();

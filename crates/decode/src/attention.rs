@@ -2,6 +2,7 @@
 
 use crate::TokenLm;
 use crate::ctc::log_add;
+use ndarray::{ArrayView1, ArrayView2};
 use std::cmp::Ordering;
 
 /// How to search.
@@ -44,7 +45,7 @@ struct Partial {
 
 /// Searches for the best sequences, best first: `(1 − λ)·ln p_decoder + λ·ln p_CTC + w·ln p_LM + bonus·tokens`.
 ///
-/// `ctc` are log-probabilities `[T, classes]` of the frames (empty: no CTC score). `next` gets the sequences so far, and the
+/// `ctc` are log-probabilities `[frames, classes]` (`None` or no frame: no CTC score). `next` gets the sequences so far, and the
 /// frames at which CTC begins their last tokens (0 for none; with a weight of 0, too), and gives log-probabilities
 /// `[classes]` of the next token of each. `blank` ends a sequence, if with it the sequence is among the best at its length.
 /// The search ends when no unfinished sequence can overtake the best finished one (its score only falls, but for the
@@ -56,12 +57,12 @@ pub fn beam_search<E>(
     config: &BeamConfig,
     classes: usize,
     blank: u32,
-    ctc: &[f32],
+    ctc: Option<ArrayView2<'_, f32>>,
     lm: Option<&TokenLm>,
     mut next: impl FnMut(&[Vec<u32>], &[usize]) -> Result<Vec<Vec<f32>>, E>,
 ) -> Result<Vec<Hypothesis>, E> {
     let beam = config.beam.max(1);
-    let prefixes = (!ctc.is_empty()).then(|| CtcPrefixes::new(ctc, classes, blank));
+    let prefixes = ctc.filter(|ctc| !ctc.is_empty()).map(|ctc| CtcPrefixes::new(ctc, blank));
     let lambda = if prefixes.is_some() { config.ctc_weight } else { 0.0 };
     let start = prefixes.as_ref().map(CtcPrefixes::start);
     let mut open = vec![Partial { tokens: Vec::new(), decoder: 0.0, lm: 0.0, ctc: start, score: 0.0 }];
@@ -169,31 +170,30 @@ impl CtcPrefix {
 
 /// CTC prefix scores (Watanabe et al. 2017, "Hybrid CTC/Attention", algorithm 2).
 struct CtcPrefixes<'a> {
-    ctc: &'a [f32],
-    classes: usize,
+    ctc: ArrayView2<'a, f32>,
     blank: u32,
     /// Score of the best path up to each frame, whatever it reads.
     best: Vec<f64>,
 }
 
 impl<'a> CtcPrefixes<'a> {
-    fn new(ctc: &'a [f32], classes: usize, blank: u32) -> Self {
+    fn new(ctc: ArrayView2<'a, f32>, blank: u32) -> Self {
         let mut sum = 0.0;
-        let top = |row: &[f32]| f64::from(row.iter().copied().fold(f32::NEG_INFINITY, f32::max));
-        let add = |row: &[f32]| {
+        let top = |row: ArrayView1<'_, f32>| f64::from(row.iter().copied().fold(f32::NEG_INFINITY, f32::max));
+        let add = |row: ArrayView1<'_, f32>| {
             sum += top(row);
             sum
         };
-        let best = ctc.chunks_exact(classes).map(add).collect();
-        Self { ctc, classes, blank, best }
+        let best = ctc.outer_iter().map(add).collect();
+        Self { ctc, blank, best }
     }
 
     fn row(&self, t: usize, class: u32) -> f64 {
-        f64::from(self.ctc[t * self.classes + class as usize])
+        f64::from(self.ctc[[t, class as usize]])
     }
 
     fn frames(&self) -> usize {
-        self.ctc.len() / self.classes
+        self.ctc.nrows()
     }
 
     fn start(&self) -> CtcPrefix {
@@ -245,6 +245,7 @@ impl<'a> CtcPrefixes<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::by_frame;
     use crate::ctc::tests::{CLASSES, outputs, random_frames as frames};
     use std::convert::Infallible;
 
@@ -254,7 +255,7 @@ mod tests {
     fn prefix_scores_are_sums_over_all_paths() {
         let ctc = frames(7, 6);
         let all = outputs(&ctc, BLANK);
-        let prefixes = CtcPrefixes::new(&ctc, CLASSES, BLANK);
+        let prefixes = CtcPrefixes::new(by_frame(&ctc, CLASSES), BLANK);
         for output in [vec![0], vec![1, 1], vec![0, 1, 0], vec![1, 1, 0]] {
             let (mut prefix, mut tokens) = (prefixes.start(), Vec::new());
             for &token in &output {
@@ -278,7 +279,7 @@ mod tests {
             let even = |sequences: &[Vec<u32>], _: &[usize]| -> Result<Vec<Vec<f32>>, Infallible> {
                 Ok(sequences.iter().map(|_| vec![0.0; CLASSES]).collect())
             };
-            let Ok(found) = beam_search(&config, CLASSES, BLANK, &ctc, None, even);
+            let Ok(found) = beam_search(&config, CLASSES, BLANK, Some(by_frame(&ctc, CLASSES)), None, even);
             assert_eq!(found[0].tokens, best.0, "seed {seed}");
             assert!((found[0].score - best.1.ln()).abs() < 1e-5);
         }
@@ -298,7 +299,7 @@ mod tests {
         };
         let search = |bonus: f64| {
             let config = BeamConfig { beam: 4, ctc_weight: 0.3, length_bonus: bonus, max_tokens: 6 };
-            let Ok(found) = beam_search(&config, CLASSES, BLANK, &[], None, script);
+            let Ok(found) = beam_search(&config, CLASSES, BLANK, None, None, script);
             found[0].tokens.clone()
         };
         assert_eq!(search(0.0), [0]);
@@ -311,14 +312,14 @@ mod tests {
             Ok(sequences.iter().map(|_| vec![-0.1, -3.0, f32::NEG_INFINITY]).collect())
         };
         let config = BeamConfig { max_tokens: 7, ..BeamConfig::default() };
-        let Ok(found) = beam_search(&config, CLASSES, BLANK, &[], None, never);
+        let Ok(found) = beam_search(&config, CLASSES, BLANK, None, None, never);
         assert_eq!(found[0].tokens, [0; 7]);
         // An end that is never among the best counts where nothing else is allowed, with its score.
         let unlikely = |sequences: &[Vec<u32>], _: &[usize]| -> Result<Vec<Vec<f32>>, Infallible> {
             Ok(sequences.iter().map(|_| vec![-0.5, -0.25, -9.0]).collect())
         };
         let config = BeamConfig { beam: 2, ctc_weight: 0.0, max_tokens: 3, ..config };
-        let Ok(found) = beam_search(&config, CLASSES, BLANK, &[], None, unlikely);
+        let Ok(found) = beam_search(&config, CLASSES, BLANK, None, None, unlikely);
         assert_eq!((found[0].tokens.as_slice(), found[0].score), (&[1, 1, 1][..], -9.75));
     }
 
@@ -330,7 +331,7 @@ mod tests {
             .iter()
             .flat_map(|&best| (0..3).map(move |c| if c == best { 0.7f32.ln() } else { 0.15f32.ln() }))
             .collect();
-        let prefixes = CtcPrefixes::new(&ctc, CLASSES, BLANK);
+        let prefixes = CtcPrefixes::new(by_frame(&ctc, CLASSES), BLANK);
         let (mut prefix, mut begun) = (prefixes.start(), Vec::new());
         for tokens in [vec![0], vec![0, 0], vec![0, 0, 1]] {
             prefix = prefixes.extend(&prefix, &tokens[..tokens.len() - 1], tokens[tokens.len() - 1]);
@@ -350,7 +351,7 @@ mod tests {
             Ok(sequences.iter().map(row).collect())
         };
         let config = BeamConfig { beam: 2, ctc_weight: 0.0, length_bonus: 0.0, max_tokens: 20 };
-        let Ok(found) = beam_search(&config, CLASSES, BLANK, &[], None, script);
+        let Ok(found) = beam_search(&config, CLASSES, BLANK, None, None, script);
         assert_eq!(found[0].tokens, [0; 9]);
     }
 }

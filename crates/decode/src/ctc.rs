@@ -1,6 +1,8 @@
 //! Best-path decoding of CTC.
 
+use ndarray::{ArrayView1, ArrayView2};
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 
 /// A token with the frames it was read from.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -17,13 +19,13 @@ pub struct TimedToken {
 
 /// The best path: the best class of every frame, runs merged, blanks removed.
 ///
-/// `scores` are logits or log-probabilities, `[T, classes]` row-major; equal scores go to the
-/// lower class, NaN is never the best. Frames after the last whole row are ignored.
-pub fn greedy(scores: &[f32], classes: usize, blank: u32) -> Vec<TimedToken> {
+/// `scores` are logits or log-probabilities, `[frames, classes]`; equal scores go to the
+/// lower class, NaN is never the best.
+pub fn greedy(scores: ArrayView2<'_, f32>, blank: u32) -> Vec<TimedToken> {
     let mut tokens: Vec<TimedToken> = Vec::new();
     let mut previous = blank;
-    for (frame, row) in scores.chunks_exact(classes.max(1)).enumerate() {
-        let (best, probability) = best_class(row);
+    for (frame, row) in scores.outer_iter().enumerate() {
+        let (best, probability) = best_class(&contiguous(row));
         let id = best as u32;
         if id != blank {
             match tokens.last_mut() {
@@ -43,6 +45,25 @@ pub fn greedy(scores: &[f32], classes: usize, blank: u32) -> Vec<TimedToken> {
         previous = id;
     }
     tokens
+}
+
+/// Values in a row as `[frames, classes]`, without a copy; values after the last whole frame are left out.
+///
+/// ```
+/// assert_eq!(auricle_decode::by_frame(&[0.0; 7], 3).dim(), (2, 3));
+/// ```
+pub fn by_frame(values: &[f32], classes: usize) -> ArrayView2<'_, f32> {
+    let frames = values.len().checked_div(classes).unwrap_or(0);
+    let whole = values.get(..frames * classes).unwrap_or_default();
+    ArrayView2::from_shape((frames, classes), whole).unwrap_or_else(|_| ArrayView2::from(&[[]; 0]))
+}
+
+/// A frame as a slice; a copy only where its values do not lie side by side.
+pub(crate) fn contiguous(row: ArrayView1<'_, f32>) -> Cow<'_, [f32]> {
+    match row.to_slice() {
+        Some(row) => row.into(),
+        None => row.to_vec().into(),
+    }
 }
 
 /// The best class of a row and its softmax probability.
@@ -120,7 +141,7 @@ pub(crate) mod tests {
 
     #[test]
     fn runs_merge_unless_a_blank_parts_them() {
-        let tokens = greedy(&certain(&[0, 2, 2, 0, 2, 1, 1, 1, 0], 3), 3, 0);
+        let tokens = greedy(by_frame(&certain(&[0, 2, 2, 0, 2, 1, 1, 1, 0], 3), 3), 0);
         let spans: Vec<_> = tokens.iter().map(|t| (t.id, t.start_frame, t.end_frame)).collect();
         assert_eq!(spans, [(2, 1, 3), (2, 4, 5), (1, 5, 8)]);
         assert!(tokens.iter().all(|t| (t.confidence - 1.0).abs() < 1e-6));
@@ -130,8 +151,17 @@ pub(crate) mod tests {
     fn confidence_is_the_mean_posterior() {
         // Posteriors of class 1: 0.8 and 0.6.
         let scores = [0.2f32.ln(), 0.8f32.ln(), 0.4f32.ln() + 7.0, 0.6f32.ln() + 7.0];
-        let tokens = greedy(&scores, 2, 0);
+        let tokens = greedy(by_frame(&scores, 2), 0);
         assert!((tokens[0].confidence - 0.7).abs() < 1e-6);
+    }
+
+    #[test]
+    fn views_of_any_layout_are_read() {
+        let scores = ndarray::arr2(&[[0.0f32, 3.0, 1.0], [2.0, 0.0, 1.0]]);
+        let turned = scores.t().as_standard_layout().into_owned();
+        assert_eq!(greedy(scores.view(), 0), greedy(turned.t(), 0));
+        assert_eq!(by_frame(&[1.0; 5], 0).dim(), (0, 0));
+        assert!(greedy(by_frame(&[], 4), 0).is_empty());
     }
 
     proptest! {
@@ -141,13 +171,13 @@ pub(crate) mod tests {
             let mut expected: Vec<usize> = path.clone();
             expected.dedup();
             expected.retain(|&c| c != 3);
-            let got: Vec<usize> = greedy(&certain(&path, 4), 4, 3).iter().map(|t| t.id as usize).collect();
+            let got: Vec<usize> = greedy(by_frame(&certain(&path, 4), 4), 3).iter().map(|t| t.id as usize).collect();
             prop_assert_eq!(got, expected);
         }
 
         #[test]
         fn anything_is_decoded(scores in prop::collection::vec(prop::num::f32::ANY, 0..60), classes in 1usize..5) {
-            for token in greedy(&scores, classes, 0) {
+            for token in greedy(by_frame(&scores, classes), 0) {
                 prop_assert!((0.0..=1.0).contains(&token.confidence) && (token.id as usize) < classes);
             }
         }

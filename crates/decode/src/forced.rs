@@ -1,5 +1,7 @@
 //! Where the tokens of a known transcript were said.
 
+use crate::ctc::contiguous;
+use ndarray::ArrayView2;
 use std::ops::Range;
 
 /// What infinite scores count.
@@ -7,19 +9,18 @@ const LIMIT: f64 = 1e300;
 
 /// The frames of every token on the best path of CTC that reads `target` (Viterbi).
 ///
-/// `scores` are logits or log-probabilities, `[T, classes]` row-major. Between the ranges are blanks. None where no
-/// path of T frames reads the target: a frame for every token, and a blank between equal neighbours. Scores that are
+/// `scores` are logits or log-probabilities, `[frames, classes]`. Between the ranges are blanks. None where no
+/// path of that many frames reads the target: a frame for every token, and a blank between equal neighbours. Scores that are
 /// no numbers are as bad as can be.
 ///
 /// # Panics
 /// Where a token or the blank is not a class.
 pub fn forced_alignment(
-    scores: &[f32],
-    classes: usize,
+    scores: ArrayView2<'_, f32>,
     blank: u32,
     target: &[u32],
 ) -> Option<Vec<Range<usize>>> {
-    let frames = scores.len() / classes.max(1);
+    let frames = scores.nrows();
     let repeats = target.windows(2).filter(|pair| pair[0] == pair[1]).count();
     if target.len() + repeats > frames {
         return None;
@@ -35,7 +36,8 @@ pub fn forced_alignment(
     let mut back = vec![0u8; frames * states];
     let mut best = vec![f64::NEG_INFINITY; states];
     let mut now = best.clone();
-    for (t, row) in scores.chunks_exact(classes).enumerate() {
+    for (t, row) in scores.outer_iter().enumerate() {
+        let row = contiguous(row);
         for s in 0..states {
             let (from, step) = match t {
                 0 => (if s < 2 { 0.0 } else { f64::NEG_INFINITY }, 0),
@@ -67,7 +69,7 @@ pub fn forced_alignment(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::greedy;
+    use crate::{by_frame, greedy};
     use proptest::prelude::*;
 
     /// The best score of all paths that read the target, by trying every path.
@@ -86,7 +88,8 @@ mod tests {
                     .iter()
                     .flat_map(|&own| (0..classes).map(move |c| if c == own { 0.0 } else { -9.0 }))
                     .collect();
-                let read: Vec<u32> = greedy(&certain, classes, 0).iter().map(|token| token.id).collect();
+                let read: Vec<u32> =
+                    greedy(by_frame(&certain, classes), 0).iter().map(|token| token.id).collect();
                 let sum = || path.iter().enumerate().map(|(t, &c)| scores[t * classes + c]).sum::<f32>();
                 (read == target).then(sum)
             })
@@ -100,7 +103,7 @@ mod tests {
             target in prop::collection::vec(1u32..3, 0..4),
         ) {
             let scores = &scores[..scores.len() / 3 * 3];
-            let found = forced_alignment(scores, 3, 0, &target);
+            let found = forced_alignment(by_frame(scores, 3), 0, &target);
             let best = best_of_all(scores, 3, &target);
             prop_assert_eq!(found.is_some(), best.is_some());
             if let (Some(ranges), Some(best)) = (found, best) {
@@ -121,13 +124,13 @@ mod tests {
     fn scores_that_are_no_numbers_are_the_worst() {
         let mut scores = vec![0.0; 4 * 3];
         (scores[1], scores[4], scores[7], scores[11]) = (f32::NAN, f32::NEG_INFINITY, 1.0, 1.0);
-        assert_eq!(forced_alignment(&scores, 3, 0, &[1, 2]), Some(vec![2..3, 3..4]));
+        assert_eq!(forced_alignment(by_frame(&scores, 3), 0, &[1, 2]), Some(vec![2..3, 3..4]));
         // Class 2 can be nowhere, and has to be twice.
         let scores: Vec<f32> =
             (0..5).flat_map(|t| [0.0, if t == 2 { f32::INFINITY } else { 0.0 }, f32::NEG_INFINITY]).collect();
-        let found = forced_alignment(&scores, 3, 0, &[2, 1, 2]).unwrap();
+        let found = forced_alignment(by_frame(&scores, 3), 0, &[2, 1, 2]).unwrap();
         assert!(found.iter().all(|range| range.start < range.end) && found[1].contains(&2), "{found:?}");
-        assert_eq!(forced_alignment(&[], 3, 0, &[1]), None);
-        assert_eq!(forced_alignment(&scores, 3, 0, &[]), Some(vec![]));
+        assert_eq!(forced_alignment(by_frame(&[], 3), 0, &[1]), None);
+        assert_eq!(forced_alignment(by_frame(&scores, 3), 0, &[]), Some(vec![]));
     }
 }

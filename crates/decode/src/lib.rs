@@ -1,5 +1,7 @@
 //! From frame-wise scores to words with times.
 //!
+//! Scores of frames are `ArrayView2<f32>` with the axes `[frames, classes]`; [`by_frame`] views a slice so.
+//!
 //! | Module | What |
 //! |---|---|
 //! | [`greedy`] | the best path of CTC, with frames and confidences |
@@ -27,11 +29,11 @@ mod words;
 pub mod write;
 
 pub use attention::{BeamConfig, Hypothesis, beam_search};
-pub use ctc::{TimedToken, greedy, log_softmax};
+pub use ctc::{TimedToken, by_frame, greedy, log_softmax};
 pub use forced::forced_alignment;
 pub use frame_search::{FrameSearch, Prefix, PrefixScorer};
 pub use long_form::{Chunk, Chunker};
-pub use spelling::Spelling;
+pub use spelling::{Spelling, WordLmError};
 pub use token_lm::{TokenLm, TokenLmError};
-pub use word_lm::{WordLm, WordLmConfig, WordLmError};
+pub use word_lm::{WordLm, WordLmConfig};
 pub use words::{Word, words};

@@ -1,12 +1,37 @@
 //! How a tokenizer spells the words of a language model.
 
-use crate::WordLmError;
 use auricle_text::lm::{NgramLm, UnitId};
 use auricle_text::{Tokenizer, is_apostrophe, nfc};
 use std::collections::{BTreeMap, HashSet};
 
 /// Begins a word in sub-words, and is a unit of models of tokens and characters.
 const SPACE: char = '\u{2581}';
+
+/// Why a language model is of no use to a search for words.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum WordLmError {
+    /// Its units are tokens or characters.
+    #[error(
+        "this is a language model of tokens or characters (it has `{unit}`); this search needs one of words: `auricle lm train` without --tokenizer and --units"
+    )]
+    OtherUnits {
+        /// A unit that is no word.
+        unit: String,
+    },
+    /// The tokenizer can spell few of its words or none: another script, another case.
+    #[error(
+        "the tokenizer of the recogniser can spell only {spelt} of the language model's {words} words (not `{example}`): are they of the same language and script?"
+    )]
+    Unspellable {
+        /// Words that can be spelt.
+        spelt: usize,
+        /// Words of the model.
+        words: usize,
+        /// A word that cannot.
+        example: String,
+    },
+}
 
 /// How many words of a language model a tokenizer can spell.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -134,7 +134,7 @@ mod tests {
         };
         let search = |lm: Option<&TokenLm>| {
             let config = BeamConfig { beam: 4, ctc_weight: 0.0, length_bonus: 0.0, max_tokens: 8 };
-            let Ok(found) = beam_search(&config, classes, blank, &[], lm, next);
+            let Ok(found) = beam_search(&config, classes, blank, None, lm, next);
             found[0].tokens.clone()
         };
         assert_eq!(search(None), wrong);

@@ -1,10 +1,12 @@
 //! CTC decoding with a word language model and its vocabulary.
 
+use crate::ctc::contiguous;
 use crate::prefix::{self, Entry, open_tokens};
-use crate::spelling::{SpelledWords, Spelling};
-use crate::{TimedToken, log_softmax};
+use crate::spelling::{SpelledWords, Spelling, WordLmError};
+use crate::{TimedToken, by_frame, log_softmax};
 use auricle_text::Tokenizer;
 use auricle_text::lm::{NgramLm, State, UnitId};
+use ndarray::ArrayView2;
 
 /// How to search.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,32 +25,6 @@ impl Default for WordLmConfig {
     fn default() -> Self {
         Self { beam: 32, lm_weight: 0.8, word_bonus: 2.0, least_token: -8.0 }
     }
-}
-
-/// Why a language model is of no use to a search for words.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum WordLmError {
-    /// Its units are tokens or characters.
-    #[error(
-        "this is a language model of tokens or characters (it has `{unit}`); this search needs one of words: `auricle lm train` without --tokenizer and --units"
-    )]
-    OtherUnits {
-        /// A unit that is no word.
-        unit: String,
-    },
-    /// The tokenizer can spell few of its words or none: another script, another case.
-    #[error(
-        "the tokenizer of the recogniser can spell only {spelt} of the language model's {words} words (not `{example}`): are they of the same language and script?"
-    )]
-    Unspellable {
-        /// Words that can be spelt.
-        spelt: usize,
-        /// Words of the model.
-        words: usize,
-        /// A word that cannot.
-        example: String,
-    },
 }
 
 /// A word language model as a decoder uses it: only its words can be written.
@@ -93,9 +69,9 @@ impl WordLm {
         self.words.spelling()
     }
 
-    /// The most probable tokens of frames of logits `[T, classes]` of the tokenizer's classes, with frames and
+    /// The most probable tokens of frames of logits `[frames, classes]` of the tokenizer's classes, with frames and
     /// confidences.
-    pub fn decode(&self, logits: &[f32]) -> Vec<TimedToken> {
+    pub fn decode(&self, logits: ArrayView2<'_, f32>) -> Vec<TimedToken> {
         let (classes, blank) = (self.tokenizer.vocab_size(), self.tokenizer.blank_id());
         let pieces: Vec<&str> =
             (0..classes as u32).map(|id| self.tokenizer.piece(id).unwrap_or_default()).collect();
@@ -107,8 +83,8 @@ impl WordLm {
         };
         let mut beam = vec![Entry::start(start)];
         let mut posteriors: Vec<f32> = Vec::with_capacity(logits.len());
-        for (t, row) in logits.chunks_exact(classes.max(1)).enumerate() {
-            let row = log_softmax(row);
+        for (t, row) in logits.outer_iter().enumerate() {
+            let row = log_softmax(&contiguous(row));
             let open = open_tokens(&row, blank, self.config.least_token);
             let grow =
                 |entry: &Entry<Hypothesis>, id: u32| self.grow(&entry.hypothesis, pieces[id as usize], t);
@@ -125,7 +101,7 @@ impl WordLm {
         });
         let best = finished.max_by(|a, b| a.0.total_cmp(&b.0).then_with(|| b.1.tokens.cmp(&a.1.tokens)));
         let Some((_, best)) = best else { return Vec::new() };
-        timed(&best.tokens, &best.hypothesis.start_frames, &posteriors, classes)
+        timed(&best.tokens, &best.hypothesis.start_frames, by_frame(&posteriors, classes))
     }
 
     /// A hypothesis with another piece of text, which begins at `frame`; `None` where no word of the model begins
@@ -159,15 +135,15 @@ impl WordLm {
 }
 
 /// Tokens from where they begin to where the next one does, as long as they are probable.
-fn timed(tokens: &[u32], start_frames: &[usize], posteriors: &[f32], classes: usize) -> Vec<TimedToken> {
-    let frames = posteriors.len() / classes.max(1);
+fn timed(tokens: &[u32], start_frames: &[usize], posteriors: ArrayView2<'_, f32>) -> Vec<TimedToken> {
+    let frames = posteriors.nrows();
     tokens
         .iter()
         .zip(start_frames)
         .enumerate()
         .map(|(i, (&id, &start))| {
             let limit = start_frames.get(i + 1).copied().unwrap_or(frames).max(start + 1);
-            let at = |t: usize| posteriors[t * classes + id as usize].exp();
+            let at = |t: usize| posteriors[[t, id as usize]].exp();
             let mut end = start + 1;
             while end < limit && at(end) > 0.5 {
                 end += 1;
@@ -211,7 +187,7 @@ mod tests {
 
     fn read(model: &WordLm, logits: &[f32]) -> String {
         let tokenizer = Tokenizer::characters();
-        let tokens = model.decode(logits);
+        let tokens = model.decode(by_frame(logits, tokenizer.vocab_size()));
         tokenizer.decode(&tokens.iter().map(|t| t.id).collect::<Vec<_>>()).trim().to_string()
     }
 
@@ -240,11 +216,11 @@ mod tests {
         let model = WordLm::new(lm, &Tokenizer::characters(), config).unwrap();
         let logits = spoken("to be or not ", &[]);
         let tokenizer = Tokenizer::characters();
-        let greedy = crate::greedy(&logits, tokenizer.vocab_size(), tokenizer.blank_id());
-        let found = model.decode(&logits);
+        let greedy = crate::greedy(by_frame(&logits, tokenizer.vocab_size()), tokenizer.blank_id());
+        let found = model.decode(by_frame(&logits, tokenizer.vocab_size()));
         let times = |tokens: &[TimedToken]| tokens.iter().map(|t| (t.id, t.start_frame)).collect::<Vec<_>>();
         assert_eq!(times(&greedy), times(&found));
-        assert!(model.decode(&[]).is_empty());
+        assert!(model.decode(by_frame(&[], tokenizer.vocab_size())).is_empty());
     }
 
     /// LibriSpeech's own models are in capitals.
@@ -261,7 +237,11 @@ mod tests {
             [("the cat ", vec![]), ("tha cat ", vec![(2, 'e', -4.0)]), ("don't sit ", vec![])]
         {
             let logits = spoken(text, &doubt);
-            assert_eq!(model(&texts).decode(&logits), model(&upper).decode(&logits), "{text}");
+            assert_eq!(
+                model(&texts).decode(by_frame(&logits, 29)),
+                model(&upper).decode(by_frame(&logits, 29)),
+                "{text}"
+            );
             assert!(!read(&model(&upper), &logits).is_empty());
         }
     }

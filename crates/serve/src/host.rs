@@ -3,7 +3,7 @@
 //! A stranger's web site can let a name of its own point at this machine (DNS rebinding); its pages are then of the
 //! same origin as this server, and could read everything. The browser still says in `Host` by which name it came.
 
-use crate::http::Routes;
+use crate::routes::Routes;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::middleware::Next;

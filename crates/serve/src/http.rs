@@ -1,5 +1,6 @@
 //! The page, its parts, and the headers that keep it alone.
 
+use crate::routes::Routes;
 use crate::{Shared, address, client, host, origin};
 use auricle_cca_mdd::inventory;
 use auricle_text::Phone;
@@ -11,9 +12,7 @@ use axum::routing::get;
 use axum::{Extension, Router};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::time::Instant;
-use tokio::sync::watch;
 
 /// Bytes that are read from a socket at once; the default of 128 KiB would be most of a session's memory.
 const READ_BYTES: usize = 8192;
@@ -21,13 +20,6 @@ const READ_BYTES: usize = 8192;
 /// Whose connection a request came on.
 #[derive(Debug, Clone, Copy)]
 pub struct Peer(pub IpAddr);
-
-/// What routes need.
-#[derive(Clone)]
-pub struct Routes {
-    pub shared: Arc<Shared>,
-    pub stop: watch::Receiver<bool>,
-}
 
 /// All routes.
 pub fn router(routes: Routes) -> Router {

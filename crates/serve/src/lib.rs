@@ -18,6 +18,7 @@ mod origin;
 mod pace;
 mod pool;
 mod protocol;
+mod routes;
 mod seats;
 
 pub use limits::Limits;
@@ -239,7 +240,7 @@ fn listener(listen: SocketAddr, send_buffer_bytes: u32) -> io::Result<TcpListene
 }
 
 async fn accept(listener: TcpListener, shared: Arc<Shared>, mut stop: watch::Receiver<bool>) {
-    let router = http::router(http::Routes { shared, stop: stop.clone() });
+    let router = http::router(routes::Routes { shared, stop: stop.clone() });
     let connections = Arc::new(Connections::new(MAX_REQUESTS, MAX_REQUESTS_OF_ADDRESS));
     loop {
         let accepted = tokio::select! {

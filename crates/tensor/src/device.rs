@@ -6,6 +6,7 @@ use crate::npu::session::{self, Mode, Session};
 
 /// A device name that cannot be used.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum DeviceError {
     /// The name follows no known pattern.
     #[error(

@@ -5,7 +5,8 @@
 //! everything else the plain compositions of [`reference`](mod@reference), which also say what each operation means.
 //!
 //! Results on the CPU do not depend on the number of threads: work is divided by the size of the
-//! data, and partial sums are added in a fixed order.
+//! data, and partial sums are added in a fixed order. Nor does the forward result for a row, or for an utterance of a padded
+//! batch, depend on the other rows: it is the same bits alone.
 
 #[cfg(feature = "allocator")]
 pub mod allocator;

@@ -6,11 +6,12 @@
 
 use burn::tensor::module::linear as burn_linear;
 use burn::tensor::ops::{ConvOptions, PadMode};
-use burn::tensor::{Bool, Int, Tensor, TensorData, activation};
+use burn::tensor::{Bool, DType, Int, Tensor, TensorData, activation};
 
-use crate::ops::{BatchMoments, BatchNormOptions, host, valid_frames};
 use crate::options::dropout::BLOCK;
-use crate::options::{AdamWStep, AttentionOptions, Conv1dOptions, Dropout, alibi_slope};
+use crate::options::{
+    AdamWStep, AttentionOptions, BatchMoments, BatchNormOptions, Conv1dOptions, Dropout, alibi_slope,
+};
 
 /// Stands for ln 0 where −∞ would breed NaN in gradients.
 const LOG_ZERO: f64 = -1e30;
@@ -62,6 +63,9 @@ pub fn layer_norm<const D: usize>(
     beta: Tensor<1>,
     epsilon: f64,
 ) -> Tensor<D> {
+    if x.dims().contains(&0) {
+        return x;
+    }
     let mean = x.clone().mean_dim(D - 1);
     let centred = x - mean;
     let variance = (centred.clone() * centred.clone()).mean_dim(D - 1);
@@ -86,6 +90,9 @@ pub fn add_layer_norm<const D: usize>(
 
 /// See [`ops::rms_norm`](crate::ops::rms_norm).
 pub fn rms_norm<const D: usize>(x: Tensor<D>, gamma: Tensor<1>, epsilon: f64) -> Tensor<D> {
+    if x.dims().contains(&0) {
+        return x;
+    }
     let mean_square = (x.clone() * x.clone()).mean_dim(D - 1);
     x / (mean_square + epsilon).sqrt() * gamma.unsqueeze()
 }
@@ -121,6 +128,22 @@ pub fn batch_norm(
     (y, moments)
 }
 
+/// The moments of a tensor of one value per channel on the host.
+pub(crate) fn host(values: Tensor<1>) -> Vec<f32> {
+    let plain = if values.is_autodiff() { values.inner() } else { values };
+    plain.cast(DType::F32).into_data().try_to_vec::<f32>().unwrap_or_default()
+}
+
+/// 1 for valid frames, `[B, T, 1]`, like `x`.
+pub(crate) fn valid_frames(x: &Tensor<3>, lengths: &[usize]) -> Tensor<3> {
+    let [batch, frames, _] = x.dims();
+    let values: Vec<f32> = lengths
+        .iter()
+        .flat_map(|&length| (0..frames).map(move |t| f32::from(u8::from(t < length))))
+        .collect();
+    Tensor::from_data(TensorData::new(values, [batch, frames, 1]), (&x.device(), x.dtype()))
+}
+
 /// See [`ops::linear`](crate::ops::linear).
 pub fn linear<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<D> {
     burn_linear(x, weight, bias)
@@ -138,12 +161,16 @@ pub fn dropout<const D: usize>(x: Tensor<D>, mask: Dropout) -> Tensor<D> {
 
 /// See [`ops::conv1d`](crate::ops::conv1d).
 pub fn conv1d(x: Tensor<3>, weight: Tensor<3>, bias: Option<Tensor<1>>, options: Conv1dOptions) -> Tensor<3> {
-    let ([batch, frames, _], [kernel, _, outputs]) = (x.dims(), weight.dims());
-    if batch == 0 || options.output_frames(frames, kernel) == 0 {
-        return Tensor::zeros(
-            [batch, options.output_frames(frames, kernel), outputs],
-            (&x.device(), x.dtype()),
-        );
+    let ([batch, frames, inputs], [kernel, _, outputs]) = (x.dims(), weight.dims());
+    let shape = [batch, options.output_frames(frames, kernel), outputs];
+    let is_empty = shape.contains(&0);
+    if is_empty || [frames, kernel, inputs].contains(&0) {
+        // All that a window can see is padding.
+        let y = Tensor::zeros(shape, (&x.device(), x.dtype()));
+        return match bias.filter(|_| !is_empty) {
+            Some(bias) => y + bias.unsqueeze(),
+            None => y,
+        };
     }
     if options.groups > 1 && options.stride > 1 {
         // burn 0.22.1 gives wrong weight gradients here where the stride leaves frames over.

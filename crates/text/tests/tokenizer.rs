@@ -89,7 +89,7 @@ fn models_that_cannot_be_followed_are_refused() {
     assert!(error(b"\x0a\x0a\x0a\x06<0x00>\x18\x06").contains("--byte_fallback"));
     assert!(error(b"\x12\x03\x98\x02\x01").contains("--byte_fallback"));
     assert!(error(b"\x12\x02\x18\x04").contains("character model"));
-    assert!(error(b"\x1a\x10\x0a\x0cuser_defined\x12\x01x").contains("`user_defined`"));
+    assert!(error(b"\x1a\x11\x0a\x0cuser_defined\x12\x01x").contains("`user_defined`"));
     assert!(error(b"\x1a\x02\x28\x00").contains("escape_whitespaces"));
     // A length beyond the file.
     assert!(error(b"\x0a\xff\xff\xff\xff\xff\xff\xff\xff\x7f").contains("within a field"));

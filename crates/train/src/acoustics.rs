@@ -1,7 +1,7 @@
 //! From waveforms to padded features: what the supervised tasks share.
 
-use crate::{Draw, TrainError, Wave};
-use auricle_audio::{MelConfig, MelFrontEnd};
+use crate::{Draw, TrainError, Wave, check_masks, within};
+use auricle_audio::{Features, MelConfig, MelFrontEnd, padded};
 use auricle_augment::{
     ChannelConfig, Libraries, LowPassConfig, NoiseConfig, ReverbConfig, SilenceConfig, SpecAugmentConfig,
     VolumeConfig, frequency_band_count, frequency_bands, spec_augment, speed, time_spans,
@@ -90,8 +90,12 @@ impl Acoustics {
     ) -> Result<Self, TrainError> {
         let channel = augment.channel();
         let AugmentConfig { spec, speed, silence, .. } = augment;
-        channel.validate(&libraries).map_err(TrainError::Recipe)?;
-        silence.map_or(Ok(()), |silence| silence.validate()).map_err(TrainError::Recipe)?;
+        check_masks("augment.spec", &spec)?;
+        within("number of augment.speed", speed.len(), 0..=100)?;
+        channel.validate(&libraries).map_err(|e| TrainError::Recipe(e.to_string()))?;
+        silence
+            .map_or(Ok(()), |silence| silence.validate())
+            .map_err(|e| TrainError::Recipe(e.to_string()))?;
         if let Some(bad) = speed.iter().find(|factor| !(0.5..=2.0).contains(*factor)) {
             return Err(TrainError::Recipe(format!("augment.speed: {bad} is not between 0.5 and 2")));
         }
@@ -138,33 +142,24 @@ impl Acoustics {
         let bands = frequency_band_count(bins, &self.spec.frequency, &mut stream);
         let rows =
             waves.iter().map(|wave| self.features(wave, mask, bands, draw)).collect::<Result<Vec<_>, _>>()?;
-        let lengths: Vec<usize> = rows.iter().map(|(_, frames)| *frames).collect();
+        let lengths: Vec<usize> = rows.iter().map(Features::nrows).collect();
         let planned = config.num_frames_from_secs(padded_secs);
         let frames =
             lengths.iter().copied().max().unwrap_or(0).max(planned).next_multiple_of(multiple.max(1));
         let mut values = Vec::with_capacity(waves.len() * frames * bins);
-        for (mut row, _) in rows {
-            row.resize(frames * bins, 0.0);
-            values.append(&mut row);
+        for row in rows {
+            values.append(&mut padded(row, frames, 0.0));
         }
         Ok(FeatureBatch { values, lengths, frames })
     }
 
-    /// Features of one utterance, `[T, F]`, and T; perturbed in training.
-    fn features(
-        &self,
-        wave: &Wave,
-        mask: &[f32],
-        bands: usize,
-        draw: Draw,
-    ) -> Result<(Vec<f32>, usize), TrainError> {
+    /// Features of one utterance; perturbed in training.
+    fn features(&self, wave: &Wave, mask: &[f32], bands: usize, draw: Draw) -> Result<Features, TrainError> {
         let id = &wave.utterance.id;
         let key = draw.utterance(id);
         let fail = |error: &dyn std::fmt::Display| TrainError::Data(format!("utterance {id}: {error}"));
         if !draw.is_training() {
-            let mel =
-                self.front_end.compute(&wave.samples, wave.samples.len(), None).map_err(|e| fail(&e))?;
-            return Ok((mel.data, mel.num_frames));
+            return self.front_end.compute(&wave.samples, wave.samples.len(), None).map_err(|e| fail(&e));
         }
         let bins = self.front_end.config().num_bins;
         let mut samples = wave.samples.to_vec();
@@ -180,10 +175,10 @@ impl Acoustics {
         let mut dither = key.stream(Purpose::Dither);
         let mut mel =
             self.front_end.compute(&samples, samples.len(), Some(&mut dither)).map_err(|e| fail(&e))?;
-        let spans = time_spans(mel.num_frames, &self.spec.time, &mut key.stream(Purpose::TimeMask));
+        let spans = time_spans(mel.nrows(), &self.spec.time, &mut key.stream(Purpose::TimeMask));
         let bands =
             frequency_bands(bins, bands, self.spec.frequency.length, &mut key.stream(Purpose::FrequencyMask));
-        spec_augment(&mut mel.data, bins, &spans, mask, &bands);
-        Ok((mel.data, mel.num_frames))
+        spec_augment(mel.view_mut(), &spans, mask, &bands);
+        Ok(mel)
     }
 }

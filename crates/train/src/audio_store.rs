@@ -59,7 +59,7 @@ impl AudioStore {
 
     fn read(&self, utterance: &Utterance) -> Result<Vec<f32>, TrainError> {
         let fail = |error| TrainError::Data(format!("utterance {}: {error}", utterance.id));
-        utterance.samples(self.sample_rate).map_err(fail)
+        utterance.whole_samples(self.sample_rate).map_err(fail)
     }
 }
 

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 pub struct Recipe {
     /// Which system: `spiral`, `ctc`, `cca_mdd`, `lasyn` or `lasyn_synthesizer`.
     pub task: TaskKind,
-    /// One sentence on what this recipe is for.
+    /// One sentence on what this recipe is for. Default: none.
     #[serde(default)]
     pub description: String,
     /// Seed of every random decision. Default: 1.

@@ -23,13 +23,13 @@ pub struct CurriculumConfig {
     pub bins: usize,
     /// Share of an epoch that is drawn from the bins before. Default: 0.2.
     pub replay: f64,
-    /// The next bin comes when a validation improves by less than this share … Default: 0.01.
+    /// The next bin comes when validations improve by less than this share, `patience` times in a row. Default: 0.01.
     pub improvement: f64,
-    /// … so many times in a row, at the end of the epoch. Default: 2.
+    /// Validations in a row without such an improvement; the next epoch then begins with the next bin. Default: 2.
     pub patience: u64,
     /// Order of the bins. Default: easy ones first.
     pub order: BinOrder,
-    /// A teacher's error map, JSON lines of `{"id", "error"}` (`auricle data difficulty` writes one).
+    /// A teacher's error map, JSON lines of `{"id", "error"}` (`auricle data difficulty` writes one). Default: none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub errors: Option<PathBuf>,
 }

@@ -48,7 +48,7 @@ pub use inputs::Inputs;
 pub use items::Item;
 pub use optimizer::{AdamW, AdamWConfig, Group};
 pub use precision::Precision;
-pub use range::within;
+pub use range::{check_masks, within};
 pub use selection::{LeftOut, Selection, TooLong, read_speech, subset};
 pub use self_training::{Labelled, Refine, SelfTrainingConfig, select};
 pub use task::{Draw, Metric, Prepare, StepOutput, Task};

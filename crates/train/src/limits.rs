@@ -1,7 +1,7 @@
 //! Ranges of a recipe's numbers: whatever a recipe says, a training starts, or says what is wrong with it.
 
 use crate::{AdamWConfig, Recipe, TrainError, within};
-use auricle_data::{BatchConfig, MAX_WORKERS};
+use auricle_data::MAX_WORKERS;
 
 /// Seconds in eleven days: no recording and no batch is longer.
 const MAX_SECS: f64 = 1e6;
@@ -22,7 +22,7 @@ impl Recipe {
         }
         within("data.cache_mib", data.cache_mib, 0..=1 << 30)?;
         within("data.workers", data.workers, 0..=MAX_WORKERS)?;
-        batch(&self.batch)?;
+        self.batch.validate().map_err(|error| TrainError::Recipe(error.to_string()))?;
         optimizer(&self.optimizer)?;
         self.schedule.validate()?;
         let train = &self.train;
@@ -42,6 +42,9 @@ impl Recipe {
         }
         if let Some(momentum) = train.ema.filter(|momentum| !(*momentum > 0.0 && *momentum < 1.0)) {
             return Err(TrainError::Recipe(format!("train.ema: {momentum} is not above 0 and below 1")));
+        }
+        if let Some(config) = &train.self_training {
+            config.validate().map_err(TrainError::Recipe)?;
         }
         train.curriculum.as_ref().map_or(Ok(()), |curriculum| curriculum.validate())
     }
@@ -79,14 +82,8 @@ impl Recipe {
     }
 }
 
-fn batch(config: &BatchConfig) -> Result<(), TrainError> {
-    within("batch.batch_secs", config.batch_secs, 0.01..=MAX_SECS)?;
-    within("batch.buckets", config.buckets, 1..=256)?;
-    within("batch.max_utterances", config.max_utterances, 1..=1 << 16)
-}
-
 fn optimizer(config: &AdamWConfig) -> Result<(), TrainError> {
-    within("optimizer.lr", config.lr, 0.0..=1e3)?;
+    within("optimizer.lr", config.lr, 0.0..=1e38)?;
     for (key, beta) in [("optimizer.beta1", config.beta1), ("optimizer.beta2", config.beta2)] {
         if !(0.0..1.0).contains(&beta) {
             return Err(TrainError::Recipe(format!("{key}: {beta} is not at least 0 and below 1")));

@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, VecDeque};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct AdamWConfig {
-    /// Peak learning rate; the schedule multiplies or replaces it.
+    /// Peak learning rate, which the schedule multiplies. Default: 1e-3.
     pub lr: f64,
     /// Decay of the first moment. Default: 0.9.
     pub beta1: f64,

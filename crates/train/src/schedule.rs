@@ -12,26 +12,26 @@ pub enum Schedule {
     /// Warm-up, then half a cosine to zero (pre-training):
     /// `peak·(s+1)/(W+1)` for s ≤ W, `½·peak·(1 + cos(π(s−W)/(S−W)))` up to S, 0 after.
     Cosine {
-        /// W
+        /// W: the step at which the peak is reached.
         warmup_steps: u64,
-        /// S
+        /// S: the step at which the schedule ends.
         total_steps: u64,
     },
     /// Warm-up, hold, linear decay (fine-tuning):
     /// `peak·(s+1)/(W+1)` for s ≤ W, `peak` up to H, linear to `final_scale·peak` at S, then that.
     ThreePhase {
-        /// W
+        /// W: the step at which the peak is reached.
         warmup_steps: u64,
-        /// H
+        /// H: the step until which the peak is held.
         hold_until: u64,
-        /// S
+        /// S: the step at which the schedule ends.
         total_steps: u64,
         /// Share of the peak at the end.
         final_scale: f64,
     },
     /// Warm-up, then `peak·√(W/s)`.
     InverseSqrt {
-        /// W
+        /// W: the step at which the peak is reached.
         warmup_steps: u64,
     },
 }

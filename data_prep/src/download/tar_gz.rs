@@ -124,3 +124,101 @@ fn attributes(mut content: &[u8], ahead: &mut Ahead) -> io::Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use auricle_rng::{Key, Purpose};
+    use flate2::{Compression, write::GzEncoder};
+    use std::io::Write as _;
+    use tar::Header;
+
+    fn member(name: &str, kind: EntryType, size: u64, content: &[u8]) -> Vec<u8> {
+        let mut header = Header::new_ustar();
+        header.as_mut_bytes()[..name.len()].copy_from_slice(name.as_bytes());
+        header.set_entry_type(kind);
+        header.set_size(size);
+        header.set_mode(0o644);
+        header.set_cksum();
+        let mut bytes = header.as_bytes().to_vec();
+        bytes.extend_from_slice(content);
+        bytes.resize(bytes.len().next_multiple_of(512), 0);
+        bytes
+    }
+
+    fn plain(name: &str, kind: EntryType, content: &[u8]) -> Vec<u8> {
+        member(name, kind, content.len() as u64, content)
+    }
+
+    /// What is found: names and contents, or why it is refused.
+    fn read(tar: &[u8]) -> Result<Vec<(String, usize)>, String> {
+        let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
+        packed.write_all(tar).unwrap();
+        let packed = packed.finish().unwrap();
+        let mut found = Vec::new();
+        let broken = |e: io::Error| PrepError::layout(std::path::Path::new("a.tar.gz"), e.to_string());
+        let result = TarGz::new(packed.as_slice(), 1 << 20).for_each(&broken, |member| {
+            let copied = io::copy(&mut member.content.take(member.size), &mut io::sink()).map_err(broken)?;
+            found.push((member.path.display().to_string(), copied as usize));
+            Ok(())
+        });
+        result.map(|()| found).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn long_names_of_both_kinds_are_read() {
+        let long = format!("top/{}/x.wav", "deep/".repeat(60));
+        let record = |text: &str| {
+            let mut length = text.len() + 3;
+            while format!("{length} {text}\n").len() != length {
+                length += 1;
+            }
+            format!("{length} {text}\n")
+        };
+        let mut tar = plain("././@LongLink", EntryType::GNULongName, format!("{long}\0").as_bytes());
+        tar.extend(plain("cut", EntryType::Regular, b"12"));
+        let attributes = record("mtime=1.5") + &record(&format!("path={long}")) + &record("size=3");
+        tar.extend(plain("p", EntryType::XHeader, attributes.as_bytes()));
+        tar.extend(plain("cut", EntryType::Regular, b"123"));
+        tar.extend(plain("plain", EntryType::Regular, b"1"));
+        tar.extend([0; 1024]);
+        assert_eq!(read(&tar).unwrap(), [(long.clone(), 2), (long, 3), ("plain".into(), 1)]);
+        let mut other = plain("p", EntryType::XHeader, record("size=9999999999").as_bytes());
+        other.extend(plain("x", EntryType::Regular, b"123"));
+        assert!(read(&other).unwrap_err().contains("another size"));
+    }
+
+    #[test]
+    fn a_header_of_gigabytes_is_refused_before_it_is_read() {
+        for kind in [EntryType::GNULongName, EntryType::XHeader, EntryType::XGlobalHeader] {
+            let tar = member("p", kind, 2 << 30, &[b'a'; 4096]);
+            let message = read(&tar).unwrap_err();
+            assert!(message.contains("2147483648 bytes"), "{kind:?}: {message}");
+        }
+    }
+
+    #[test]
+    fn damaged_archives_end_in_an_error_or_in_what_is_whole() {
+        let mut tar = plain("p", EntryType::XHeader, b"12 path=a/b\n");
+        tar.extend(plain("x", EntryType::Regular, &[7; 700]));
+        tar.extend(plain("././@LongLink", EntryType::GNULongName, b"c/d\0"));
+        tar.extend(plain("y", EntryType::Regular, b"1"));
+        tar.extend([0; 1024]);
+        let mut stream = Key::new(1).stream(Purpose::Noise);
+        let (mut read_whole, mut refused) = (0, 0);
+        for _ in 0..400 {
+            let mut changed = tar.clone();
+            for _ in 0..=stream.below(4) {
+                let at = stream.below(changed.len());
+                changed[at] = stream.below(256) as u8;
+            }
+            changed.truncate(changed.len() - stream.below(2) * stream.below(2000));
+            match read(&changed) {
+                Ok(found) => read_whole += usize::from(found.len() <= 4),
+                Err(_) => refused += 1,
+            }
+        }
+        assert_eq!(read_whole + refused, 400);
+        assert!(read_whole > 20 && refused > 20, "{read_whole} read, {refused} refused");
+    }
+}

@@ -277,6 +277,25 @@ fn archives_with_more_than_plain_files_of_the_corpus_are_refused_and_leave_nothi
 }
 
 #[test]
+fn an_archive_without_its_published_check_sum_is_not_unpacked() {
+    let md5 = md5::md5(good().as_slice()).unwrap();
+    let md5: &'static str = Box::leak(md5.into_boxed_str());
+    for (published, is_good) in [(md5, true), ("d41d8cd98f00b204e9800998ecf8427e", false)] {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("small.tar.gz"), good()).unwrap();
+        let archive = Archive::new("99/small.tar.gz", "set", published);
+        let nowhere = mirror("http://127.0.0.1:1");
+        match nowhere.fetch_missing(&[archive], "top", folder.path(), &mut |_| ()) {
+            Ok(()) => assert!(is_good),
+            Err(error) => {
+                assert!(!is_good && error.to_string().contains(md5), "{error}");
+                assert_eq!(names(folder.path()), ["small.tar.gz"]);
+            }
+        }
+    }
+}
+
+#[test]
 fn damaged_archives_are_refused_wherever_they_are_damaged() {
     let content = good();
     let mut flipped = content.clone();

@@ -38,7 +38,7 @@ impl Workbench {
         let path = self.source().join(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         let samples = (0..samples).map(|i| (i as f32 * 0.1).sin() * 0.3).collect();
-        write_wav(&path, &Audio { samples, sample_rate: 16_000, warnings: Vec::new() }).unwrap();
+        write_wav(&path, &Audio::new(samples, 16_000)).unwrap();
         path
     }
 

@@ -44,9 +44,9 @@ fn a_folder_with_the_unpacked_archive_in_it_will_do() {
 #[test]
 fn mini_librispeech_takes_the_official_validation_set_where_there_are_two() {
     let bench = Workbench::new("mini-librispeech");
-    bench.chapter("train-clean-5", 19, 1);
     let message = bench.failure();
     assert!(message.contains("dev-clean-2 or dev-clean-5") && message.contains("--download"), "{message}");
+    bench.chapter("train-clean-5", 19, 1);
     bench.chapter("dev-clean-5", 3, 1);
     bench.chapter("dev-clean-2", 2, 1);
     bench.prepare().unwrap();
@@ -200,4 +200,72 @@ fn the_real_corpus_where_it_is_at_hand() {
     assert_eq!(sets.iter().map(|s| s.utterances).collect::<Vec<_>>(), [1135, 80]);
     assert!((sets[0].hours - 3.98).abs() < 0.01 && (sets[1].hours - 0.29).abs() < 0.01, "{sets:?}");
     assert_eq!(corpus.prepare(&options, &mut |_| ()).unwrap(), sets);
+}
+
+#[test]
+fn ljspeech_takes_the_text_with_numbers_as_words() {
+    let bench = Workbench::new("ljspeech");
+    bench.audio("LJSpeech-1.1/wavs/LJ001-0001.wav", 1600);
+    bench.text("LJSpeech-1.1/metadata.csv", "LJ001-0001|In 1866,|In eighteen sixty-six,\n");
+    let (sets, lines) = bench.prepare().unwrap();
+    assert_eq!((sets[0].utterances, has_line(&lines, "note: all", "13100")), (1, true));
+    let utterance = &bench.manifest("all.jsonl")[0];
+    assert_eq!(
+        (utterance.id.as_str(), utterance.text.as_deref()),
+        ("LJ001-0001", Some("in eighteen sixty six"))
+    );
+    // Both are told by line: what is missing, and what is no row.
+    for (row, expected) in [("LJ9|a|b", "no audio wavs/LJ9.wav"), ("LJ9|a", "2 fields")] {
+        bench.text("LJSpeech-1.1/metadata.csv", row);
+        let message = bench.failure();
+        assert!(message.contains(expected) && message.contains("metadata.csv: line 1"), "{message}");
+    }
+}
+
+/// The page on adding a corpus shows the file as it is.
+#[test]
+fn the_page_shows_the_corpus_that_it_adds() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let Ok(page) = std::fs::read_to_string(root.join("../docs/add_a_corpus.md")) else {
+        eprintln!("SKIPPED: docs/add_a_corpus.md is not in this package");
+        return;
+    };
+    let file = std::fs::read_to_string(root.join("src/ljspeech.rs")).unwrap();
+    assert!(page.contains(&file), "copy src/ljspeech.rs into docs/add_a_corpus.md");
+    assert!(file.lines().count() <= 50);
+}
+
+#[test]
+fn a_part_of_a_corpus_or_a_renamed_one_is_prepared() {
+    // A subset of another name, a subset itself, and half of a corpus.
+    let bench = Workbench::new("librispeech");
+    bench.chapter("LibriSpeech/my-part", 19, 2);
+    bench.text("LibriSpeech/notes/a/readme.txt", "x");
+    let (sets, _) = bench.prepare().unwrap();
+    assert_eq!((sets.len(), ids(&bench.manifest("my-part.jsonl")).len()), (1, 2));
+    let bench = Workbench::new("librispeech");
+    bench.chapter(".", 19, 2);
+    let (sets, _) = bench.prepare().unwrap();
+    assert_eq!((sets.len(), sets[0].utterances), (1, 2));
+    let bench = Workbench::new("mini-librispeech");
+    bench.chapter("train-clean-5", 19, 1);
+    let (sets, lines) = bench.prepare().unwrap();
+    assert_eq!(sets.len(), 1);
+    assert!(has_line(&lines, "note: train", "no folder dev-clean-2"), "{lines:?}");
+}
+
+#[test]
+fn a_tree_finds_transcripts_in_any_case() {
+    let bench = Workbench::new("tree");
+    bench.audio("a/x.wav", 160);
+    bench.audio("a/y.WAV", 160);
+    bench.text("a/x.TXT", "\u{feff}One");
+    bench.text("a/y.Txt", "Two");
+    bench.prepare().unwrap();
+    let texts: Vec<_> = bench.manifest("all.jsonl").into_iter().filter_map(|u| u.text).collect();
+    assert_eq!(texts, ["one", "two"]);
+    bench.text("a/y.Txt", "x");
+    std::fs::write(bench.source().join("a/y.Txt"), b"caf\xe9").unwrap();
+    let message = bench.failure();
+    assert!(message.contains("y.Txt") && message.contains("UTF-8"), "{message}");
 }

@@ -4,6 +4,7 @@
 
 mod common;
 mod corpora;
+mod mutations;
 mod phones;
 mod repeat;
 mod slu;

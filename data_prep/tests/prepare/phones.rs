@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A part of speechocean762 with utterances `ID SPEAKER TEXT`.
-fn ocean_part(bench: &Workbench, part: &str, utterances: &[(&str, &str, &str)]) {
+pub fn ocean_part(bench: &Workbench, part: &str, utterances: &[(&str, &str, &str)]) {
     let list = |name: &str, line: &dyn Fn(&(&str, &str, &str)) -> String| {
         let lines: Vec<_> = utterances.iter().map(line).collect();
         bench.text(&format!("{part}/{name}"), &(lines.join("\n") + "\n"));
@@ -23,7 +23,7 @@ fn ocean_part(bench: &Workbench, part: &str, utterances: &[(&str, &str, &str)]) 
 }
 
 /// Two speakers, `phone_scores.csv` and `text-phone`.
-fn ocean() -> Workbench {
+pub fn ocean() -> Workbench {
     let bench = Workbench::new("speechocean762");
     ocean_part(
         &bench,
@@ -265,7 +265,7 @@ fn text_grid(words: &[(f64, f64, &str)], phones: &[(f64, f64, &str)]) -> String 
     text
 }
 
-fn arctic() -> Workbench {
+pub fn arctic() -> Workbench {
     let bench = Workbench::new("l2arctic");
     let words = [(0.0, 0.1, ""), (0.1, 0.4, "the"), (0.4, 0.9, "end"), (0.9, 1.0, "")];
     let grid = |phones: &[(f64, f64, &str)]| text_grid(&words, phones);
@@ -379,7 +379,7 @@ fn sphere(coding: &str) -> Vec<u8> {
     header
 }
 
-fn timit(bench: &Workbench, folder: &str, sentence: &str) {
+pub fn timit(bench: &Workbench, folder: &str, sentence: &str) {
     bench.text(
         &format!("{folder}/{sentence}.PHN"),
         "0 400 h#\n400 800 s\n800 1000 ix\n1000 1200 tcl\n1200 1600 t\n",

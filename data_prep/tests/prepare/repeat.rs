@@ -132,9 +132,9 @@ fn manifests_of_another_corpus_are_not_written_over() {
 fn sets_of_several_sources_share_a_folder() {
     let bench = two_sets();
     bench.prepare().unwrap();
-    fs::rename(bench.source().join("dev-clean"), bench.source().join("kept")).unwrap();
+    fs::rename(bench.source().join("dev-clean"), bench.source().join(".kept")).unwrap();
     assert_eq!(bench.prepare().unwrap().0.len(), 1);
-    fs::rename(bench.source().join("kept"), bench.source().join("dev-clean")).unwrap();
+    fs::rename(bench.source().join(".kept"), bench.source().join("dev-clean")).unwrap();
     let before = bench.written();
     assert_eq!(bench.prepare().unwrap().0.len(), 2);
     assert_eq!(bench.written(), before);

@@ -10,7 +10,7 @@ fn names(sets: &[PreparedSet]) -> Vec<(&str, usize)> {
     sets.iter().map(|s| (s.manifest.file_name().unwrap().to_str().unwrap(), s.utterances)).collect()
 }
 
-const SLURP: &str = r#"{"slurp_id": 7, "sentence": "Wake me at Five, tomorrow", "intent": "alarm_set", "scenario": "alarm", "action": "set", "tokens": [{"surface": "Wake", "id": 0}, {"surface": "me", "id": 1}, {"surface": "at", "id": 2}, {"surface": "Five", "id": 3}, {"surface": "tomorrow", "id": 4}], "recordings": [{"file": "audio-1-headset.flac", "wer": 0.0}, {"file": "audio-1.flac", "wer": null}], "entities": [{"span": [4], "type": "date"}, {"span": [2, 3], "type": "time"}]}"#;
+pub const SLURP: &str = r#"{"slurp_id": 7, "sentence": "Wake me at Five, tomorrow", "intent": "alarm_set", "scenario": "alarm", "action": "set", "tokens": [{"surface": "Wake", "id": 0}, {"surface": "me", "id": 1}, {"surface": "at", "id": 2}, {"surface": "Five", "id": 3}, {"surface": "tomorrow", "id": 4}], "recordings": [{"file": "audio-1-headset.flac", "wer": 0.0}, {"file": "audio-1.flac", "wer": null}], "entities": [{"span": [4], "type": "date"}, {"span": [2, 3], "type": "time"}]}"#;
 const MEANT: &str = "<scn:alarm> <act:set> <slot:time> at five </slot> <slot:date> tomorrow </slot>";
 
 #[test]
@@ -149,7 +149,7 @@ fn snips_and_hwu64_are_text() {
     assert_eq!(bench.sentences("train-text.jsonl"), [only]);
 }
 
-const YAML: &str = "context:\n  expressions:\n    orderDrink:\n      - \"[get me, brew] [a, an] $size:size $coffeeDrink:coffeeDrink\"\n  \
+pub const YAML: &str = "context:\n  expressions:\n    orderDrink:\n      - \"[get me, brew] [a, an] $size:size $coffeeDrink:coffeeDrink\"\n  \
     slots:\n    size:\n      - \"large\"\n    coffeeDrink:\n      - \"mocha\"\n      - \"latte\"\n";
 
 #[test]

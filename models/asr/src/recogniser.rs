@@ -2,7 +2,7 @@
 
 use crate::{CtcConfig, CtcModel, RecogniseError, Stored};
 use auricle_audio::{Features, MelFrontEnd};
-use auricle_decode::{TimedToken, WordLm, greedy};
+use auricle_decode::{TimedToken, WordLm, by_frame, greedy};
 use auricle_nn::Context;
 use auricle_nn::params::NamedTensors;
 use auricle_nn::weights::Metadata;
@@ -89,7 +89,7 @@ impl Recogniser {
     pub fn features(front_end: &MelFrontEnd, samples: &[f32]) -> Result<Features, RecogniseError> {
         let config = front_end.config();
         if samples.len() <= config.fft_size / 2 {
-            return Ok(Features { data: Vec::new(), num_frames: 0, num_bins: config.num_bins });
+            return Ok(Features::zeros((0, config.num_bins)));
         }
         Ok(front_end.compute(samples, samples.len(), None)?)
     }
@@ -100,15 +100,15 @@ impl Recogniser {
     pub fn logits(&self, batch: &[Features]) -> Result<Vec<Vec<f32>>, RecogniseError> {
         let bins = self.config.encoder.bins;
         let multiple = 16usize.max(self.config.encoder.downsampling());
-        let lengths: Vec<usize> = batch.iter().map(|f| f.num_frames).collect();
+        let lengths: Vec<usize> = batch.iter().map(Features::nrows).collect();
         let frames = lengths.iter().copied().max().unwrap_or(0).next_multiple_of(multiple);
         if frames == 0 {
             return Ok(batch.iter().map(|_| Vec::new()).collect());
         }
         let mut values = Vec::with_capacity(batch.len() * frames * bins);
         for features in batch {
-            values.extend_from_slice(&features.data);
-            values.resize(values.len() + (frames - features.num_frames) * bins, 0.0);
+            values.extend(features.iter());
+            values.resize(values.len() + (frames - features.nrows()) * bins, 0.0);
         }
         let mel = Tensor::from_data(TensorData::new(values, [batch.len(), frames, bins]), &self.device);
         let (logits, lengths) = self.model.forward(mel, &lengths, &mut Context::eval());
@@ -130,9 +130,10 @@ impl Recogniser {
         let logits = self.logits(batch)?;
         let classes = self.tokenizer.vocab_size();
         let decode = |row: Vec<f32>| {
+            let scores = by_frame(&row, classes);
             let tokens = match &self.lm {
-                Some(lm) => lm.decode(&row),
-                None => greedy(&row, classes, self.tokenizer.blank_id()),
+                Some(lm) => lm.decode(scores),
+                None => greedy(scores, self.tokenizer.blank_id()),
             };
             let text = self.tokenizer.decode(&tokens.iter().map(|t| t.id).collect::<Vec<_>>());
             Recognition { text, tokens }

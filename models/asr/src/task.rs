@@ -3,7 +3,7 @@
 use crate::{CtcBatch, CtcConfig, CtcModel, CtcPrepare};
 use auricle_augment::Libraries;
 use auricle_data::doctor::frames_needed;
-use auricle_decode::greedy;
+use auricle_decode::{by_frame, greedy};
 use auricle_nn::params::{self, NamedTensors};
 use auricle_nn::weights::Metadata;
 use auricle_nn::{Context, CtcHead, Initializer};
@@ -244,7 +244,7 @@ impl Task for CtcTask {
         let texts = lengths.iter().zip(batch.ids.iter().zip(&batch.texts));
         for (row, (length, (id, text))) in values.chunks(frames * classes).zip(texts) {
             let frames = row.get(..length * classes).unwrap_or(row);
-            let tokens = greedy(frames, classes, self.tokenizer.blank_id());
+            let tokens = greedy(by_frame(frames, classes), self.tokenizer.blank_id());
             let hypothesis = self.tokenizer.decode(&tokens.iter().map(|t| t.id).collect::<Vec<_>>());
             self.tally.words += wer(text, &hypothesis);
             self.tally.characters += cer(text, &hypothesis);

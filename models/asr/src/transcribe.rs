@@ -117,7 +117,7 @@ fn long_form(
         id: utterance.id.clone(),
         reason: e.to_string(),
     };
-    let audio = stream(&utterance.audio, &Limits::unlimited_duration()).map_err(|e| fail(&e))?;
+    let mut audio = stream(&utterance.audio, &Limits::unlimited_duration()).map_err(|e| fail(&e))?;
     let rate = recogniser.sample_rate();
     let vad = EarshotVad::new();
     if vad.sample_rate() != rate {
@@ -132,7 +132,7 @@ fn long_form(
     let first = (utterance.start_secs * f64::from(rate)).round() as usize;
     let last = first + (utterance.duration_secs * f64::from(rate)).round() as usize;
     let (mut seen, mut chunks, mut words, mut resampled) = (0, Vec::new(), Vec::new(), Vec::new());
-    for block in audio {
+    for block in audio.by_ref() {
         resampled.clear();
         resampler.push(&block.map_err(|e| fail(&e))?, &mut resampled);
         let span =
@@ -144,6 +144,7 @@ fn long_form(
             words.extend(recognise_chunks(recogniser, &mut chunks, config).map_err(|e| fail(&e))?);
         }
     }
+    auricle_data::say_audio_warnings(audio.warnings());
     resampled.clear();
     resampler.finish(&mut resampled);
     let rest = last.saturating_sub(seen).min(resampled.len());
@@ -187,7 +188,8 @@ fn timed(recogniser: &Recogniser, recognition: &Recognition, offset_secs: f64) -
 fn transcript(utterance: &Utterance, words: Vec<Word>) -> Transcript {
     let text: Vec<&str> = words.iter().map(|w| w.word.as_str()).collect();
     let (id, text) = (utterance.id.clone(), text.join(" "));
-    Transcript { id, text, duration_secs: utterance.duration_secs, words }
+    let audio = utterance.audio.display().to_string();
+    Transcript { id, audio, text, duration_secs: utterance.duration_secs, words }
 }
 
 /// Results that come in any order and leave in theirs.

@@ -55,6 +55,13 @@ impl MddPrepare {
     }
 }
 
+impl MddPrepare {
+    /// The words and the phones that prompts may get instead.
+    pub fn corruptions(&self) -> (&NearWords, &Confusions) {
+        (&self.near, &self.confusions)
+    }
+}
+
 impl Prepare for MddPrepare {
     type Batch = MddBatch;
 

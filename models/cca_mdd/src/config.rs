@@ -1,8 +1,9 @@
 //! Configuration of a [`CcaMddModel`](crate::CcaMddModel).
 
+use crate::Gop;
 use crate::analysis::QUESTIONS;
 use crate::inventory::CLASSES;
-use crate::{Gop, MAX_PHONES, MAX_SECS};
+use crate::limits::{MAX_PHONES, MAX_SECS};
 use auricle_audio::{FeatureNorm, MelConfig, PeakNorm};
 use auricle_nn::config::{self, in_range};
 use auricle_nn::{ConfigError, EncoderConfig, PositionalConvConfig, TransformerConfig};

@@ -19,6 +19,7 @@ mod exposure;
 mod gop;
 pub mod inventory;
 mod level;
+mod limits;
 mod live;
 #[cfg(feature = "train")]
 mod losses;
@@ -44,11 +45,12 @@ pub use config::{
 pub use confusions::Confusions;
 pub use gop::{Evidence, Gop};
 pub use level::Notice;
+pub use limits::{MAX_PHONES, MAX_SECS};
 pub use live::Live;
 pub use model::{CcaMddModel, Judged, Output};
 pub use near_words::{NearWords, word_spans};
 pub use scored::{Scored, ScoredPhone, ScoredWord};
-pub use session::{Heard, MAX_PHONES, MAX_SECS, PhoneVerdict, Session, SessionError};
+pub use session::{Heard, PhoneVerdict, Session, SessionError};
 pub use slots::{LabelError, Labels, MISPRONOUNCED_BELOW, Slot, said_for_each};
 pub use stream::{Event, PartialPhone, PartialWord, Streaming};
 pub use target::{Reading, Target, TargetError};

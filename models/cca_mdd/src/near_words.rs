@@ -5,7 +5,7 @@ use auricle_rng::Stream;
 use std::collections::{BTreeSet, HashMap};
 
 /// The words of a corpus by their phones, each with its minimal pairs.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct NearWords {
     words: Vec<Vec<u32>>,
     /// Words that are equal but for the phone at a place.

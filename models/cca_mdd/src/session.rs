@@ -13,16 +13,12 @@ use crate::assessor::{Assessor, Reference};
 use crate::gop::GopSums;
 use crate::inventory::{BLANK, CLASSES, DELETED, ERR};
 use crate::level::{Level, Notice, Peaks};
+use crate::limits::{MAX_PHONES, MAX_SECS};
 use crate::{FrameWeights, said_for_each};
 use auricle_audio::StreamingMel;
 use auricle_nn::streaming::{StreamingEncoder, StreamingError, StreamingTransformer};
 use auricle_tensor::rows;
 use std::sync::Arc;
-
-/// Longest recording of a session, in seconds.
-pub const MAX_SECS: f64 = 120.0;
-/// Most canonical phones of a prompt.
-pub const MAX_PHONES: usize = 1024;
 
 /// Frames before the first sound that are listened to: weak sounds begin words.
 const BEFORE_SOUND: usize = 2;

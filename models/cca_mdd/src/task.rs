@@ -7,7 +7,7 @@ use crate::{
     CcaMddConfig, CcaMddModel, Confusions, Labels, MddBatch, MddPrepare, NearWords, Output, said_for_each,
 };
 use auricle_augment::Libraries;
-use auricle_decode::greedy;
+use auricle_decode::{by_frame, greedy};
 use auricle_nn::params::{self, NamedTensors};
 use auricle_nn::weights::Metadata;
 use auricle_nn::{Context, Initializer};
@@ -184,7 +184,8 @@ impl Task for CcaMddTask {
         for (row, labels) in batch.labels.iter().enumerate() {
             let length = output.frames.get(row).copied().unwrap_or(frames);
             let scores = &decoded[row * frames * CLASSES..][..length * CLASSES];
-            let said: Vec<u32> = greedy(scores, CLASSES, BLANK).iter().map(|token| token.id).collect();
+            let said: Vec<u32> =
+                greedy(by_frame(scores, CLASSES), BLANK).iter().map(|token| token.id).collect();
             self.tally.phones += ErrorCounts::of(&labels.perceived, &said);
             let heard = said_for_each(&labels.canonical(), &said);
             for (i, (slot, heard)) in labels.slots.iter().zip(heard).enumerate() {

@@ -7,7 +7,7 @@ use auricle_augment::Libraries;
 use auricle_data::{Utterance, doctor};
 use auricle_rng::Purpose;
 use auricle_text::{Tokenizer, normalise};
-use auricle_train::{Acoustics, AugmentConfig, Draw, FeatureBatch, Item, Prepare, TrainError};
+use auricle_train::{Acoustics, AugmentConfig, Draw, FeatureBatch, Item, Prepare, TrainError, check_masks};
 use std::sync::Arc;
 
 /// Real rows first, then pseudo-acoustic ones.
@@ -55,6 +55,7 @@ impl LasynPrepare {
         libraries: Libraries,
     ) -> Result<Self, TrainError> {
         config.validate().map_err(|e| TrainError::Recipe(e.to_string()))?;
+        check_masks("model.masks", &config.masks)?;
         let acoustics = Acoustics::new(base.config.front_end.clone(), augment, libraries)?;
         Ok(Self {
             acoustics,

@@ -27,7 +27,7 @@ pub struct LasynConfig {
     /// Weights of an earlier run of this recipe to start from, instead of the recogniser's. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub init_from: Option<PathBuf>,
-    /// A bank of the recogniser's latents, of `auricle lasyn fit`. Without it no text is used: the control.
+    /// A bank of the recogniser's latents, of `auricle lasyn fit`. Default: none; no text is used: the control.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bank: Option<PathBuf>,
     /// Transformer layers below the cut. Default: the bank's, else those of the first stage.
@@ -37,17 +37,18 @@ pub struct LasynConfig {
     #[serde(default = "exemplars")]
     pub projection: Projection,
     /// A trained synthesizer for that bank, of a recipe of task `lasyn_synthesizer`, instead of `projection`.
+    /// Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub synthesizer: Option<PathBuf>,
     /// Takes of every sentence that are made once and kept in memory, up to 1 GiB, instead of latents that are made
     /// anew every time: for synthesizers slower than training. Default: anew.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cached_takes: Option<usize>,
-    /// Texts: files with a sentence per line, or text manifests.
+    /// Texts: files with a sentence per line, or text manifests. Default: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub text: Vec<PathBuf>,
     /// Texts and manifests whose sentences are left out of `text`, beside those of `data.validation`: what is to be
-    /// measured on.
+    /// measured on. Default: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub exclude: Vec<PathBuf>,
     /// Share of pseudo-acoustic speech in an epoch, in expected seconds, above 0 and below 1. Default: 0.5.
@@ -57,12 +58,13 @@ pub struct LasynConfig {
     #[serde(default)]
     pub anneal_steps: u64,
     /// Lexicons in the format of the CMU dictionary, later ones first, then the letter-to-sound model.
+    /// Default: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lexicon: Vec<PathBuf>,
     /// Letter-to-sound model. Default: the one that comes with the program.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub g2p: Option<PathBuf>,
-    /// Masks on latents, real and pseudo alike.
+    /// Masks on latents, real and pseudo alike. Default: time p 0.05 × 10 frames, channels p 0.1 × 16.
     #[serde(default = "masks")]
     pub masks: SpecAugmentConfig,
     /// Standard deviation of noise on latents, as a share of theirs. Default: 0.1.

@@ -1,7 +1,7 @@
 //! How well a recogniser reads pseudo-acoustic latents.
 
 use crate::{LasynError, Sentence, SplitRecogniser, Synthesizer, Upper};
-use auricle_decode::greedy;
+use auricle_decode::{by_frame, greedy};
 use auricle_nn::Context;
 use auricle_rng::{Key, Purpose};
 use burn::tensor::{Device, Tensor, TensorData};
@@ -43,6 +43,6 @@ pub fn read_latents(
     let [_, _, classes] = logits.dims();
     let values = logits.into_data().try_to_vec::<f32>().map_err(|e| LasynError::Device(format!("{e:?}")))?;
     let row = values.get(..lengths[0] * classes).unwrap_or(&values);
-    let tokens = greedy(row, classes, base.tokenizer.blank_id());
+    let tokens = greedy(by_frame(row, classes), base.tokenizer.blank_id());
     Ok(base.tokenizer.decode(&tokens.iter().map(|t| t.id).collect::<Vec<_>>()))
 }

@@ -3,7 +3,7 @@
 use crate::align::{Paired, train};
 use crate::{Bank, BankInfo, LasynError, SplitRecogniser, units};
 use auricle_asr::Recogniser;
-use auricle_audio::MelFrontEnd;
+use auricle_audio::{MelFrontEnd, padded};
 use auricle_data::Utterance;
 use auricle_nn::Context;
 use auricle_text::Pronouncer;
@@ -87,14 +87,14 @@ pub fn pair_with_latents(
         let samples =
             utterance.samples(base.config.front_end.sample_rate).map_err(|e| unread(e.to_string()))?;
         let features = Recogniser::features(&front_end, &samples).map_err(|e| unread(e.to_string()))?;
-        if features.num_frames == 0 {
+        let num_frames = features.nrows();
+        if num_frames == 0 {
             continue;
         }
-        let frames = features.num_frames.next_multiple_of(16);
-        let mut values = features.data;
-        values.resize(frames * bins, 0.0);
+        let frames = num_frames.next_multiple_of(16);
+        let values = padded(features, frames, 0.0);
         let mel = Tensor::<3>::from_data(TensorData::new(values, [1, frames, bins]), device);
-        let (z, lengths) = base.model.lower(base.split, mel, &[features.num_frames], &mut Context::eval());
+        let (z, lengths) = base.model.lower(base.split, mel, &[num_frames], &mut Context::eval());
         let mut latents = z.into_data().try_to_vec::<f32>().map_err(|e| unread(format!("{e:?}")))?;
         latents.truncate(lengths[0] * base.width());
         let next = speakers.len() as u32;

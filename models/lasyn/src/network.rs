@@ -24,22 +24,22 @@ pub enum Method {
     /// A frame is a weighted mean of K fixed prototypes of real latents (spec: "FP-B"): the result stays
     /// within the convex hull of real latents.
     Prototypes {
-        /// K.
+        /// Prototypes K. Default: 256.
         #[serde(default = "prototypes")]
         count: usize,
     },
     /// Denoising diffusion with v-prediction, α = cos(πt/2), σ = sin(πt/2) (arXiv 2202.00512); DDIM.
     Diffusion {
-        /// Steps of the sampler.
+        /// Steps of the sampler. Default: 8.
         #[serde(default = "steps")]
         steps: usize,
-        /// Classifier-free guidance w: `v = (1 + w)·v_text − w·v_nothing`; 0 is none.
+        /// Classifier-free guidance w: `v = (1 + w)·v_text − w·v_nothing`; 0 is none. Default: 0.5.
         #[serde(default = "half")]
         guidance: f64,
     },
     /// Flow matching on straight lines (arXiv 2210.02747); Euler steps.
     Flow {
-        /// Steps of the sampler.
+        /// Steps of the sampler. Default: 8.
         #[serde(default = "steps")]
         steps: usize,
         /// As for diffusion.

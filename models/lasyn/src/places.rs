@@ -4,7 +4,7 @@
 use crate::LasynError;
 use crate::Upper;
 #[cfg(feature = "train")]
-use auricle_decode::forced_alignment;
+use auricle_decode::{by_frame, forced_alignment};
 
 /// The encoder frame at which CTC's best path begins each token, after 0 for what begins the row. In rows that CTC
 /// cannot read the tokens stand at equal distances.
@@ -16,7 +16,7 @@ pub(crate) fn places(upper: &Upper, targets: &[Vec<u32>], blank: u32) -> Result<
     let row = |(row, target): (usize, &Vec<u32>)| {
         let frames = upper.lengths[row].min(padded);
         let scores = &logits[row * padded * classes..][..frames * classes];
-        let starts: Vec<f64> = match forced_alignment(scores, classes, blank, target) {
+        let starts: Vec<f64> = match forced_alignment(by_frame(scores, classes), blank, target) {
             Some(ranges) => ranges.iter().map(|range| range.start as f64).collect(),
             None => (0..target.len()).map(|u| (u * frames) as f64 / target.len() as f64).collect(),
         };

@@ -3,8 +3,8 @@
 use crate::places::frame_rate;
 use crate::{LasynError, LasynModel, Target, TriggeredSearch, Upper};
 use auricle_asr::{CtcConfig, Recogniser, Stored};
-use auricle_audio::{Features, MelFrontEnd};
-use auricle_decode::{BeamConfig, TokenLm, beam_search, greedy, log_softmax};
+use auricle_audio::{MelFrontEnd, padded};
+use auricle_decode::{BeamConfig, TokenLm, beam_search, by_frame, greedy, log_softmax};
 use auricle_nn::params::NamedTensors;
 use auricle_nn::stored::{self, StoredError};
 use auricle_nn::streaming::{DecoderPrefix, StreamingDecoder};
@@ -151,13 +151,13 @@ impl SequenceRecogniser {
     /// # Errors
     /// Samples that are not finite, a device that fails.
     pub fn read(&self, samples: &[f32]) -> Result<String, LasynError> {
-        let Features { data: mut values, num_frames, num_bins } =
-            Recogniser::features(&self.front_end, samples)?;
+        let features = Recogniser::features(&self.front_end, samples)?;
+        let (num_frames, num_bins) = features.dim();
         if num_frames == 0 {
             return Ok(String::new());
         }
         let frames = num_frames.next_multiple_of(16usize.max(self.config.encoder.downsampling()));
-        values.resize(frames * num_bins, 0.0);
+        let values = padded(features, frames, 0.0);
         let mel = Tensor::<3>::from_data(TensorData::new(values, [1, frames, num_bins]), &self.device);
         let mut context = Context::eval();
         let (z, lengths) = self.model.lower(0, mel, &[num_frames], &mut context);
@@ -211,7 +211,7 @@ pub(crate) fn search(
     for row in 0..batch {
         let ctc = &scores[row * frames * classes..][..upper.lengths[row].min(frames) * classes];
         let Some(decoder) = decoder else {
-            found.push(greedy(ctc, classes, blank).iter().map(|token| token.id).collect());
+            found.push(greedy(by_frame(ctc, classes), blank).iter().map(|token| token.id).collect());
             continue;
         };
         let length = upper.memory_lengths[row].min(padded);
@@ -229,9 +229,10 @@ pub(crate) fn search(
         // What the sequences of the step before have read; every sequence is one of them with a token more.
         let mut read: HashMap<Vec<u32>, DecoderPrefix> = HashMap::new();
         // Triggered decoders need CTC's frames even where its scores have no weight.
-        let ctc = if config.ctc_weight > 0.0 || decoder.is_triggered() { ctc } else { &[] };
+        let needs_ctc = config.ctc_weight > 0.0 || decoder.is_triggered();
+        let ctc = needs_ctc.then(|| by_frame(ctc, classes));
         let rate = frame_rate(upper, row);
-        let hypotheses = beam_search(&config, classes, blank, ctc, lm, |sequences, begun| {
+        let hypotheses = beam_search(&config, classes, blank, ctc, lm, |sequences, start_frames| {
             let (mut prefixes, tokens): (Vec<DecoderPrefix>, Vec<u32>) = sequences
                 .iter()
                 .map(|tokens| match tokens.split_last() {
@@ -239,7 +240,7 @@ pub(crate) fn search(
                     None => (DecoderPrefix::default(), blank),
                 })
                 .unzip();
-            let places: Vec<f64> = begun.iter().map(|&frame| frame as f64 * rate).collect();
+            let places: Vec<f64> = start_frames.iter().map(|&frame| frame as f64 * rate).collect();
             let logits = decoder.step(&memory, &mut prefixes, &tokens, &places, &[]);
             read = sequences.iter().cloned().zip(prefixes).collect();
             Ok::<_, LasynError>(logits.chunks_exact(classes).map(log_softmax).collect())

@@ -16,7 +16,7 @@ use auricle_tensor::ops;
 use auricle_text::normalise;
 use auricle_train::{
     Acoustics, AugmentConfig, Draw, FeatureBatch, Group, Held, Item, Metric, Prepare, Recipe, StepOutput,
-    Task, TrainError,
+    Task, TrainError, within,
 };
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
@@ -48,6 +48,7 @@ pub struct SynthesisConfig {
     #[serde(default = "tenth")]
     pub condition_dropout: f64,
     /// Lexicons in the format of the CMU dictionary, later ones first, then the letter-to-sound model.
+    /// Default: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lexicon: Vec<PathBuf>,
     /// Letter-to-sound model. Default: the one that comes with the program.
@@ -61,6 +62,19 @@ fn one() -> f64 {
 
 fn tenth() -> f64 {
     0.1
+}
+
+impl SynthesisConfig {
+    /// Whether the weights of its losses are numbers that can be meant.
+    ///
+    /// # Errors
+    /// The first that is out of its range, by its key.
+    fn check_weights(&self) -> Result<(), TrainError> {
+        within("model.guide", self.guide.unwrap_or(0.0), 0.0..=1e6)?;
+        within("model.matching", self.matching, 0.0..=1e6)?;
+        within("model.moments", self.moments, 0.0..=1e6)?;
+        within("model.condition_dropout", self.condition_dropout, 0.0..=1.0)
+    }
 }
 
 /// Features, words and targets of a batch.
@@ -162,6 +176,7 @@ impl SynthesisTask {
         device: &Device,
     ) -> Result<Self, TrainError> {
         config.network.validate().map_err(|e| TrainError::Recipe(e.to_string()))?;
+        config.check_weights()?;
         let mut stream = Key::new(recipe.seed).stream(Purpose::Init);
         let prototypes = match config.network.method {
             Method::Prototypes { count } => kmeans(

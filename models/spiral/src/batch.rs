@@ -1,13 +1,13 @@
 //! From waveforms to the two views of a batch.
 
 use crate::{SpiralAugment, SpiralConfig, draw_negatives};
-use auricle_audio::{Features, MelFrontEnd};
+use auricle_audio::{Features, MelFrontEnd, padded};
 use auricle_augment::{
     Libraries, PositionShift, frequency_band_count, frequency_bands, spec_augment, time_spans,
 };
 use auricle_data::Utterance;
 use auricle_rng::Purpose;
-use auricle_train::{Draw, Item, Prepare, TrainError, Wave};
+use auricle_train::{Draw, Item, Prepare, TrainError, Wave, check_masks};
 
 /// Student and teacher views of a batch, in host memory, frames first.
 #[derive(Debug, Clone, PartialEq)]
@@ -46,7 +46,8 @@ impl SpiralPrepare {
         libraries: Libraries,
     ) -> Result<Self, TrainError> {
         augment.validate().map_err(|e| TrainError::Recipe(e.to_string()))?;
-        augment.channel().validate(&libraries).map_err(TrainError::Recipe)?;
+        check_masks("augment.spec", &augment.spec)?;
+        augment.channel().validate(&libraries).map_err(|e| TrainError::Recipe(e.to_string()))?;
         let front_end =
             MelFrontEnd::new(config.front_end.clone()).map_err(|e| TrainError::Recipe(e.to_string()))?;
         Ok(Self { config, augment, front_end, mask_vector, libraries })
@@ -108,7 +109,7 @@ impl Prepare for SpiralPrepare {
         let bins = self.config.encoder.bins;
         let unit = self.config.encoder.downsampling();
         let views = waves.iter().map(|wave| self.views(wave, draw)).collect::<Result<Vec<_>, _>>()?;
-        let lengths: Vec<usize> = views.iter().map(|(clean, _)| clean.num_frames).collect();
+        let lengths: Vec<usize> = views.iter().map(|(clean, _)| clean.nrows()).collect();
         // The reference pads to 16 frames; any multiple of the down-sampling keeps every stride even.
         let multiple = 16usize.max(unit);
         let planned = self.config.front_end.num_frames_from_secs(padded_secs);
@@ -127,22 +128,19 @@ impl Prepare for SpiralPrepare {
 
         let mut student = Vec::with_capacity(waves.len() * frames * bins);
         let mut teacher = Vec::with_capacity(waves.len() * teacher_frames * bins);
-        for (wave, (clean, noisy)) in waves.iter().zip(views) {
+        for (wave, (clean, mut noisy)) in waves.iter().zip(views) {
             let key = draw.utterance(&wave.utterance.id);
-            let spans = time_spans(noisy.num_frames, &spec.time, &mut key.stream(Purpose::TimeMask));
+            let spans = time_spans(noisy.nrows(), &spec.time, &mut key.stream(Purpose::TimeMask));
             let bands = frequency_bands(
                 bins,
                 band_count,
                 spec.frequency.length,
                 &mut key.stream(Purpose::FrequencyMask),
             );
-            let mut masked = noisy.data;
-            spec_augment(&mut masked, bins, &spans, &self.mask_vector, &bands);
-            masked.resize(frames * bins, 0.0);
-            student.append(&mut masked);
-            let mut shifted = shift.apply(&clean.data, bins, &self.mask_vector);
-            shifted.resize(teacher_frames * bins, 0.0);
-            teacher.append(&mut shifted);
+            spec_augment(noisy.view_mut(), &spans, &self.mask_vector, &bands);
+            student.append(&mut padded(noisy, frames, 0.0));
+            let shifted = shift.apply(clean.view(), &self.mask_vector);
+            teacher.append(&mut padded(shifted, teacher_frames, 0.0));
         }
         let positions: Vec<usize> = lengths.iter().map(|length| length.div_ceil(unit)).collect();
         if let Some(short) = positions.iter().position(|&p| p < 2) {

@@ -24,7 +24,7 @@ pub struct SpiralConfig {
     /// Temperature of the cosine similarity. Default: 0.3.
     #[serde(default = "default_temperature")]
     pub temperature: f64,
-    /// Momentum of the teacher.
+    /// Momentum of the teacher. Default: that of Base.
     #[serde(default)]
     pub momentum: MomentumSchedule,
     /// Subtract from the targets their mean over the batch's positions. Default: false, as

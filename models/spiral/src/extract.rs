@@ -10,7 +10,7 @@
 //! are those of the window, and convolutions see nothing beyond it. So at a cut the values change from
 //! one window's view to the next one's.
 
-use auricle_audio::{AudioError, MelConfig, MelFrontEnd};
+use auricle_audio::{AudioError, MelConfig, MelFrontEnd, padded};
 use auricle_nn::params::NamedTensors;
 use auricle_nn::stored::{self, StoredError};
 use auricle_nn::weights::Metadata;
@@ -184,15 +184,15 @@ impl Extractor {
     /// A layer that does not exist; samples that are not finite.
     pub fn extract(&self, samples: &[f32], layer: Option<usize>) -> Result<Representation, ExtractError> {
         self.check_layer(layer)?;
-        let mut mel = self.front_end.compute(samples, samples.len(), None)?;
-        if mel.num_frames == 0 {
+        let mel = self.front_end.compute(samples, samples.len(), None)?;
+        let lengths = [mel.nrows()];
+        if mel.nrows() == 0 {
             return Ok(Representation { values: Vec::new(), frames: 0, width: self.width(layer) });
         }
         let multiple = 16usize.max(self.config.downsampling());
-        let frames = mel.num_frames.next_multiple_of(multiple);
-        mel.data.resize(frames * self.config.bins, 0.0);
-        let input = Tensor::from_data(TensorData::new(mel.data, [1, frames, self.config.bins]), &self.device);
-        let lengths = [mel.num_frames];
+        let frames = mel.nrows().next_multiple_of(multiple);
+        let values = padded(mel, frames, 0.0);
+        let input = Tensor::from_data(TensorData::new(values, [1, frames, self.config.bins]), &self.device);
         let mut context = Context::eval();
         let (output, lengths) = match layer {
             Some(layer) => self.encoder.forward_until(input, &lengths, layer, &mut context),

@@ -53,6 +53,8 @@ pub(super) struct CompressedBlocks {
     /// Where an MP3's tag says that the encoder's padding ends; 0 where the length is an estimate.
     mp3_padding_end: Option<u64>,
     channels: usize,
+    /// The first block, where it was decoded to learn what the header does not say.
+    first_block: Option<Vec<f32>>,
     /// An Ogg file can hold several recordings one after the other.
     is_chained: bool,
 }
@@ -114,7 +116,7 @@ impl CompressedBlocks {
         let num_samples = track.num_frames.filter(|_| !is_chained);
         let info = AudioInfo { sample_rate, channels, num_samples, is_exact: is_exact && !is_chained, codec };
         let track_id = track.id;
-        Ok(Self {
+        let mut blocks = Self {
             info,
             format,
             decoder,
@@ -122,8 +124,22 @@ impl CompressedBlocks {
             length: if is_chained && !is_cut { Length::Unknown } else { length },
             mp3_padding_end,
             channels,
+            first_block: None,
             is_chained,
-        })
+        };
+        if channels == 0 {
+            blocks.learn_channels(origin)?;
+        }
+        Ok(blocks)
+    }
+
+    /// Takes the number of channels from the first frame: MP3 in MP4 has it nowhere else.
+    fn learn_channels(&mut self, origin: &mut Origin) -> Result<(), AudioError> {
+        let mut block = Vec::new();
+        while block.is_empty() && self.next_block(origin, 0, &mut block)?.is_some() {}
+        self.info.channels = self.channels;
+        self.first_block = Some(block);
+        Ok(())
     }
 
     pub(super) fn next_block(
@@ -133,6 +149,10 @@ impl CompressedBlocks {
         interleaved: &mut Vec<f32>,
     ) -> Result<Option<usize>, AudioError> {
         interleaved.clear();
+        if let Some(block) = self.first_block.take() {
+            *interleaved = block;
+            return Ok(Some(self.channels));
+        }
         let sample_rate = self.info.sample_rate;
         let next = guarded(|| self.format.next_packet());
         let mut packet = match next.map_err(|_| self.broken(origin, position_samples))? {
@@ -171,6 +191,9 @@ impl CompressedBlocks {
             }
         };
         let (rate, channels) = (decoded.spec().rate(), decoded.spec().channels().count());
+        if self.channels == 0 && decoded.frames() > 0 {
+            self.channels = channels;
+        }
         if decoded.frames() > 0 && (rate, channels) != (sample_rate, self.channels) {
             let detail = format!(
                 "the stream changes from {} channels at {sample_rate} Hz to {channels} at {rate} Hz",

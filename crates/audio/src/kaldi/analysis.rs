@@ -8,7 +8,7 @@ use super::frames::Framing;
 use super::heads::Head;
 use crate::dsp::{LANES, Lanes, SpectrumBlock};
 use crate::error::{AudioError, check_finite};
-use crate::mel::Features;
+use crate::features::{Features, features_from_values};
 
 /// What both kinds of features share: frames in, features out.
 pub(super) struct Analysis {
@@ -27,7 +27,7 @@ impl Analysis {
         let mut data = Vec::with_capacity(num_frames * self.head.num_features());
         let mut scratch = self.scratch();
         scratch.append(self, samples, 0, 0..num_frames, samples.len(), dither, &mut data);
-        Ok(Features::from_data(data, self.head.num_features()))
+        features_from_values(data, self.head.num_features())
     }
 }
 

@@ -21,7 +21,7 @@ use std::sync::Arc;
 use auricle_rng::Stream;
 
 use crate::error::AudioError;
-use crate::mel::Features;
+use crate::features::Features;
 use analysis::Analysis;
 use frames::Framing;
 use heads::Head;
@@ -49,7 +49,7 @@ impl Fbank {
         self.0.head.num_features()
     }
 
-    /// Features `[T, F]` of samples `[S]`. A signal shorter than a window has no frames under `snip_edges`.
+    /// Features [frames, values] of samples `[S]`. A signal shorter than a window has no frames under `snip_edges`.
     ///
     /// # Errors
     /// NaN or infinite samples.
@@ -83,7 +83,7 @@ impl Mfcc {
         self.0.head.num_features()
     }
 
-    /// Features `[T, num_ceps]` of samples `[S]`.
+    /// Features [frames, coefficients] of samples `[S]`.
     ///
     /// # Errors
     /// NaN or infinite samples.

@@ -11,29 +11,7 @@ use crate::dsp::{
     LANES, Lanes, SparseFilters, SpectrumBlock, SpectrumPlan, append_frames, cosine_window, fast_ln,
 };
 use crate::error::{AudioError, check_finite};
-
-/// Frames of features, row-major `[T, F]`.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct Features {
-    /// `num_frames · num_bins` values.
-    pub data: Vec<f32>,
-    /// Frames `T`.
-    pub num_frames: usize,
-    /// Values per frame `F`.
-    pub num_bins: usize,
-}
-
-impl Features {
-    pub(crate) fn from_data(data: Vec<f32>, num_bins: usize) -> Self {
-        let num_frames = data.len() / num_bins.max(1);
-        Self { data, num_frames, num_bins }
-    }
-
-    /// Frames in order, each of `num_bins` values.
-    pub fn frames(&self) -> impl ExactSizeIterator<Item = &[f32]> {
-        self.data.chunks_exact(self.num_bins.max(1))
-    }
-}
+use crate::features::{Features, features_from_values};
 
 /// Number of frames of `num_samples` samples: `ceil(num_samples / hop_samples)`.
 pub fn frames_from_samples(num_samples: usize, hop_samples: usize) -> usize {
@@ -81,7 +59,7 @@ impl MelFrontEnd {
     ///
     /// # Shapes
     /// - samples: `[S]`
-    /// - result: `[T, F]`, `T = ceil(S / hop_samples)`
+    /// - result: [frames, bins] = `[T, F]`, `T = ceil(S / hop_samples)`
     ///
     /// # Errors
     /// A row shorter than [`Self::min_samples`] or than the utterance; an empty utterance, or one of a
@@ -133,7 +111,7 @@ impl MelFrontEnd {
             FeatureNorm::None => {}
             FeatureNorm::Fixed { mean, std } => normalise(&mut data, mean, std),
         }
-        Ok(Features::from_data(data, self.config.num_bins))
+        features_from_values(data, self.config.num_bins)
     }
 
     /// Samples before the centre of a frame that its window covers.

@@ -10,5 +10,5 @@ mod numerics;
 mod streaming;
 
 pub use config::{FeatureNorm, MelConfig, PeakNorm};
-pub use front_end::{Features, MelFrontEnd, frames_from_samples};
+pub use front_end::{MelFrontEnd, frames_from_samples};
 pub use streaming::StreamingMel;

@@ -35,7 +35,7 @@ pub fn read_all(
 }
 
 fn read(model: &SequenceRecogniser, utterance: &Utterance) -> Result<String> {
-    let samples = utterance.samples(model.sample_rate())?;
+    let samples = utterance.samples_within(model.sample_rate(), MAX_SECS)?;
     let secs = samples.len() as f64 / f64::from(model.sample_rate());
     if secs > MAX_SECS {
         bail!("{secs:.1} s are more than {MAX_SECS} s; cut the recording into utterances");

@@ -12,6 +12,8 @@ const DURATION_TOLERANCE_SECS: f64 = 0.02;
 
 /// What decoding an utterance shows.
 struct Heard {
+    /// What is wrong with the file though it could be read.
+    warnings: Vec<String>,
     file_secs: f64,
     sample_rate: u32,
     num_samples: usize,
@@ -75,6 +77,12 @@ pub fn check(sets: &[Set], config: &CheckConfig, mut progress: impl FnMut()) -> 
                 find("duplicate-id", Severity::Error, "the id comes twice in its set".into());
             }
             check_text(utterance, config, &mut find);
+            if config.needs_phones && (utterance.phones.is_none() || utterance.perceived_phones.is_none()) {
+                find("no-phones", Severity::Error, "canonical or perceived phones are missing".into());
+            }
+            if config.needs_meaning && utterance.meaning.is_none() {
+                find("no-meaning", Severity::Error, "there is no meaning".into());
+            }
             match heard {
                 Err(reason) => find("unreadable", Severity::Error, reason),
                 Ok(heard) => {
@@ -157,6 +165,9 @@ fn check_sound(heard: &Heard, config: &CheckConfig, find: &mut impl FnMut(&'stat
             format!("peak {:.1} dB", 20.0 * f64::from(heard.peak.max(1e-10)).log10()),
         );
     }
+    for warning in &heard.warnings {
+        find("damaged", Severity::Warning, warning.clone());
+    }
     if heard.clipped > 1e-3 {
         find(
             "clipped",
@@ -223,6 +234,7 @@ fn listen(utterance: &Utterance, audio: &Audio) -> Heard {
     }
     let clipped = samples.iter().filter(|s| s.abs() >= 0.9999).count() as f64 / samples.len().max(1) as f64;
     Heard {
+        warnings: audio.warnings.iter().map(|warning| warning.kind.to_string()).collect(),
         file_secs: audio.duration_secs(),
         sample_rate: audio.sample_rate,
         num_samples: samples.len(),

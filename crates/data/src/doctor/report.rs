@@ -13,6 +13,10 @@ pub struct CheckConfig {
     pub workers: usize,
     /// A transcript is expected.
     pub needs_text: bool,
+    /// Canonical and perceived phones are expected, as for training on mispronunciations.
+    pub needs_phones: bool,
+    /// A meaning is expected.
+    pub needs_meaning: bool,
 }
 
 /// A set of a corpus: its name (train, dev, …) and utterances.
@@ -105,6 +109,8 @@ pub fn advice(kind: &str) -> &'static str {
             "nothing: audio is resampled while it is read; mixed rates may hint at mixed sources"
         }
         "no-text" => "write the transcript; --fix drops the utterance",
+        "no-phones" => "annotate the phones; --fix drops the utterance",
+        "no-meaning" => "write the meaning; --fix drops the utterance",
         "odd-text" => {
             "spell numbers and signs as words, or train a subword tokenizer that has the characters"
         }
@@ -118,6 +124,7 @@ pub fn advice(kind: &str) -> &'static str {
         }
         "cannot-align" => "--fix drops the utterance; its transcript is longer than its audio can carry",
         "silent" => "listen to the file; --fix drops the utterance",
+        "damaged" => "fetch the file again, or save it anew from its source; what could be read stays usable",
         "clipped" => "record at a lower level; the utterance stays usable",
         _ => "look at the utterance",
     }

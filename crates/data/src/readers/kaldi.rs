@@ -314,7 +314,10 @@ fn table(path: &Path, collector: &mut Collector) -> Result<Table, DataError> {
                     number,
                     format!("`{key}` comes twice; remove one of the lines"),
                 )),
-                false => Ok(drop(entries.insert(key.to_owned(), (number, rest.trim().to_owned())))),
+                false => {
+                    entries.insert(key.to_owned(), (number, rest.trim().to_owned()));
+                    Ok(())
+                }
             }
         });
         collector.take(entry)

@@ -1,6 +1,6 @@
 //! NeMo manifests and other JSON lines, which name their audio file in one of the fields that [`super`] lists.
 
-use super::record::{self, Unused};
+use super::record::Records;
 use crate::json::for_each_object;
 use crate::list::Collector;
 use crate::{DataError, Utterance};
@@ -20,16 +20,14 @@ pub fn read_nemo(path: &Path) -> Result<Vec<Utterance>, DataError> {
 }
 
 pub(super) fn read(path: &Path, collector: &mut Collector) -> Result<(), DataError> {
-    let mut unused = Unused::default();
+    let mut records = Records::of(path);
     let begin = collector.reading.utterances.len();
     for_each_object(path, collector, |number, object, collector| {
-        let position = collector.reading.utterances.len() - begin;
-        let utterance = record::utterance(path, object, position, &mut unused)
-            .map_err(|reason| DataError::line(path, number, reason))?;
-        collector.push(utterance);
+        let utterance = records.utterance(object);
+        collector.push(utterance.map_err(|reason| DataError::line(path, number, reason))?);
         Ok(())
     })?;
-    if let Some(note) = unused.finish(&mut collector.reading.utterances[begin..]) {
+    if let Some(note) = records.finish(&mut collector.reading.utterances[begin..]) {
         collector.note(path, note);
     }
     Ok(())

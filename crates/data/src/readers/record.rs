@@ -1,7 +1,7 @@
 //! What a table's row or a JSON line says of an utterance, by the names that toolkits use.
 
 use crate::Utterance;
-use crate::list::{AUDIO_EXTENSIONS, first_names, path_id, resolve, stem};
+use crate::list::{first_names, is_audio_name, path_id, resolve, stem};
 use crate::probe::{only_channel, probe_or_zero};
 use serde_json::{Map, Value};
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -117,6 +117,9 @@ const NAMES: [(Field, &[&str]); 11] = [
     (Field::Channel, &["channel", "channel_id", "channel_selector"]),
 ];
 
+/// Folders beside a list that published corpora keep their audio in.
+const AUDIO_FOLDERS: [&str; 2] = ["clips", "wavs"];
+
 /// What a name is about; case and blanks around it do not matter.
 pub(super) fn field_of(name: &str) -> Option<Field> {
     let name = name.trim().to_lowercase();
@@ -129,69 +132,99 @@ pub(super) fn names_of(wanted: Field) -> String {
     names.join(", ")
 }
 
-/// What one list says in fields that are not understood, named once for the whole list.
-#[derive(Debug, Default)]
-pub(super) struct Unused {
-    names: BTreeSet<String>,
-    /// Ids are needed for the utterances at these positions, whose audio is written so.
+/// The records of one list.
+#[derive(Debug)]
+pub(super) struct Records {
+    list: PathBuf,
+    /// Where the audio may be beside the list itself.
+    folders: Vec<PathBuf>,
+    read: usize,
+    /// Fields that are not understood, named once for the whole list.
+    unused: BTreeSet<String>,
+    /// Positions of utterances without an id, and how their audio is written.
     unnamed: Vec<(usize, String)>,
 }
+
+/// More names of fields that are not understood are not collected.
+const MAX_UNUSED: usize = 1000;
 
 /// What a list says of one utterance, in the order of its fields.
 pub(super) type Record = Map<String, Value>;
 
-/// The utterance of a record; `position` is its place among those read before.
-///
-/// # Errors
-/// In words: no audio, times that contradict each other or are none, a channel of several, a text that is no text.
-pub(super) fn utterance(
-    list: &Path,
-    record: Record,
-    position: usize,
-    unused: &mut Unused,
-) -> Result<Utterance, String> {
-    let mut said = Said::default();
-    // In the order of the names, so that the first of several is used.
-    let mut ranked: Vec<(usize, Option<Field>, String, Value)> = record
-        .into_iter()
-        .filter(|(_, value)| !is_empty(value))
-        .map(|(name, value)| (rank(&name), field_of(&name), name, value))
-        .collect();
-    ranked.sort_by_key(|(rank, ..)| *rank);
-    let mut extra = Map::new();
-    for (_, field, name, value) in ranked {
-        let Some(value) = (match field {
-            Some(field) => said.take(field, &name, value)?,
-            None => Some(value),
-        }) else {
-            continue;
-        };
-        unused.names.insert(name.clone());
-        extra.insert(name, value);
+impl Records {
+    /// The records of the list at a path.
+    pub(super) fn of(list: &Path) -> Self {
+        let beside = list.parent().unwrap_or(Path::new(""));
+        let folders =
+            AUDIO_FOLDERS.iter().map(|name| beside.join(name)).filter(|folder| folder.is_dir()).collect();
+        Self { list: list.to_owned(), folders, read: 0, unused: BTreeSet::new(), unnamed: Vec::new() }
     }
-    let written = said.audio.ok_or("no audio path")?;
-    let audio = find_audio(list, &written);
-    let (start, duration) = times(&audio, said.start, said.end, said.duration)?;
-    if let Some(channel) = &said.channel {
-        only_channel(&audio, channel)?;
-    }
-    if said.id.is_none() {
-        unused.unnamed.push((position, written));
-    }
-    let id = said.id.unwrap_or_else(|| stem(&audio));
-    let whole = Utterance::segment(id, audio, start, duration).map_err(|e| e.to_string())?;
-    Ok(Utterance {
-        text: said.text,
-        speaker: said.speaker,
-        phones: said.phones,
-        perceived_phones: said.perceived_phones,
-        meaning: said.meaning,
-        extra,
-        ..whole
-    })
-}
 
-impl Unused {
+    /// The utterance of a record.
+    ///
+    /// # Errors
+    /// In words: no audio, times that contradict each other or are none, a channel of several, a text that is no text.
+    pub(super) fn utterance(&mut self, record: Record) -> Result<Utterance, String> {
+        let mut said = Said::default();
+        // In the order of the names, so that the first of several is used.
+        let mut ranked: Vec<(usize, Option<Field>, String, Value)> = record
+            .into_iter()
+            .filter(|(_, value)| !is_empty(value))
+            .map(|(name, value)| (rank(&name), field_of(&name), name, value))
+            .collect();
+        ranked.sort_by_key(|(rank, ..)| *rank);
+        let mut extra = Map::new();
+        for (_, field, name, value) in ranked {
+            let Some(value) = (match field {
+                Some(field) => said.take(field, &name, value)?,
+                None => Some(value),
+            }) else {
+                continue;
+            };
+            if self.unused.len() < MAX_UNUSED {
+                self.unused.insert(name.clone());
+            }
+            extra.insert(name, value);
+        }
+        let written = said.audio.ok_or("no audio path")?;
+        let audio = self.find_audio(&written);
+        let (start, duration) = times(&audio, said.start, said.end, said.duration)?;
+        if let Some(channel) = &said.channel {
+            only_channel(&audio, channel)?;
+        }
+        let is_named = said.id.is_some();
+        let id = said.id.unwrap_or_else(|| stem(&audio));
+        let whole = Utterance::segment(id, audio, start, duration).map_err(|e| e.to_string())?;
+        if !is_named {
+            self.unnamed.push((self.read, written));
+        }
+        self.read += 1;
+        Ok(Utterance {
+            text: said.text,
+            speaker: said.speaker,
+            phones: said.phones,
+            perceived_phones: said.perceived_phones,
+            meaning: said.meaning,
+            extra,
+            ..whole
+        })
+    }
+
+    /// The file that the list means: the path as written, or in `clips` or `wavs` beside the list; LJSpeech and old lists
+    /// of Common Voice leave out the extension.
+    pub(super) fn find_audio(&self, written: &str) -> PathBuf {
+        let plain = resolve(&self.list, written);
+        if plain.exists() {
+            return plain;
+        }
+        let ends = if is_audio_name(written) { &[""][..] } else { &["", ".wav", ".mp3", ".flac"] };
+        let beside = self.list.parent().unwrap_or(Path::new(""));
+        let folders = std::iter::once(beside).chain(self.folders.iter().map(PathBuf::as_path));
+        let candidates =
+            folders.flat_map(|folder| ends.iter().map(move |end| folder.join(format!("{written}{end}"))));
+        candidates.into_iter().find(|candidate| candidate.is_file()).unwrap_or(plain)
+    }
+
     /// Gives the utterances without an id theirs, and says which fields are not used.
     ///
     /// File names are ids where no two files of the list are called the same, else the paths as they are written, with
@@ -220,7 +253,7 @@ impl Unused {
                 utterance.id = id;
             }
         }
-        let names = self.names;
+        let names = self.unused;
         (!names.is_empty()).then(|| {
             let (noun, verb) = if names.len() == 1 { ("field", "is") } else { ("fields", "are") };
             format!("{noun} {} {verb} kept as extra fields, but mean nothing here", first_names(names))
@@ -372,32 +405,10 @@ fn times(
     }
 }
 
-/// Folders beside a list that published corpora keep their audio in.
-const AUDIO_FOLDERS: [&str; 3] = ["", "clips", "wavs"];
-
-/// The file that a list means: the path as written, or in `clips` or `wavs` beside the list; LJSpeech and old lists of
-/// Common Voice leave out the extension.
-pub(super) fn find_audio(list: &Path, written: &str) -> PathBuf {
-    let plain = resolve(list, written);
-    if plain.exists() {
-        return plain;
-    }
-    let folder = list.parent().unwrap_or(Path::new(""));
-    for below in AUDIO_FOLDERS {
-        for end in ["", ".wav", ".mp3", ".flac"] {
-            let candidate = folder.join(below).join(format!("{written}{end}"));
-            if candidate.is_file() {
-                return candidate;
-            }
-        }
-    }
-    plain
-}
-
 /// A path without the extension of its file name, if that is one of audio: `v1.2` is a name.
 fn without_extension(path: &Path) -> PathBuf {
-    let is_audio = |e: &std::ffi::OsStr| AUDIO_EXTENSIONS.iter().any(|known| e.eq_ignore_ascii_case(known));
-    if path.extension().is_some_and(is_audio) { path.with_extension("") } else { path.to_owned() }
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    if is_audio_name(&name) { path.with_extension("") } else { path.to_owned() }
 }
 
 #[cfg(test)]
@@ -411,6 +422,11 @@ mod tests {
         names.sort_unstable();
         names.dedup();
         assert_eq!(names.len(), count);
+        // The page for users names them all.
+        let page = include_str!("mod.rs");
+        for name in names {
+            assert!(page.contains(&format!("`{name}`")), "{name}");
+        }
         assert_eq!(field_of(" Start "), Some(Field::Start));
     }
 

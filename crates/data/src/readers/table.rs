@@ -1,11 +1,13 @@
 //! Tables with a header, and LJSpeech's, which has none.
 
-use super::record::{self, Field, Record, Unused, field_of, find_audio, names_of};
+use super::record::{Field, Record, Records, field_of, names_of};
 use crate::list::{Collector, MAX_LINE_BYTES, budget, charge, open};
 use crate::{DataError, Utterance};
 use serde_json::Value;
-use std::io::{BufRead, Read as _};
+use std::cell::Cell;
+use std::io::{self, BufRead as _, Read as _};
 use std::path::Path;
+use std::rc::Rc;
 
 /// What stands between the fields of a row, likeliest first.
 const SEPARATORS: [u8; 4] = [b',', b'\t', b';', b'|'];
@@ -46,7 +48,8 @@ pub(super) fn read(path: &Path, collector: &mut Collector) -> Result<(), DataErr
     builder.delimiter(form.separator).quoting(is_quoted).has_headers(!form.is_ljspeech);
     let bad = |line: usize, e: csv::Error| DataError::line(path, line, said(&e));
     let mut budget = budget(path);
-    let mut reader = builder.from_reader(open(path)?.take(budget.left()));
+    let taken = Rc::new(Cell::new(0));
+    let mut reader = builder.from_reader(Rows { reader: open(path)?, taken: taken.clone() });
     let header: Vec<String> = match form.is_ljspeech {
         true => ["audio", "raw_text", "text"].map(str::to_owned).to_vec(),
         false => reader.headers().map_err(|e| bad(1, e))?.iter().map(|h| h.trim().to_owned()).collect(),
@@ -56,36 +59,55 @@ pub(super) fn read(path: &Path, collector: &mut Collector) -> Result<(), DataErr
     {
         return Err(DataError::line(path, 1, format!("column `{}` comes twice; rename one", header[twice])));
     }
-    let mut unused = Unused::default();
+    let mut records = Records::of(path);
     let begin = collector.reading.utterances.len();
     let mut row = csv::StringRecord::new();
     loop {
-        // A quote that is open makes one field of many lines.
+        taken.set(0);
         let line = reader.position().line() as usize;
         let read = reader.read_record(&mut row);
         if matches!(read, Ok(false)) {
             break;
         }
+        if let Err(error) = &read
+            && error.is_io_error()
+        {
+            return Err(DataError::line(path, line, said(error)));
+        }
         charge(path, &mut budget, row.as_slice().len() as u64 + 96 * row.len() as u64 + 384)?;
         let line = row.position().map_or(line, |position| position.line() as usize);
-        let position = collector.reading.utterances.len() - begin;
         let utterance = read.map_err(|e| bad(line, e)).and_then(|_| {
-            if row.as_slice().len() > MAX_LINE_BYTES {
-                let reason = "a row of megabytes; is there a quote that is not closed?";
-                return Err(DataError::line(path, line, reason));
-            }
-            let record =
-                record_of(&header, &row, form).map_err(|reason| DataError::line(path, line, reason))?;
-            record::utterance(path, record, position, &mut unused)
+            let record = record_of(&header, &row, form);
+            record
+                .and_then(|record| records.utterance(record))
                 .map_err(|reason| DataError::line(path, line, reason))
         });
         let utterance = utterance.map(|utterance| collector.push(utterance));
         collector.take(utterance)?;
     }
-    if let Some(note) = unused.finish(&mut collector.reading.utterances[begin..]) {
+    if let Some(note) = records.finish(&mut collector.reading.utterances[begin..]) {
         collector.note(path, note);
     }
     Ok(())
+}
+
+/// A reader that gives at most [`MAX_LINE_BYTES`] until its count is set back: a quote that is not closed makes one row of
+/// the whole file.
+struct Rows<R> {
+    reader: R,
+    taken: Rc<Cell<usize>>,
+}
+
+impl<R: io::Read> io::Read for Rows<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.taken.get() > MAX_LINE_BYTES {
+            let reason = "a row of megabytes; is there a quote that is not closed?";
+            return Err(io::Error::new(io::ErrorKind::FileTooLarge, reason));
+        }
+        let read = self.reader.read(buffer)?;
+        self.taken.set(self.taken.get() + read);
+        Ok(read)
+    }
 }
 
 /// A row by the names of its columns.
@@ -109,10 +131,11 @@ fn record_of(header: &[String], row: &csv::StringRecord, form: Form) -> Result<R
         record.insert(name.to_owned(), Value::String(cell.to_owned()));
     }
     // Where LJSpeech's text was not normalised, the written one is it.
-    if form.is_ljspeech && !record.contains_key("text") {
-        if let Some(raw) = record.remove("raw_text") {
-            record.insert("text".to_owned(), raw);
-        }
+    if form.is_ljspeech
+        && !record.contains_key("text")
+        && let Some(raw) = record.remove("raw_text")
+    {
+        record.insert("text".to_owned(), raw);
     }
     Ok(record)
 }
@@ -138,7 +161,7 @@ fn form_of(path: &Path) -> Result<Form, DataError> {
         return Ok(Form { separator, is_ljspeech: false });
     }
     let cells: Vec<&str> = first.split('|').collect();
-    if (2..=3).contains(&cells.len()) && find_audio(path, cells[0].trim()).is_file() {
+    if (2..=3).contains(&cells.len()) && Records::of(path).find_audio(cells[0].trim()).is_file() {
         return Ok(Form { separator: b'|', is_ljspeech: true });
     }
     let reason = format!("the header names no audio column; one of {} is needed", names_of(Field::Audio));
@@ -153,6 +176,7 @@ fn said(error: &csv::Error) -> String {
                 "{len} fields, but the header has {expected_len}; complete the row, or put quotes around a separator in a text"
             )
         }
+        csv::ErrorKind::Io(error) => error.to_string(),
         csv::ErrorKind::Utf8 { .. } => "not UTF-8 text; save the file in that encoding".to_owned(),
         _ => error.to_string(),
     }

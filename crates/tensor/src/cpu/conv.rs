@@ -21,7 +21,7 @@ const PANEL: usize = 32 * 1024;
 /// Where windows and padding lie.
 impl Conv1dSizes {
     fn padded_frames(&self) -> usize {
-        self.frames + self.options.pad_left + self.options.pad_right
+        self.options.padded(self.frames)
     }
 
     fn group_input(&self) -> usize {

@@ -10,7 +10,7 @@
 //! | gemm's case | instead |
 //! |---|---|
 //! | more terms than a block: how it cuts them depends on rows, columns and the machine's caches | blocks are cut here |
-//! | one row: the order of sums is that of vectors | the row twice |
+//! | one row: the order of sums is that of vectors | [`row`] where the matrix is dense, else the row twice |
 //! | one column: likewise | the transposed product, with the column twice |
 //! | up to 256 elements whose terms lie side by side in both operands: many running sums | the left operand is copied in another order |
 //!
@@ -19,6 +19,7 @@
 use gemm::Parallelism;
 
 use super::view::{Threads, View, ViewMut};
+use super::{elementwise, rows};
 
 /// Most terms of a block. `gemm` cuts none that is as short as this: its own blocks have 512 terms or more.
 pub const BLOCK: usize = 512;
@@ -36,6 +37,13 @@ pub fn gemm(mut out: ViewMut<'_>, accumulate: bool, alpha: f32, [a, b]: [View<'_
         let copy: Vec<f32> = (0..depth).flat_map(|p| (0..rows).map(move |i| a.at(i, p))).collect();
         return blocks(out, accumulate, alpha, [View::new(&copy, depth, rows, rows).t(), b], threads);
     }
+    if rows == 1
+        && depth > 2
+        && fuses_as_gemm()
+        && let (Some(x), Some(matrix)) = (a.row(0), b.together())
+    {
+        return row(out, accumulate, alpha, &x[..depth], matrix);
+    }
     // A vector times a matrix; a column is the transpose of one.
     let [vector, matrix] = if rows == 1 { [a, b] } else { [b.t(), a.t()] };
     let twice: Vec<f32> = (0..depth).flat_map(|p| [vector.at(0, p); 2]).collect();
@@ -52,6 +60,36 @@ pub fn gemm(mut out: ViewMut<'_>, accumulate: bool, alpha: f32, [a, b]: [View<'_
     (0..rows).for_each(|i| out.set(i, 0, &both[i * columns..][..columns], 1.0));
 }
 
+/// One row times a dense matrix, which is read once, in the order in which it lies.
+fn row(mut out: ViewMut<'_>, accumulate: bool, alpha: f32, x: &[f32], matrix: &[f32]) {
+    let columns = matrix.len() / x.len();
+    let step = block(x.len());
+    let mut sums = vec![0.0; columns];
+    for (i, (x, matrix)) in x.chunks(step).zip(matrix.chunks(step * columns)).enumerate() {
+        sums.fill(0.0);
+        rows::add_product(&mut sums, x, matrix, columns);
+        if accumulate || i > 0 {
+            elementwise::add_scaled(out.row(0), alpha, &sums);
+        } else {
+            out.set(0, 0, &sums, alpha);
+        }
+    }
+}
+
+/// Whether our kernels and those of `gemm` agree on whether to fuse multiplications and additions. They do not where `AURICLE_SIMD`
+/// limits ours.
+fn fuses_as_gemm() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return super::level() != super::Level::Baseline || !is_x86_feature_detected!("fma");
+    #[cfg(not(target_arch = "x86_64"))]
+    cfg!(target_arch = "aarch64")
+}
+
+/// Terms of a block of a sum of `depth`.
+fn block(depth: usize) -> usize {
+    depth.div_ceil(depth.div_ceil(BLOCK))
+}
+
 /// The blocks of terms one after the other.
 fn blocks(mut out: ViewMut<'_>, accumulate: bool, alpha: f32, [a, b]: [View<'_>; 2], threads: Threads) {
     let parallelism = match threads {
@@ -60,7 +98,7 @@ fn blocks(mut out: ViewMut<'_>, accumulate: bool, alpha: f32, [a, b]: [View<'_>;
     };
     let [rows, depth] = a.size();
     let columns = b.size()[1];
-    let step = depth.div_ceil(depth.div_ceil(BLOCK));
+    let step = block(depth);
     for first in (0..depth).step_by(step) {
         let terms = first..(first + step).min(depth);
         let count = terms.len();

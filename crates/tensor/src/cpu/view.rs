@@ -57,6 +57,11 @@ impl<'a> View<'a> {
         self.data[i * self.row_stride + j * self.col_stride]
     }
 
+    /// All elements, where the rows lie one behind the other.
+    pub(super) fn together(&self) -> Option<&'a [f32]> {
+        (self.col_stride == 1 && self.row_stride == self.cols).then(|| &self.data[..self.rows * self.cols])
+    }
+
     /// Some of the columns.
     pub(super) fn terms(self, columns: &Range<usize>) -> Self {
         let data = &self.data[(columns.start * self.col_stride).min(self.data.len())..];

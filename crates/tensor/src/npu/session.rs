@@ -22,6 +22,7 @@ use super::tile::exec::{decode, encode};
 
 /// A device that cannot be chosen.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum SessionError {
     /// The name follows no known pattern.
     #[error("unknown NPU {name:?}: use \"npu:sim:<{}>[:fp16|bf16]\" or \"npu:ascend:<index>\"", names().join("|"))]

@@ -179,6 +179,7 @@ pub struct Heads {
 
 /// A description that cannot be used.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum SpecError {
     /// No description has this name.
     #[error("no NPU description {name:?}: known are {}", names().join(", "))]

@@ -32,7 +32,7 @@ pub fn attention(q: Tensor<3>, k: Tensor<3>, v: Tensor<3>, options: AttentionOpt
         q.dims(),
         v.dims()
     );
-    let empty = batch * queries * k_dims[1] * width == 0;
+    let empty = [batch, queries, k_dims[1], width].contains(&0);
     if empty || ![&q, &k, &v].into_iter().all(fused::applies) {
         return reference::attention(q, k, v, &options);
     }

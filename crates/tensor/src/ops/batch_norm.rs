@@ -3,31 +3,14 @@
 use std::sync::Arc;
 
 use burn::backend::flex::FlexTensor;
-use burn::tensor::{DType, Tensor, TensorData};
+use burn::tensor::Tensor;
 use rayon::prelude::*;
 
 use crate::cpu::batch_norm as kernel;
 use crate::cpu::elementwise;
 use crate::fused::{self, Aside, Kernel, dense, elements, owned};
+use crate::options::{BatchMoments, BatchNormOptions};
 use crate::reference;
-
-/// What [`batch_norm`] does around the normalisation.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct BatchNormOptions {
-    /// Whether a ReLU comes first.
-    pub relu: bool,
-    /// Added to the variance.
-    pub epsilon: f64,
-}
-
-/// Moments of the channels over the valid frames of a batch.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct BatchMoments {
-    /// Mean of each channel.
-    pub mean: Vec<f32>,
-    /// Variance of each channel, biased.
-    pub variance: Vec<f32>,
-}
 
 /// `y = (relu(x) − mean)/√(var + ε) + s·residual`, with mean and variance of each channel over the valid frames of the batch;
 /// frames beyond an utterance's length are 0.
@@ -195,20 +178,4 @@ impl<const N: usize> Kernel<N> for BatchNorm {
         }
         gradients
     }
-}
-
-/// The moments of a tensor of one value per channel on the host.
-pub(crate) fn host(values: Tensor<1>) -> Vec<f32> {
-    let plain = if values.is_autodiff() { values.inner() } else { values };
-    plain.cast(DType::F32).into_data().try_to_vec::<f32>().unwrap_or_default()
-}
-
-/// 1 for valid frames, `[B, T, 1]`, like `x`.
-pub(crate) fn valid_frames(x: &Tensor<3>, lengths: &[usize]) -> Tensor<3> {
-    let [batch, frames, _] = x.dims();
-    let values: Vec<f32> = lengths
-        .iter()
-        .flat_map(|&length| (0..frames).map(move |t| f32::from(u8::from(t < length))))
-        .collect();
-    Tensor::from_data(TensorData::new(values, [batch, frames, 1]), (&x.device(), x.dtype()))
 }

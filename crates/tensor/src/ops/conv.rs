@@ -17,7 +17,8 @@ use crate::reference;
 /// with `T'` = [`Conv1dOptions::output_frames`].
 ///
 /// # Panics
-/// Where a stride or group count is 0, the groups divide neither channel count, or shapes disagree.
+/// Where a stride or group count is 0, the groups divide neither channel count, shapes disagree, or the padding asks for more
+/// than memory can hold.
 pub fn conv1d(x: Tensor<3>, weight: Tensor<3>, bias: Option<Tensor<1>>, options: Conv1dOptions) -> Tensor<3> {
     let ([batch, frames, inputs], [kernel, inputs_per_group, outputs]) = (x.dims(), weight.dims());
     let groups = options.groups;
@@ -30,6 +31,16 @@ pub fn conv1d(x: Tensor<3>, weight: Tensor<3>, bias: Option<Tensor<1>>, options:
         "conv1d: {inputs} input channels, weight {:?}, {options:?}",
         weight.dims()
     );
+    let padded = options.padded(frames);
+    let most = [batch, padded, inputs.max(outputs), size_of::<f32>()];
+    assert!(
+        most.into_iter()
+            .try_fold(1usize, usize::checked_mul)
+            .is_some_and(|bytes| bytes <= isize::MAX as usize),
+        "conv1d: {batch} times {frames} frames with {options:?} are more than memory can hold"
+    );
+    // A stride beyond the last frame gives one output, however long it is.
+    let options = Conv1dOptions { stride: options.stride.min(padded.saturating_add(1)), ..options };
     let sizes = Conv1dSizes {
         batch,
         frames,
@@ -39,7 +50,7 @@ pub fn conv1d(x: Tensor<3>, weight: Tensor<3>, bias: Option<Tensor<1>>, options:
         output: outputs,
         options,
     };
-    let empty = batch * sizes.outputs * kernel * inputs * outputs == 0;
+    let empty = [batch, frames, sizes.outputs, kernel, inputs, outputs].contains(&0);
     if empty
         || !fused::applies(&x)
         || !fused::applies(&weight)

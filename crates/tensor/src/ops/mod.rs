@@ -24,20 +24,18 @@ mod softmax;
 pub use crate::options::{
     AdamWStep, AttentionOptions, Conv1dOptions, Conv1dSizes, Dropout, Products, alibi_slope, with_products,
 };
+pub use crate::options::{BatchMoments, BatchNormOptions};
+pub use crate::options::{DenGraph, LfMmiOptions, LfMmiScore, MmiArc, MmiGraphError, MmiState, NumGraph};
 pub use crate::reference::ContrastiveOutput;
 pub use activation::gelu;
 pub use attention::attention;
-pub use batch_norm::{BatchMoments, BatchNormOptions, batch_norm};
-pub(crate) use batch_norm::{host, valid_frames};
+pub use batch_norm::batch_norm;
 pub use contrastive::contrastive_loss;
 pub use conv::conv1d;
 pub use ctc::ctc_loss;
 pub use dropout::dropout;
 pub use linear::{linear, linear_gelu};
-pub(crate) use mmi::Arcs;
-pub use mmi::{
-    DenGraph, LfMmiOptions, LfMmiOutput, LfMmiScore, MmiArc, MmiGraphError, MmiState, NumGraph, lf_mmi,
-};
+pub use mmi::{LfMmiOutput, lf_mmi};
 pub use norm::{add_layer_norm, layer_norm, rms_norm};
 pub use optimizer::{adamw, adamw_ema, ema};
 pub use softmax::{log_softmax, masked_softmax, softmax};

@@ -20,10 +20,15 @@ impl Default for Conv1dOptions {
 }
 
 impl Conv1dOptions {
+    /// Frames with the padding; `usize::MAX` where that is more than can be counted.
+    pub(crate) fn padded(&self, frames: usize) -> usize {
+        frames.saturating_add(self.pad_left).saturating_add(self.pad_right)
+    }
+
     /// Output frames for `frames` input frames: `⌊(frames + pads − kernel)/stride⌋ + 1`, or 0 where the kernel does not fit.
     pub fn output_frames(&self, frames: usize, kernel: usize) -> usize {
-        match (frames + self.pad_left + self.pad_right).checked_sub(kernel) {
-            Some(room) => room / self.stride + 1,
+        match self.padded(frames).checked_sub(kernel) {
+            Some(room) => (room / self.stride).saturating_add(1),
             None => 0,
         }
     }

@@ -20,3 +20,4 @@ mod mmi;
 mod optimizer;
 mod products;
 mod rows;
+mod sizes;

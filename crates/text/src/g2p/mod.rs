@@ -48,6 +48,7 @@ impl Default for G2pConfig {
 
 /// Why there is no model or no pronunciation.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum G2pError {
     /// A setting out of range.
     #[error("letter to sound: `{setting}` is {value}, not {range}")]

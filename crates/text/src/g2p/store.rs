@@ -12,13 +12,16 @@ use super::graphone::Graphone;
 use super::ngram::Ngrams;
 use super::{G2p, G2pError, LETTERS, MAX_GRAPHONES};
 use crate::phones::Phone;
-use std::io::Read as _;
+use auricle_io::{Budget, atomic_write};
+use std::fs::File;
+use std::io::ErrorKind;
 use std::path::Path;
 
 const MAGIC: &[u8] = b"AURG2P1\n";
 const MAX_ORDER: usize = 10;
 /// The largest model that is read: one of the CMU dictionary has 2 MB.
 const MAX_BYTES: u64 = 16 << 20;
+const TOO_LARGE: &str = "it is larger than 16 MiB";
 
 impl G2p {
     /// The model as bytes.
@@ -70,7 +73,7 @@ impl G2p {
     /// # Errors
     /// The file cannot be written.
     pub fn save(&self, path: &Path) -> Result<(), G2pError> {
-        std::fs::write(path, self.to_bytes()).map_err(|source| G2pError::Io { path: path.into(), source })
+        atomic_write(path, &self.to_bytes()).map_err(|source| G2pError::Io { path: path.into(), source })
     }
 
     /// Reads a model from a file.
@@ -79,16 +82,19 @@ impl G2p {
     /// The file cannot be read, is larger than 16 MiB, or is no model.
     pub fn load(path: &Path) -> Result<Self, G2pError> {
         let io = |source| G2pError::Io { path: path.into(), source };
-        let mut bytes = Vec::new();
-        let mut file = std::fs::File::open(path).map_err(io)?.take(MAX_BYTES + 1);
-        file.read_to_end(&mut bytes).map_err(io)?;
+        let mut budget = Budget::new("the letter-to-sound model", MAX_BYTES);
+        let read_whole = File::open(path).and_then(|file| budget.read_to_end(file));
+        let bytes = read_whole.map_err(|error| match error.kind() {
+            ErrorKind::FileTooLarge => G2pError::Stored(format!("{}: {TOO_LARGE}", path.display())),
+            _ => io(error),
+        })?;
         read(&bytes).map_err(|reason| G2pError::Stored(format!("{}: {reason}", path.display())))
     }
 }
 
 fn read(bytes: &[u8]) -> Result<G2p, &'static str> {
     if bytes.len() as u64 > MAX_BYTES {
-        return Err("it is larger than 16 MiB");
+        return Err(TOO_LARGE);
     }
     let mut rest = bytes.strip_prefix(MAGIC).ok_or("it does not begin with `AURG2P1`")?;
     let order = usize::from(byte(&mut rest)?);

@@ -3,7 +3,8 @@
 mod compact;
 
 use crate::phones::Phone;
-use std::collections::BTreeMap;
+use auricle_io::{Budget, Lines, TextError, open};
+use std::collections::{BTreeMap, HashMap};
 use std::io::BufRead;
 use std::path::{Path, PathBuf};
 
@@ -20,9 +21,16 @@ pub const MAX_PHONES: usize = 96;
 pub const MAX_PRONUNCIATIONS: usize = 32;
 /// The most words.
 pub const MAX_WORDS: usize = 2_000_000;
+/// The memory that a lexicon may take, in bytes.
+const MAX_BYTES: u64 = 1 << 30;
+/// What a word and a pronunciation take besides letters and phones.
+const ENTRY_BYTES: usize = 128;
+/// Phones of lexicons of other toolkits for what is no speech.
+const NO_SPEECH: [&str; 5] = ["SIL", "SP", "SPN", "NSN", "LAU"];
 
 /// Why a lexicon is not usable.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum LexiconError {
     /// A file could not be read or written.
     #[error("{path}: {source}")]
@@ -60,7 +68,12 @@ struct Entry {
 /// # Format
 /// That of the CMU dictionary: a word, white space, phones with or without stress, one
 /// pronunciation a line. Further ones are `word(2)`, `word(3)` or the word again. `;;;` begins a
-/// comment line, ` #` a comment at the end of a line. Words are read in lower case.
+/// comment line, ` #` a comment at the end of a line. Words are read in lower case, with every
+/// apostrophe plain, in Unicode's normal form C.
+///
+/// Behind the word there may be the probability of the pronunciation, as in Kaldi's `lexiconp.txt`:
+/// the most probable one is the usual one then. Entries of silence and noise such as `!SIL SIL` or
+/// `<unk> SPN` are passed over. Files may be packed by gzip.
 ///
 /// ```
 /// use auricle_text::{Lexicon, Phone};
@@ -86,12 +99,9 @@ impl Lexicon {
     /// The file cannot be read, or a line is no entry.
     pub fn read(path: &Path) -> Result<Self, LexiconError> {
         let io = |source| LexiconError::Io { path: path.into(), source };
-        let file = std::fs::File::open(path).map_err(io)?;
-        Self::read_lines(std::io::BufReader::new(file), &path.display().to_string()).map_err(|error| {
-            match error {
-                LexiconError::Io { source, .. } => io(source),
-                other => other,
-            }
+        Self::read_lines(open(path).map_err(io)?, &path.display().to_string()).map_err(|error| match error {
+            LexiconError::Io { source, .. } => io(source),
+            other => other,
         })
     }
 
@@ -103,51 +113,26 @@ impl Lexicon {
         Self::read_lines(text.as_bytes(), origin)
     }
 
-    fn read_lines(mut reader: impl BufRead, origin: &str) -> Result<Self, LexiconError> {
+    fn read_lines(reader: impl BufRead, origin: &str) -> Result<Self, LexiconError> {
         let mut lexicon = Self::default();
-        let mut bytes = Vec::new();
-        for line in 1.. {
-            bytes.clear();
-            // A line without an end must not fill the memory.
-            let mut bounded = std::io::Read::take(&mut reader, MAX_LINE_BYTES as u64 + 1);
-            let read = bounded.read_until(b'\n', &mut bytes);
-            let read = read.map_err(|source| LexiconError::Io { path: origin.into(), source })?;
-            if read == 0 {
-                break;
-            }
+        let mut lines = Lines::new(reader, MAX_LINE_BYTES);
+        let mut budget = Budget::new("the lexicon", MAX_BYTES);
+        let mut probabilities = Probabilities::default();
+        loop {
+            let next = lines.next_line().map_err(|error| in_line(error, origin))?;
+            let Some((line, text)) = next else { break };
             let wrong = |reason| LexiconError::Line { origin: origin.into(), line, reason };
-            if read > MAX_LINE_BYTES {
-                return Err(wrong(format!("longer than {MAX_LINE_BYTES} bytes")));
+            let Some(parsed) = Line::parse(text).map_err(wrong)? else { continue };
+            let bytes = ENTRY_BYTES + parsed.word.len() + parsed.pronunciation.len();
+            budget.charge(bytes as u64).map_err(|error| wrong(error.to_string()))?;
+            let Line { word, is_variant, probability, pronunciation } = parsed;
+            if let Some(probability) = probability {
+                probabilities.add(word, &pronunciation, probability);
             }
-            let text = std::str::from_utf8(&bytes).map_err(|_| wrong("not UTF-8".into()))?;
-            let text = if line == 1 { text.trim_start_matches('\u{FEFF}') } else { text };
-            lexicon.add_line(text).map_err(wrong)?;
+            lexicon.push(word, pronunciation, is_variant).map_err(wrong)?;
         }
+        probabilities.sort(&mut lexicon);
         Ok(lexicon)
-    }
-
-    fn add_line(&mut self, line: &str) -> Result<(), String> {
-        if line.starts_with(";;;") {
-            return Ok(());
-        }
-        let mut fields = line.split_whitespace();
-        let Some(written) = fields.next() else { return Ok(()) };
-        if written == "#" {
-            return Ok(());
-        }
-        let (word, variant) = match written.strip_suffix(')').and_then(|rest| rest.rsplit_once('(')) {
-            Some((word, number)) if !word.is_empty() => {
-                let number = number.parse::<u32>();
-                (word, number.map_err(|_| format!("`{written}`: a variant is written `word(2)`"))?)
-            }
-            _ => (written, 1),
-        };
-        let mut pronunciation = Pronunciation::new();
-        for name in fields.take_while(|field| !field.starts_with('#')) {
-            let phone = Phone::parse(name);
-            pronunciation.push(phone.ok_or_else(|| format!("`{name}` in `{written}` is no phone"))?);
-        }
-        self.push(word, pronunciation, variant > 1)
     }
 
     /// Adds a pronunciation as the last one of a word.
@@ -240,6 +225,98 @@ impl Lexicon {
     }
 }
 
+/// An entry as a line has it.
+struct Line<'l> {
+    word: &'l str,
+    is_variant: bool,
+    probability: Option<f32>,
+    pronunciation: Pronunciation,
+}
+
+impl<'l> Line<'l> {
+    /// `None` for comments, empty lines and what is no speech.
+    fn parse(line: &'l str) -> Result<Option<Self>, String> {
+        if line.starts_with(";;;") {
+            return Ok(None);
+        }
+        let mut fields = line.split_whitespace().peekable();
+        let Some(written) = fields.next().filter(|written| *written != "#") else { return Ok(None) };
+        let (word, variant) = match written.strip_suffix(')').and_then(|rest| rest.rsplit_once('(')) {
+            Some((word, number)) if !word.is_empty() => {
+                let number = number.parse::<u32>();
+                (word, number.map_err(|_| format!("`{written}`: a variant is written `word(2)`"))?)
+            }
+            _ => (written, 1),
+        };
+        let probability = match fields.peek().and_then(|field| field.parse::<f32>().ok()) {
+            Some(probability) => {
+                if !(probability > 0.0 && probability <= 1.0) {
+                    return Err(format!(
+                        "{probability} in `{written}` is no probability: it must be above 0 and at most 1"
+                    ));
+                }
+                fields.next();
+                Some(probability)
+            }
+            None => None,
+        };
+        let mut pronunciation = Pronunciation::new();
+        for name in fields.take_while(|field| !field.starts_with('#')) {
+            match Phone::parse(name) {
+                Some(phone) => pronunciation.push(phone),
+                None if NO_SPEECH.iter().any(|other| name.eq_ignore_ascii_case(other)) => return Ok(None),
+                None if probability.is_some() && name.parse::<f32>().is_ok() => {
+                    return Err(format!(
+                        "`{written}` has more than one number: leave only the probability of the pronunciation"
+                    ));
+                }
+                None => return Err(format!("`{name}` in `{written}` is no phone")),
+            }
+        }
+        Ok(Some(Self { word, is_variant: variant > 1, probability, pronunciation }))
+    }
+}
+
+/// Probabilities of pronunciations, where a file has them.
+#[derive(Default)]
+struct Probabilities(HashMap<String, Vec<(Pronunciation, f32)>>);
+
+impl Probabilities {
+    fn add(&mut self, word: &str, pronunciation: &Pronunciation, probability: f32) {
+        let known = self.0.entry(key(word)).or_default();
+        match known.iter_mut().find(|(other, _)| other == pronunciation) {
+            // Variants that differ only in stress are one.
+            Some((_, sum)) => *sum += probability,
+            None => known.push((pronunciation.clone(), probability)),
+        }
+    }
+
+    /// Puts the most probable pronunciation of each word first; those without a probability stay behind.
+    fn sort(self, lexicon: &mut Lexicon) {
+        for (word, known) in self.0 {
+            let Some(entry) = lexicon.entries.get_mut(&word) else { continue };
+            let of = |pronunciation: &Pronunciation| {
+                known
+                    .iter()
+                    .find(|(other, _)| other == pronunciation)
+                    .map_or(0.0, |(_, probability)| *probability)
+            };
+            entry.pronunciations.sort_by(|a, b| of(b).total_cmp(&of(a)));
+        }
+    }
+}
+
+/// What is wrong with a line as text.
+fn in_line(error: TextError, origin: &str) -> LexiconError {
+    let (line, reason) = match error {
+        TextError::Io(source) => return LexiconError::Io { path: origin.into(), source },
+        TextError::LongLine { line, limit } => (line, format!("longer than {limit} bytes")),
+        TextError::Encoding { line } => (line, "not UTF-8".into()),
+        other => (1, other.to_string()),
+    };
+    LexiconError::Line { origin: origin.into(), line, reason }
+}
+
 /// Lower case, with every apostrophe made plain, in Unicode's normal form C.
 fn key(word: &str) -> String {
     crate::normalise::folded(word)
@@ -303,6 +380,23 @@ mod tests {
         assert_eq!(error(&many), "test:33: more than 32 pronunciations");
         let missing = Lexicon::read(Path::new("no/such.dict")).unwrap_err().to_string();
         assert!(missing.starts_with("no/such.dict: "), "{missing}");
+    }
+
+    /// As Kaldi, the Montreal aligner and editors on Windows have them.
+    #[test]
+    fn lexicons_of_other_toolkits() {
+        let text = "\u{feff}!SIL\tSIL\r\n<UNK>\tSPN\r\nread\t0.2 R EH1 D\r\nread\t0.8\tR IY1 D\r\ncafe\u{301} 1.0 K AE F EY\r\ndon\u{2019}t D OW N T\r\n";
+        let lexicon = parse(text).unwrap();
+        assert_eq!(lexicon.lookup("read"), [phones("R IY D"), phones("R EH D")]);
+        assert_eq!(
+            (lexicon.lookup("CAF\u{c9}").len(), lexicon.lookup("don't").len(), lexicon.len()),
+            (1, 1, 3)
+        );
+        let error = |text: &str| parse(text).unwrap_err();
+        assert_eq!(error("a 0 AH"), "test:1: 0 in `a` is no probability: it must be above 0 and at most 1");
+        assert!(error("a 0.9 0.1 1.2 AH").contains("more than one number"));
+        assert!(error("a nan AH").contains("no probability"));
+        assert!(error("a 0.5").contains("no phones"));
     }
 
     #[test]

@@ -24,6 +24,7 @@ pub use statistics::{Interval, bootstrap, correlation, mean_squared_error, score
 
 /// Why something cannot be scored.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
 pub enum MddError {
     /// A probability outside 0–1, or no number.
     #[error("probability {index} is {value}, not 0 to 1")]

@@ -44,6 +44,7 @@ pub struct Prompt {
 
 /// Why a text is no prompt.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum PromptError {
     /// No word.
     #[error("the prompt has no words; write what is to be said")]

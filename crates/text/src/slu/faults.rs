@@ -2,6 +2,7 @@
 
 /// Why a text is no meaning: the first thing that is wrong with it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum Fault {
     /// Nothing, or only white space.
     #[error("there is no meaning")]

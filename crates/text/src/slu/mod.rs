@@ -38,6 +38,7 @@ pub const MAX_DEPTH: usize = 64;
 
 /// Why a meaning cannot be written, or references not be scored.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum SluError {
     /// A name with white space or a bracket, or none.
     #[error(

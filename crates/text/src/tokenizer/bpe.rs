@@ -38,7 +38,7 @@ type Pair = (String, String);
 struct Corpus {
     words: Vec<(Vec<String>, u64)>,
     counts: BTreeMap<Pair, u64>,
-    places: BTreeMap<Pair, BTreeSet<usize>>,
+    words_with: BTreeMap<Pair, BTreeSet<usize>>,
     /// By count, so that the most frequent one is at the end.
     queue: BTreeSet<(u64, std::cmp::Reverse<Pair>)>,
 }
@@ -50,7 +50,7 @@ impl Corpus {
             .map(|(word, count)| (word.chars().map(|c| c.to_string()).collect(), *count))
             .collect();
         let mut corpus =
-            Self { words, counts: BTreeMap::new(), places: BTreeMap::new(), queue: BTreeSet::new() };
+            Self { words, counts: BTreeMap::new(), words_with: BTreeMap::new(), queue: BTreeSet::new() };
         for word in 0..corpus.words.len() {
             corpus.count(word, true);
         }
@@ -69,7 +69,7 @@ impl Corpus {
                 self.queue.insert((after, std::cmp::Reverse(pair.clone())));
             }
             if add {
-                self.places.entry(pair.clone()).or_default().insert(word);
+                self.words_with.entry(pair.clone()).or_default().insert(word);
             }
             self.counts.insert(pair, after);
         }
@@ -80,7 +80,7 @@ impl Corpus {
     }
 
     fn merge(&mut self, pair: &Pair, merged: &str) {
-        for word in self.places.remove(pair).unwrap_or_default() {
+        for word in self.words_with.remove(pair).unwrap_or_default() {
             self.count(word, false);
             let mut symbols = Vec::with_capacity(self.words[word].0.len());
             for symbol in std::mem::take(&mut self.words[word].0) {

@@ -14,7 +14,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use subwords::{Piece, PieceKind, Subwords};
+use subwords::{Piece, PieceKind, Subwords, UNKNOWN};
 
 /// How [`Tokenizer::train`] chooses sub-words.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -313,9 +313,11 @@ impl Tokenizer {
         }
     }
 
-    /// The text of tokens; blanks and ids beyond the vocabulary are left out.
+    /// The text of tokens, without blanks; an id beyond the vocabulary reads as an unknown token, `⁇`.
     pub fn decode(&self, ids: &[u32]) -> String {
-        let joined: String = ids.iter().filter_map(|&id| self.piece(id)).collect();
+        let size = self.vocab_size();
+        let spell = |&id: &u32| self.piece(id).unwrap_or(if id as usize >= size { UNKNOWN } else { "" });
+        let joined: String = ids.iter().map(spell).collect();
         let words: Vec<&str> = joined.split([' ', subwords::SPACE]).filter(|word| !word.is_empty()).collect();
         words.join(" ")
     }

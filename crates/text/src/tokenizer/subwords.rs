@@ -13,7 +13,7 @@ pub(super) const SPACE: char = '\u{2581}';
 /// The blank's id.
 pub(super) const BLANK: u32 = 0;
 /// How the unknown piece is shown.
-const UNKNOWN: &str = " \u{2047} ";
+pub(super) const UNKNOWN: &str = " \u{2047} ";
 /// What an unknown character costs beyond the least probable piece (SentencePiece's value).
 const UNKNOWN_PENALTY: f32 = 10.0;
 

@@ -71,7 +71,9 @@ pub fn evaluate(
         if !labels.judged && replaced.is_none() {
             return Err(named("it has neither perceived_phones nor phone_scores to compare with".into()));
         }
-        let samples = utterance.samples(assessor.sample_rate()).map_err(|error| named(error.to_string()))?;
+        let samples = utterance
+            .samples_within(assessor.sample_rate(), crate::MAX_SECS)
+            .map_err(|error| named(error.to_string()))?;
         secs += samples.len() as f64 / f64::from(assessor.sample_rate());
         let chunk = assessor.sample_rate() as usize * CHUNK_MS / 1000;
         let target = target(&labels).ok_or_else(|| named("a canonical phone that is none".into()))?;

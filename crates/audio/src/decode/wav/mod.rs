@@ -125,8 +125,6 @@ pub(super) struct WavBlocks {
     layout: Layout,
     bytes_per_group: usize,
     num_samples: u64,
-    length: DataLength,
-    rest_bytes: u64,
     bytes: Vec<u8>,
 }
 
@@ -185,6 +183,20 @@ pub(super) fn open(input: Input, origin: &mut Origin) -> Result<Opened, AudioErr
         is_exact: true,
         codec,
     };
+    let (position_samples, sample_rate) = (num_samples, format.sample_rate);
+    match length {
+        DataLength::Missing { declared_bytes } => {
+            origin.cut(position_samples, Some(declared_bytes / group), sample_rate)?;
+        }
+        DataLength::More { declared_bytes } => {
+            let expected_samples = declared_bytes / group;
+            origin.warn(WarningKind::LongerThanHeader { position_samples, expected_samples, sample_rate });
+        }
+        DataLength::Right => {}
+    }
+    if rest_bytes > 0 {
+        origin.warn(WarningKind::SkippedAfterSound { bytes: rest_bytes });
+    }
     let end = data_at.saturating_add(data_bytes);
     Ok(Opened::Plain(WavBlocks {
         info,
@@ -192,8 +204,6 @@ pub(super) fn open(input: Input, origin: &mut Origin) -> Result<Opened, AudioErr
         layout,
         bytes_per_group: format.bytes_per_group,
         num_samples,
-        length,
-        rest_bytes,
         bytes: Vec::new(),
     }))
 }
@@ -235,7 +245,6 @@ impl WavBlocks {
         let left = self.num_samples.saturating_sub(position_samples).min(BLOCK_SAMPLES) as usize;
         interleaved.clear();
         if left == 0 {
-            self.finish(origin, position_samples)?;
             return Ok(None);
         }
         self.bytes.clear();
@@ -243,31 +252,13 @@ impl WavBlocks {
         (&mut self.reader).take(num_bytes as u64).read_to_end(&mut self.bytes).map_err(origin.io("read"))?;
         if self.bytes.len() < num_bytes {
             // The file has become shorter since it was opened.
-            self.num_samples = position_samples + (self.bytes.len() / self.bytes_per_group) as u64;
-            self.length = DataLength::Missing { declared_bytes: u64::MAX };
+            let expected = std::mem::replace(
+                &mut self.num_samples,
+                position_samples + (self.bytes.len() / self.bytes_per_group) as u64,
+            );
+            origin.cut(self.num_samples, Some(expected), self.info.sample_rate)?;
         }
         self.layout.append_f32(&self.bytes, interleaved);
         Ok(Some(self.info.channels))
-    }
-
-    /// What was decoded against what the header says.
-    fn finish(&mut self, origin: &mut Origin, position_samples: u64) -> Result<(), AudioError> {
-        let sample_rate = self.info.sample_rate;
-        let samples = |bytes: u64| bytes / self.bytes_per_group as u64;
-        match self.length {
-            DataLength::Missing { declared_bytes } => {
-                return origin.cut(position_samples, Some(samples(declared_bytes)), sample_rate);
-            }
-            DataLength::More { declared_bytes } => origin.warn(WarningKind::LongerThanHeader {
-                position_samples,
-                expected_samples: samples(declared_bytes),
-                sample_rate,
-            }),
-            DataLength::Right => {}
-        }
-        if self.rest_bytes > 0 {
-            origin.warn(WarningKind::SkippedAfterSound { bytes: self.rest_bytes });
-        }
-        Ok(())
     }
 }

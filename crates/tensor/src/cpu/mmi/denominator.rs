@@ -20,7 +20,7 @@
 use super::{RANGE, Utterance};
 use crate::cpu::math::{exp, fma};
 use crate::cpu::simd;
-use crate::ops::{Arcs, DenGraph};
+use crate::options::{Arcs, DenGraph};
 
 /// Utterances that go through the graph at once: as many as one vector of the machine holds.
 pub const LANES: usize = 8;

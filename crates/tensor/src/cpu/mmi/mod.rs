@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use crate::ops::{DenGraph, LfMmiOptions, LfMmiScore, NumGraph};
+use crate::options::{DenGraph, LfMmiOptions, LfMmiScore, NumGraph};
 use denominator::LANES;
 
 /// Logits beyond ± this are clamped.

@@ -2,7 +2,7 @@
 
 use super::{RANGE, Utterance};
 use crate::cpu::math::ln_add;
-use crate::ops::NumGraph;
+use crate::options::NumGraph;
 
 /// Stands for ln 0: finite, so that differences of two are 0 and not NaN.
 const LOG_ZERO: f64 = -1e300;

@@ -27,6 +27,7 @@ pub use product::Tile;
 
 /// An operation that has no program on a device.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum KernelError {
     /// A row does not fit the buffer of the vector unit.
     #[error("{name}: a row of {cols} does not fit the vector buffer of {device}")]

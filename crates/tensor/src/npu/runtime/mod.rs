@@ -36,6 +36,7 @@ pub struct RuntimeInfo {
 
 /// A device that cannot do what was asked.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum RuntimeError {
     /// The operation has no program for these sizes.
     #[error(transparent)]

@@ -17,6 +17,7 @@ use crate::npu::spec::DeviceSpec;
 
 /// A program that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum TileError {
     /// An instruction does what it must not.
     #[error("{program}: core {core}, instruction {index} ({instr}): {what}")]
