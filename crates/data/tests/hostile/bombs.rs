@@ -88,11 +88,8 @@ fn a_kaldi_folder_and_a_transcript_are_bounded() {
     let (result, bytes) = measured(|| read_leniently(folder.path()).map(drop));
     assert!(result.is_err() && bytes < LIMIT, "{bytes} bytes");
     fs::remove_file(packed).unwrap();
-    auricle_audio::write_wav(
-        &folder.path().join("x.wav"),
-        &auricle_audio::Audio::new(vec![0.1; 800], 8000),
-    )
-    .unwrap();
+    auricle_audio::write_wav(&folder.path().join("x.wav"), &auricle_audio::Audio::new(vec![0.1; 800], 8000))
+        .unwrap();
     zipped(folder.path(), "x.txt", "", "a ", 32 << 20);
     let (reading, bytes) = measured(|| read_noting(folder.path()).unwrap());
     assert!(bytes < 64 << 20, "{bytes} bytes");
