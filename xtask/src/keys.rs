@@ -11,7 +11,7 @@ use std::path::Path;
 const PAGES: [&str; 2] = ["docs/recipe_keys.md", "crates/auricle/src/recipe_keys.md"];
 
 /// Folders whose structs are tables of recipes.
-const FOLDERS: [&str; 9] = [
+const FOLDERS: [&str; 12] = [
     "crates/train/src",
     "crates/data/src",
     "crates/nn/src",
@@ -21,15 +21,19 @@ const FOLDERS: [&str; 9] = [
     "models/asr/src",
     "models/cca_mdd/src",
     "models/lasyn/src",
+    "models/mmi/src",
+    "crates/text/src/phone_lm",
+    "crates/text/src/units",
 ];
 
 /// Tasks, and the structs of their `[model]` and `[augment]` tables.
-const TASKS: [(&str, &str, &str); 5] = [
+const TASKS: [(&str, &str, &str); 6] = [
     ("spiral", "SpiralConfig", "SpiralAugment"),
     ("ctc", "CtcConfig", "AugmentConfig"),
     ("cca_mdd", "CcaMddConfig", "AugmentConfig"),
     ("lasyn", "LasynConfig", "AugmentConfig"),
     ("lasyn_synthesizer", "SynthesisConfig", "AugmentConfig"),
+    ("mmi", "MmiConfig", "MmiAugment"),
 ];
 
 const HEAD: &str = "# Every key of a recipe

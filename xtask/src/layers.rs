@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 /// Every crate, lowest first. A crate may depend on those before it, whatever the kind of dependency.
-const ORDER: [&str; 23] = [
+const ORDER: [&str; 24] = [
     "auricle-rng",
     "auricle-io",
     "auricle-tensor",
@@ -18,6 +18,7 @@ const ORDER: [&str; 23] = [
     "auricle-spiral",
     "auricle-asr",
     "auricle-lasyn",
+    "auricle-mmi",
     "auricle-cca-mdd",
     "auricle-serve",
     "auricle-recipes",

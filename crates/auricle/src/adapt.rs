@@ -95,7 +95,7 @@ pub fn adapt(adaptation: &Adaptation, out: &Path, training: Training<'_>) -> Res
     if train_on.is_empty() {
         return Error::refused("there is no sentence to learn from in the texts");
     }
-    let synthesizer = source.synthesizer(bank)?;
+    let synthesizer = source.synthesizer(bank.clone())?;
 
     // The record of what was learnt: the run's recipe names it. The task is given the sentences themselves.
     std::fs::create_dir_all(out).map_err(Error::io(out))?;
@@ -118,8 +118,7 @@ pub fn adapt(adaptation: &Adaptation, out: &Path, training: Training<'_>) -> Res
     })?;
     let resume = out.join("checkpoints/last.safetensors").exists();
     let (tensors, metadata) = weights;
-    let synthesizer = synthesizer.clone();
-    let loaded = Loaded { tensors, metadata, split, synthesizer, sentences: train_on };
+    let loaded = Loaded { tensors, metadata, bank, sentences: train_on };
     let training = Training { resume, ..training };
     if run::train_loaded(&recipe, out, training, Some(loaded))? == Outcome::Interrupted {
         return Ok(None);

@@ -10,6 +10,7 @@ use auricle_augment::{Libraries, NoiseSource};
 use auricle_cca_mdd::{CcaMddConfig, CcaMddTask, Confusions, NearWords};
 use auricle_data::Utterance;
 use auricle_lasyn::{LasynConfig, LasynTask, SynthesisConfig, SynthesisTask};
+use auricle_mmi::{MmiAugment, MmiConfig, MmiTask};
 use auricle_nn::params::NamedTensors;
 use auricle_nn::weights::Metadata;
 use auricle_spiral::{SpiralAugment, SpiralConfig, SpiralTask};
@@ -35,6 +36,8 @@ pub enum AnyTrainer {
     Lasyn(Box<Trainer<LasynTask>>),
     /// A synthesizer of latents.
     Synthesis(Box<Trainer<SynthesisTask>>),
+    /// Phones by LF-MMI.
+    Mmi(Box<Trainer<MmiTask>>),
 }
 
 /// Calls the same method on whichever trainer it is.
@@ -46,6 +49,7 @@ macro_rules! each {
             AnyTrainer::CcaMdd($trainer) => $body,
             AnyTrainer::Lasyn($trainer) => $body,
             AnyTrainer::Synthesis($trainer) => $body,
+            AnyTrainer::Mmi($trainer) => $body,
         }
     };
 }
@@ -140,6 +144,14 @@ impl AnyTrainer {
                 let task =
                     SynthesisTask::new(recipe, config, augment()?, base, bank, words, libraries, &device)?;
                 Self::Synthesis(trainer(task, recipe, run, selection, log)?)
+            }
+            TaskKind::Mmi => {
+                let config: MmiConfig = recipe::parse(&recipe.model, "model")?;
+                let augment: MmiAugment = recipe::parse(&recipe.augment, "augment")?;
+                let pretrained = tensors(config.init_from.as_deref())?;
+                let train = selection.train();
+                let task = MmiTask::new(recipe, config, augment, train, pretrained, libraries, &device)?;
+                Self::Mmi(trainer(task, recipe, run, selection, log)?)
             }
             TaskKind::Custom => {
                 return Error::refused(

@@ -15,11 +15,14 @@ mod tests {
     use auricle_cca_mdd::{CcaMddConfig, CocaConfig, ExposureConfig, LossConfig, StackConfig};
     use auricle_data::BatchConfig;
     use auricle_lasyn::{LasynConfig, NetworkConfig, SynthesisConfig, TasksConfig};
+    use auricle_mmi::{MaskConfig, MmiAugment, MmiConfig};
     use auricle_nn::{
         ConvModuleConfig, DecoderConfig, EncoderConfig, MomentumSchedule, PositionalConvConfig, StageConfig,
-        TransformerConfig,
+        TdnnfConfig, TransformerConfig,
     };
     use auricle_spiral::{SpiralAugment, SpiralConfig};
+    use auricle_text::phone_lm::PhoneLmConfig;
+    use auricle_text::units::SilenceModel;
     use auricle_train::schedule::Schedule;
     use auricle_train::{
         AboutConfig, AdamWConfig, AugmentConfig, CurriculumConfig, DataConfig, Recipe, SelfTrainingConfig,
@@ -79,13 +82,17 @@ mod tests {
         };
         for task in TaskKind::ALL {
             let section = &format!("Task `{task}`");
-            same::<SpecAugmentConfig>(section, "augment.spec");
-            same::<SpanMask>(section, "augment.spec.time");
+            if task != TaskKind::Mmi {
+                same::<SpecAugmentConfig>(section, "augment.spec");
+                same::<SpanMask>(section, "augment.spec.time");
+            }
             same::<NoiseConfig>(section, "augment.noise");
             same::<ReverbConfig>(section, "augment.reverb");
             same::<LowPassConfig>(section, "augment.low_pass");
             if task != TaskKind::Spiral {
-                same::<AugmentConfig>(section, "augment");
+                if task != TaskKind::Mmi {
+                    same::<AugmentConfig>(section, "augment");
+                }
                 same::<VolumeConfig>(section, "augment.volume");
                 same::<SilenceConfig>(section, "augment.silence");
             }
@@ -118,6 +125,15 @@ mod tests {
                 TaskKind::LasynSynthesizer => {
                     same::<SynthesisConfig>(section, "model");
                     same::<NetworkConfig>(section, "model.network");
+                }
+                TaskKind::Mmi => {
+                    same::<MmiConfig>(section, "model");
+                    same::<MelConfig>(section, "model.front_end");
+                    same::<TdnnfConfig>(section, "model.net");
+                    same::<PhoneLmConfig>(section, "model.phone_lm");
+                    same::<SilenceModel>(section, "model.silence");
+                    same::<MmiAugment>(section, "augment");
+                    same::<MaskConfig>(section, "augment.masks");
                 }
                 TaskKind::Custom => {}
             }

@@ -88,10 +88,8 @@ pub(crate) struct Loaded {
     pub tensors: NamedTensors,
     /// What they say of themselves.
     pub metadata: Metadata,
-    /// Transformer layers below the cut.
-    pub split: usize,
-    /// What makes latents of text, of the recogniser's own bank.
-    pub synthesizer: Arc<dyn Synthesizer>,
+    /// The bank of its latents.
+    pub bank: Bank,
     /// The texts.
     pub sentences: Vec<Sentence>,
 }
@@ -110,27 +108,27 @@ pub(crate) fn prepare(
     let tokenizer = config.tokenizer.as_deref().map(Tokenizer::load).transpose()?;
     let pronunciations = Pronunciations { lexicons: config.lexicon.clone(), g2p: config.g2p.clone() };
     let pronouncer = || pronunciations.pronouncer();
-    let (base, synthesizer, mut sentences) = match (loaded, &config.bank) {
-        (Some(Loaded { tensors, metadata, split, synthesizer, sentences }), _) => {
-            let base = SplitRecogniser::from_weights(tensors, &metadata, Some(split), device)?;
-            (base, synthesizer, sentences)
-        }
-        (None, None) => {
+    let Some(path) = &config.bank else {
+        let (tensors, metadata) = models::load(&config.base).doing("model.base")?;
+        let base = SplitRecogniser::from_weights(tensors, &metadata, config.split, device)?;
+        return Ok(Latents { base, tokenizer, synthesizer: None });
+    };
+    let (tensors, metadata, bank, given) = match loaded {
+        Some(Loaded { tensors, metadata, bank, sentences }) => (tensors, metadata, bank, Some(sentences)),
+        None => {
             let (tensors, metadata) = models::load(&config.base).doing("model.base")?;
-            let base = SplitRecogniser::from_weights(tensors, &metadata, config.split, device)?;
-            return Ok(Latents { base, tokenizer, synthesizer: None });
-        }
-        (None, Some(path)) => {
-            let (tensors, metadata) = models::load(&config.base).doing("model.base")?;
-            let bank = read_bank(path)?;
-            let split = config.split.unwrap_or(bank.info.split);
-            let base = SplitRecogniser::from_weights(tensors, &metadata, Some(split), device)?;
-            check_bank(&bank, &base, path)?;
-            let writes = tokenizer.as_ref().unwrap_or(&base.tokenizer);
-            let sentences = sentences(&config.text, config.target, &pronouncer()?, writes, events)?;
-            (base, synthesizer(config, bank, device)?, sentences)
+            (tensors, metadata, read_bank(path)?, None)
         }
     };
+    let split = config.split.unwrap_or(bank.info.split);
+    let base = SplitRecogniser::from_weights(tensors, &metadata, Some(split), device)?;
+    check_bank(&bank, &base, path)?;
+    let writes = tokenizer.as_ref().unwrap_or(&base.tokenizer);
+    let mut sentences = match given {
+        Some(sentences) => sentences,
+        None => sentences(&config.text, config.target, &pronouncer()?, writes, events)?,
+    };
+    let synthesizer = synthesizer(config, bank, device)?;
     let mut measured: Vec<String> = selection.validation().iter().filter_map(|u| u.text.clone()).collect();
     for path in &config.exclude {
         measured.extend(auricle_data::Sentence::read(path)?.into_iter().map(|line| line.text));

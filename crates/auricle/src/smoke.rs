@@ -52,7 +52,31 @@ fn run(recipe: &mut Recipe, folder: &Path, events: &dyn Events) -> Result<()> {
     if matches!(recipe.task, TaskKind::Lasyn | TaskKind::LasynSynthesizer) {
         lasyn(recipe, folder, training)?;
     }
+    if recipe.task == TaskKind::Mmi {
+        phones(&mut recipe.model, folder)?;
+    }
     train(recipe, &folder.join("run"), training)?;
+    Ok(())
+}
+
+/// Dictionaries are files of the user, the letter-to-sound model comes with the program; sizes that the recipe leaves at their
+/// defaults are narrowed, too.
+fn phones(model: &mut Table, folder: &Path) -> Result<()> {
+    model.remove("lexicon");
+    model.remove("g2p");
+    if let Some(bytes) = auricle_models::bytes("g2p-en/model.g2p") {
+        let path = folder.join("model.g2p");
+        auricle_io::atomic_write(&path, bytes).map_err(Error::io(&path))?;
+        model.insert("g2p".into(), Value::from(path.display().to_string()));
+    }
+    let net = model.entry("net").or_insert_with(|| Value::Table(Table::new()));
+    if let Some(net) = net.as_table_mut() {
+        for (key, value) in
+            [("front", WIDTH), ("width", WIDTH), ("bottleneck", 8), ("linear", 8), ("layers", 1)]
+        {
+            net.insert(key.into(), Value::Integer(value));
+        }
+    }
     Ok(())
 }
 

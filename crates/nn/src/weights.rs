@@ -200,7 +200,7 @@ impl Header {
     fn tensors<'b>(&self, bytes: &'b [u8]) -> Result<Vec<Stored<'b>>, WeightsError> {
         let damaged = || WeightsError::Format(safetensors::SafeTensorError::MetadataIncompleteBuffer);
         let mut all = Vec::new();
-        for (name, info) in self.described.tensors() {
+        for (name, info) in self.described.tensors().into_iter().collect::<BTreeMap<_, _>>() {
             if info.shape.len() > MAX_RANK {
                 return Err(WeightsError::Rank(name));
             }
@@ -208,7 +208,6 @@ impl Header {
             let data = bytes.get(self.start..).and_then(|data| data.get(from..to)).ok_or_else(damaged)?;
             all.push((name, format!("{:?}", info.dtype), info.shape.clone(), data));
         }
-        all.sort_by(|a, b| a.0.cmp(&b.0));
         Ok(all)
     }
 }

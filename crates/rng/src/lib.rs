@@ -74,6 +74,8 @@ pub enum Purpose {
     Silence = 23,
     /// Which task a text has.
     TextTask = 24,
+    /// Which pronunciation of a word is taken, and where silence is, in texts of phones.
+    Pronunciation = 25,
 }
 
 /// Names one random decision site: who draws, not what is drawn.

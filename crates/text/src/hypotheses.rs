@@ -113,8 +113,9 @@ fn plain_line<'l>(line: &'l str, known: &BTreeSet<&str>) -> (Cow<'l, str>, &'l s
     let longest = || {
         let ends =
             line.char_indices().filter(|(_, c)| c.is_whitespace()).map(|(at, c)| (at, at + c.len_utf8()));
-        let splits = ends.chain([(line.len(), line.len())]).map(|(end, next)| (&line[..end], &line[next..]));
-        splits.filter(is_known).last()
+        let mut splits =
+            ends.chain([(line.len(), line.len())]).map(|(end, next)| (&line[..end], &line[next..]));
+        splits.rfind(is_known)
     };
     let found = at_tab.filter(is_known).or_else(|| Some(at_blank).filter(is_known)).or_else(longest);
     let (id, text) = found.or(at_tab).unwrap_or(at_blank);

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Recipe {
-    /// What is trained: `spiral`, `ctc`, `cca_mdd`, `lasyn` or `lasyn_synthesizer`.
+    /// What is trained: `spiral`, `ctc`, `cca_mdd`, `lasyn`, `lasyn_synthesizer` or `mmi`.
     pub task: TaskKind,
     /// One sentence on what this recipe is for. Default: none.
     #[serde(default)]

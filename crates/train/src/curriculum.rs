@@ -194,12 +194,12 @@ fn difficulties(utterances: &[Utterance], errors: Option<&HashMap<String, f64>>)
         let scores: Vec<f64> = scores.iter().filter_map(serde_json::Value::as_f64).collect();
         (!scores.is_empty()).then(|| -scores.iter().sum::<f64>() / scores.len() as f64)
     };
-    if let Some(scores) = utterances.iter().map(|u| proficiency(u)).collect::<Option<Vec<f64>>>() {
+    if let Some(scores) = utterances.iter().map(proficiency).collect::<Option<Vec<f64>>>() {
         features.push((1.0, scores));
     }
     if let Some(errors) = errors {
         let error = |u: &Utterance| errors.get(&u.id).copied().ok_or_else(|| u.id.clone());
-        features.push((2.0, utterances.iter().map(|u| error(u)).collect::<Result<_, _>>()?));
+        features.push((2.0, utterances.iter().map(error).collect::<Result<_, _>>()?));
     }
     let total: f64 = features.iter().map(|(weight, _)| weight).sum();
     let mut mixed = vec![0.0; utterances.len()];

@@ -102,7 +102,7 @@ mod tests {
             change(&mut changed);
             assert_eq!(two(changed.clone()).changed_since(&before), ["data.train a.jsonl"], "{changed:?}");
         }
-        assert_eq!(list(&[one.clone()]).changed_since(&before), ["data.train a.jsonl"]);
+        assert_eq!(list(std::slice::from_ref(&one)).changed_since(&before), ["data.train a.jsonl"]);
         assert_eq!(
             list(&[Utterance::new("b", "b.wav", 2.0), one]).changed_since(&before),
             ["data.train a.jsonl"]

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 /// One row of a batch, as the batch plan deals it.
 #[derive(Debug, Clone)]
+#[allow(clippy::large_enum_variant)] // a batch has few rows, and most of them are speech
 pub enum Item {
     /// Recorded speech.
     Speech(Wave),

@@ -42,7 +42,8 @@ mod tests {
     fn masks_out_of_range_are_named() {
         let good = SpecAugmentConfig::pretrain();
         assert!(check_masks("augment.spec", &good).is_ok());
-        let changes: [(&str, fn(&mut SpecAugmentConfig)); 5] = [
+        type Change = fn(&mut SpecAugmentConfig);
+        let changes: [(&str, Change); 5] = [
             ("time.prob", |masks| masks.time.prob = f64::NAN),
             ("time.length", |masks| masks.time.length = 0),
             ("time.min_spans", |masks| masks.time.min_spans = usize::MAX),

@@ -32,7 +32,8 @@ impl Draw {
         }
     }
 
-    /// The key for draws that belong to a place for text.
+    /// The key for draws that belong to a place for text: that of an utterance `text:<place>`, as it was when text
+    /// stood among the utterances, so that runs of then can be repeated.
     pub fn text(self, place: usize) -> Key {
         self.utterance(&format!("text:{place}"))
     }

@@ -18,13 +18,16 @@ pub enum TaskKind {
     Lasyn,
     /// A synthesizer of latents.
     LasynSynthesizer,
+    /// Phones by LF-MMI.
+    Mmi,
     /// A task of the caller's own, for [`Trainer`](crate::Trainer); the `auricle` command has none.
     Custom,
 }
 
 impl TaskKind {
     /// Those that the `auricle` command trains.
-    pub const ALL: [Self; 5] = [Self::Spiral, Self::Ctc, Self::CcaMdd, Self::Lasyn, Self::LasynSynthesizer];
+    pub const ALL: [Self; 6] =
+        [Self::Spiral, Self::Ctc, Self::CcaMdd, Self::Lasyn, Self::LasynSynthesizer, Self::Mmi];
 
     /// Its name in recipes and metadata.
     pub const fn name(self) -> &'static str {
@@ -34,13 +37,14 @@ impl TaskKind {
             Self::CcaMdd => "cca_mdd",
             Self::Lasyn => "lasyn",
             Self::LasynSynthesizer => "lasyn_synthesizer",
+            Self::Mmi => "mmi",
             Self::Custom => "custom",
         }
     }
 
     /// Whether encoders of the task can compute in another precision than `f32`.
     pub const fn takes_precision(self) -> bool {
-        matches!(self, Self::Spiral | Self::Ctc | Self::Custom)
+        matches!(self, Self::Spiral | Self::Ctc | Self::Mmi | Self::Custom)
     }
 }
 

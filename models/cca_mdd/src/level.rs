@@ -7,8 +7,12 @@ use std::fmt;
 const SILENT_BELOW: f32 = 0.003;
 /// So far below the loudest sample nobody speaks: −30 dB.
 const QUIET_SHARE: f32 = 0.03;
-/// So far below the loudest frame there is a pause between words, and no phone however faint: −40 dB.
-const PAUSE_SHARE: f32 = 0.01;
+/// Phones are said around frames of this share of the loudest (−20 dB): vowels, most of them.
+const VOICED_SHARE: f32 = 0.1;
+/// Faint sounds next to them belong to words where they have this share (−36 dB), for so many frames before and after.
+const FAINT_SHARE: f32 = 0.015;
+const FAINT_BEFORE: usize = 2;
+const FAINT_AFTER: usize = 4;
 /// A sample from here on is at the end of its range; the loudest of µ-law telephones is 0.980.
 const CLIPPED_FROM: f32 = 0.975;
 /// A recording with more than this share of such samples is overdriven. Speech that is as loud as it can be
@@ -142,11 +146,26 @@ impl Peaks {
         self.of(frame) >= SILENT_BELOW
     }
 
-    /// Those of `frames` in which something can have been said: not 40 dB below the loudest of them.
-    pub(crate) fn loud(&self, frames: std::ops::Range<usize>) -> Vec<usize> {
+    /// Those of `frames` in which something can have been said, in order: not 20 dB below the loudest of them, or faint
+    /// and next to such. Breath, clicks and the noise of a quiet room are none.
+    pub(crate) fn spoken(&self, frames: std::ops::Range<usize>) -> Vec<usize> {
         let loudest = frames.clone().map(|frame| self.of(frame)).fold(0.0, f32::max);
-        let is_loud = |&frame: &usize| self.of(frame) > 0.0 && self.of(frame) >= PAUSE_SHARE * loudest;
-        frames.filter(is_loud).collect()
+        let has_share = |frame: usize, share: f32| self.of(frame) > 0.0 && self.of(frame) >= share * loudest;
+        let is_voiced = |&frame: &usize| frames.contains(&frame) && has_share(frame, VOICED_SHARE);
+        // Whether all from here to a voiced frame are faint sounds, if there is one within so many.
+        let reaches = |most: usize, next: &dyn Fn(usize) -> Option<usize>| {
+            (1..=most)
+                .map_while(next)
+                .take_while(|&frame| has_share(frame, FAINT_SHARE))
+                .any(|f| is_voiced(&f))
+        };
+        let is_spoken = |&frame: &usize| {
+            is_voiced(&frame)
+                || has_share(frame, FAINT_SHARE)
+                    && (reaches(FAINT_BEFORE, &|ahead| Some(frame + ahead))
+                        || reaches(FAINT_AFTER, &|ago| frame.checked_sub(ago)))
+        };
+        frames.clone().filter(is_spoken).collect()
     }
 }
 
@@ -197,8 +216,13 @@ mod tests {
         assert!((loudest - 0.5).abs() < 1e-6);
         let mut padded = Peaks::new(640, 160, 100);
         padded.take(&[vec![0.0; 6_400], vec![0.1; 640], vec![0.0; 6_400], vec![0.0002; 640]].concat());
-        assert_eq!(padded.loud(0..22), [10, 11]);
-        assert!(!padded.is_sound(9) && padded.is_sound(10) && padded.loud(0..5).is_empty());
+        assert_eq!(padded.spoken(0..22), [10, 11]);
+        assert!(!padded.is_sound(9) && padded.is_sound(10) && padded.spoken(0..5).is_empty());
+        // Faint sounds count beside a word, and only so far; a click by itself does not.
+        let shares = [0.05, 0.0, 0.02, 0.02, 0.02, 1.0, 0.5, 0.02, 0.02, 0.01, 0.02, 0.02];
+        let faint = Peaks { done: shares.to_vec(), ..Peaks::new(640, 160, 0) };
+        assert_eq!(faint.spoken(0..12), [3, 4, 5, 6, 7, 8]);
+        assert_eq!(faint.spoken(0..5), [0, 2, 3, 4]);
     }
 
     #[test]

@@ -7,7 +7,7 @@
 //! Frames before the first sound (nothing above −50 dB of full scale) are passed over: attention, decoder and
 //! classifier begin two frames before it. Without that the decoder would write the beginning of the prompt into silence.
 //! Whether a sound is speech, and of this prompt, is not asked; noise can still open the gate. The times of phones
-//! leave out pauses, which are frames 40 dB below the loudest.
+//! leave out pauses: frames 20 dB below the loudest, but for faint sounds next to words.
 
 use crate::assessor::{Assessor, Reference};
 use crate::gop::GopSums;
@@ -301,7 +301,7 @@ impl Session {
         let judged = self.assessor.judge(&self.reference, collected, gop)?;
         let said: Vec<u32> = self.heard.iter().map(|heard| heard.phone).collect();
         let heard = said_for_each(&self.canonical, &said);
-        let spans = spans(&self.affinity, phones, start, &self.peaks.loud(start..self.frames));
+        let spans = spans(&self.affinity, phones, start, &self.peaks.spoken(start..self.frames));
         Ok(self
             .canonical
             .iter()
@@ -431,12 +431,12 @@ fn best_class(logits: &[f32]) -> u32 {
 }
 
 /// Where each phone was said: the best monotonic path through frame-by-phone logits `[T, M]` of the frames from
-/// `start` on. Only `loud` frames count, where there is one for every phone.
+/// `start` on. Only `spoken` frames count, where there is one for every phone.
 ///
 /// Every phone gets at least one frame where there are enough of them.
-fn spans(affinity: &[f32], phones: usize, start: usize, loud: &[usize]) -> Vec<std::ops::Range<usize>> {
+fn spans(affinity: &[f32], phones: usize, start: usize, spoken: &[usize]) -> Vec<std::ops::Range<usize>> {
     let all: Vec<usize> = (start..start + affinity.len() / phones).collect();
-    let frames = if loud.len() < phones { all.as_slice() } else { loud };
+    let frames = if spoken.len() < phones { all.as_slice() } else { spoken };
     let rows: Vec<f32> =
         frames.iter().flat_map(|&t| &affinity[(t - start) * phones..][..phones]).copied().collect();
     let span = |path: std::ops::Range<usize>| match frames.get(path.clone()) {

@@ -115,9 +115,12 @@ fn almost(head: &[u8]) -> &'static str {
     }
 }
 
+/// Reads a frame header: the frame's length, and what all frames of its stream have in common.
+type FrameHeader = dyn Fn(&[u8]) -> Option<(usize, u32)>;
+
 /// MPEG audio or ADTS.
 fn frames(head: &[u8], is_all: bool) -> Option<Container> {
-    let chain = |at: usize, len: &dyn Fn(&[u8]) -> Option<(usize, u32)>| {
+    let chain = |at: usize, len: &FrameHeader| {
         let (mut next, mut count, mut kind) = (at, 0, None);
         while let Some(header) = head.get(next..).filter(|h| !h.is_empty()) {
             match len(header) {
@@ -138,10 +141,9 @@ fn frames(head: &[u8], is_all: bool) -> Option<Container> {
         if head[at] != 0xff || head[at + 1] & 0xe0 != 0xe0 {
             continue;
         }
-        for (len, container) in [
-            (&mpeg_frame as &dyn Fn(&[u8]) -> Option<(usize, u32)>, Container::Mpeg(at)),
-            (&adts_frame, Container::Adts(at)),
-        ] {
+        for (len, container) in
+            [(&mpeg_frame as &FrameHeader, Container::Mpeg(at)), (&adts_frame, Container::Adts(at))]
+        {
             let (count, reaches_end) = chain(at, len);
             let enough = if at == 0 { 2 } else { CERTAIN_FRAMES };
             if count >= enough || (at == 0 && is_all && count > 0 && reaches_end) {

@@ -18,7 +18,7 @@ use crate::time::SAMPLE_RATES_HZ;
 /// Where blocks of interleaved samples come from.
 pub(super) enum Source {
     Wav(WavBlocks),
-    Flac(FlacBlocks),
+    Flac(Box<FlacBlocks>),
     Compressed(CompressedBlocks),
 }
 
@@ -40,7 +40,7 @@ impl Source {
                 Opened::Plain(blocks) => Self::Wav(blocks),
                 Opened::Compressed(blocks) => Self::Compressed(blocks),
             },
-            Container::Flac => Self::Flac(FlacBlocks::open(input, origin)?),
+            Container::Flac => Self::Flac(Box::new(FlacBlocks::open(input, origin)?)),
             Container::Ogg | Container::Mp4 => {
                 Self::Compressed(CompressedBlocks::open(container, input, false, origin)?)
             }

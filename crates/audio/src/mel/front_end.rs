@@ -143,7 +143,8 @@ impl MelFrontEnd {
         for (y, &x) in row.iter_mut().zip(samples) {
             *y = gain * x;
         }
-        if let Some(stream) = dither {
+        // Numbers that are multiplied by 0 are not drawn: they would cost as much as the spectra.
+        if let Some(stream) = dither.filter(|_| self.config.dither > 0.0) {
             for y in row.iter_mut() {
                 *y += self.config.dither * stream.normal() as f32;
             }

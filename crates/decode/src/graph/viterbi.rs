@@ -66,10 +66,10 @@ pub fn best_path(
         for (place, (&state, &score)) in alive.iter().zip(&now).enumerate() {
             let i = state as usize;
             reach(state, score + log_stays[i] + row[graph.states[i].stay as usize], place, false);
-            for k in starts[i] as usize..starts[i + 1] as usize {
-                let to = graph.arcs[k].to;
-                let enter = row[graph.states[to as usize].enter as usize];
-                reach(to, score + log_weights[k] + enter, place, true);
+            let own = starts[i] as usize..starts[i + 1] as usize;
+            for (arc, weight) in graph.arcs[own.clone()].iter().zip(&log_weights[own]) {
+                let enter = row[graph.states[arc.to as usize].enter as usize];
+                reach(arc.to, score + weight + enter, place, true);
             }
         }
         let top = reached.iter().map(|&state| best[state as usize]).fold(f32::NEG_INFINITY, f32::max);

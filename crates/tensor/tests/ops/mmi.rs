@@ -1,5 +1,6 @@
 use auricle_tensor::ops::{DenGraph, LfMmiOptions, LfMmiOutput, MmiArc, MmiState, NumGraph, lf_mmi};
 use burn::tensor::{DType, Tensor};
+use std::slice::from_ref;
 use std::sync::Arc;
 
 use crate::common::{constant, leaf, normal, on, values};
@@ -147,7 +148,7 @@ fn values_by_hand() {
         ),
         (0.0, -0.668_670_164_499, None),
     ] {
-        let (output, gradient) = run(&[y.clone()], &graph.den(), &[num.clone()], &[1.0], options(leak), 0.0);
+        let (output, gradient) = run(from_ref(&y), &graph.den(), from_ref(&num), &[1.0], options(leak), 0.0);
         let score = output.scores[0];
         assert!((score.denominator - log).abs() < 1e-5, "{} at leak {leak}", score.denominator);
         // The logits are rounded to single precision.
@@ -237,7 +238,7 @@ fn posteriors_sum_to_one_and_gradients_are_finite_differences() {
     let y = normal(9 * OUTPUTS, 4);
     let with = LfMmiOptions { square: 0.02, ..options(0.1) };
     let loss = |y: &[f64]| {
-        let (output, gradient) = run(&[y.to_vec()], &graph.den(), &[numerator.clone()], &[0.7], with, 0.0);
+        let (output, gradient) = run(&[y.to_vec()], &graph.den(), from_ref(&numerator), &[0.7], with, 0.0);
         let score = output.scores[0];
         let square: f64 = y.iter().map(|y| 0.02 * y * y).sum();
         let exact = -0.7 * score.objective() + square;
@@ -319,7 +320,7 @@ fn a_transcript_that_nearly_cannot_be_has_a_score() {
     let y: Vec<f64> = (0..frames)
         .flat_map(|t| if t < frames / 2 { [-25.0, -25.0, 25.0, 0.0] } else { [-25.0, 25.0, -25.0, 0.0] })
         .collect();
-    let (output, gradient) = run(&[y.clone()], &line.den(), &[line.num()], &[1.0], options(0.1), 0.0);
+    let (output, gradient) = run(from_ref(&y), &line.den(), &[line.num()], &[1.0], options(0.1), 0.0);
     // Log-add over the only choice: the frame in which the second state is entered.
     let path = |enter: usize| -> f64 {
         (0..frames)
@@ -351,13 +352,13 @@ fn logits_out_of_range_are_led_back_and_nan_is_not_hidden() {
     let num = part(&graph).num();
     let mut y = normal(6 * OUTPUTS, 6);
     (y[1], y[6]) = (35.0, -40.0);
-    let (output, gradient) = run(&[y.clone()], &graph.den(), &[num.clone()], &[1.0], options(0.1), 0.0);
+    let (output, gradient) = run(from_ref(&y), &graph.den(), from_ref(&num), &[1.0], options(0.1), 0.0);
     assert!(gradient[0][1] >= 2.0 * 0.01 * 5.0 - 1e-6 && gradient[0][6] <= -2.0 * 0.01 * 10.0 + 1e-6);
     let penalty = 0.01 * (25.0 + 100.0);
     assert!((values(output.loss)[0] - (penalty - output.scores[0].objective())).abs() < 1e-4);
     y[3] = f64::NAN;
     let other = normal(6 * OUTPUTS, 7);
-    let clean = run(&[other.clone()], &graph.den(), &[num.clone()], &[1.0], options(0.1), 0.0).0;
+    let clean = run(from_ref(&other), &graph.den(), from_ref(&num), &[1.0], options(0.1), 0.0).0;
     let (both, _) = run(&[y, other], &graph.den(), &[num.clone(), num], &[1.0; 2], options(0.1), 0.0);
     assert!(values(both.loss.clone())[0].is_nan());
     assert_eq!(both.scores[1], clean.scores[0], "and not passed on");

@@ -4,7 +4,7 @@ mod compact;
 
 use crate::phones::Phone;
 use auricle_io::{Budget, Lines, TextError, open};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::io::BufRead;
 use std::path::{Path, PathBuf};
 
@@ -279,7 +279,7 @@ impl<'l> Line<'l> {
 
 /// Probabilities of pronunciations, where a file has them.
 #[derive(Default)]
-struct Probabilities(HashMap<String, Vec<(Pronunciation, f32)>>);
+struct Probabilities(BTreeMap<String, Vec<(Pronunciation, f32)>>);
 
 impl Probabilities {
     fn add(&mut self, word: &str, pronunciation: &Pronunciation, probability: f32) {

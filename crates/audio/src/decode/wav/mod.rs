@@ -115,7 +115,7 @@ fn a_law(byte: u8) -> f32 {
 /// ITU-T G.711, µ-law.
 fn mu_law(byte: u8) -> f32 {
     let bits = !byte;
-    let magnitude = ((i32::from(bits & 15) << 3) + 0x84 << ((bits >> 4) & 7)) - 0x84;
+    let magnitude = (((i32::from(bits & 15) << 3) + 0x84) << ((bits >> 4) & 7)) - 0x84;
     (if bits & 0x80 != 0 { -magnitude } else { magnitude }) as f32 / 32_768.0
 }
 

@@ -108,7 +108,8 @@ pub fn forward_backward(
                 row.iter_mut().zip(&gamma).for_each(|(to, gamma)| *to = gamma[lane]);
                 // What was lost in the recursion would be a wrong gradient.
                 let sum: f32 = row.iter().sum();
-                if t == 0 && !((sum - 1.0).abs() < 0.01) {
+                let is_whole = (sum - 1.0).abs() < 0.01;
+                if t == 0 && !is_whole {
                     ends[lane] = f64::NAN;
                 }
             }

@@ -108,9 +108,9 @@ impl Passes<'_> {
                     row[graph.used[stay as usize] as usize] += stayed as f32;
                 }
             }
-            for state in 0..states {
+            for (state, beta) in betas.iter_mut().enumerate() {
                 let arcs = graph.outgoing.of(state).iter();
-                betas[state] += arcs.map(|end| end.weight * entering[end.state as usize]).sum::<f64>();
+                *beta += arcs.map(|end| end.weight * entering[end.state as usize]).sum::<f64>();
             }
         }
         let begin: f64 = alphas[..states].iter().zip(&betas).map(|(alpha, beta)| alpha * beta).sum();
@@ -157,10 +157,10 @@ impl Passes<'_> {
                 row[graph.used[enter as usize] as usize] += (occupied - stayed).max(0.0) as f32;
                 row[graph.used[stay as usize] as usize] += stayed as f32;
             }
-            for state in 0..states {
+            for (state, beta) in betas.iter_mut().enumerate() {
                 let arcs = graph.outgoing.of(state).iter();
                 let leaving = arcs.map(|end| ln(end.weight) + entering[end.state as usize]);
-                betas[state] = leaving.fold(betas[state], add);
+                *beta = leaving.fold(*beta, add);
             }
         }
         log
