@@ -38,7 +38,7 @@ pub struct Asr {
     /// Hypotheses: `decode --json` output, or lines of `<id> <text>`.
     #[arg(long = "hyp")]
     hypothesis: PathBuf,
-    /// Text file to write: error rates by speaker, confusions, and the alignment of every utterance.
+    /// Write the alignment report (speakers, confusions, every utterance) here.
     #[arg(long)]
     report: Option<PathBuf>,
     /// Machine-readable output, one JSON object.
