@@ -1,5 +1,7 @@
 //! What the program says, to whom, and what it does where nobody listens; and where it finds its models.
 
+#![allow(clippy::unwrap_used)] // helpers of tests may fail like tests
+
 use auricle_nn::params::NamedTensors;
 use auricle_nn::weights::{Metadata, Precision};
 use auricle_tests::program::{auricle, command, corpus, finish, tiny_recogniser, workspace};
