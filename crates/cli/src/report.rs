@@ -63,7 +63,7 @@ pub fn run(command: &Command) -> Result<ExitCode> {
 
 /// `key: value | value`, in the order of the runs.
 fn recipes(found: &RunComparison) {
-    outln!();
+    outln!("");
     if found.recipe.is_empty() {
         outln!("all runs have the same recipe");
     }
@@ -75,7 +75,7 @@ fn recipes(found: &RunComparison) {
     if found.recipe.len() > SHOWN {
         outln!("and {} more keys, which the page and --json show", found.recipe.len() - SHOWN);
     }
-    outln!();
+    outln!("");
 }
 
 /// Columns as wide as their widest cell; the first on the left, numbers on the right.
