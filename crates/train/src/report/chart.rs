@@ -27,7 +27,7 @@ struct Canvas {
 }
 
 const CANVASES: [Canvas; 2] =
-    [Canvas { class: "wide", width: 760, height: 300 }, Canvas { class: "narrow", width: 340, height: 250 }];
+    [Canvas { class: "wide", width: 760, height: 300 }, Canvas { class: "narrow", width: 310, height: 240 }];
 
 /// An axis: its label and whether it is logarithmic.
 #[derive(Debug, Clone)]
@@ -143,9 +143,8 @@ fn draw(canvas: &Canvas, x: &Axis, y: &Axis, series: &[Series]) -> Result<String
     let (top, bottom) = (28, 46);
     let y_ticks = y.ticks(range(all().map(|p| p.1)), 5);
     let widest = y_ticks.labels.iter().map(|label| text_width(label)).fold(0.0, f64::max);
-    let left = (widest as u32 + 14).max(30);
-    let x_ticks = fitting(x, range(all().map(|p| p.0)), f64::from(width.saturating_sub(left + 20)));
-    let right = x_ticks.labels.last().map_or(0.0, |label| text_width(label) / 2.0) as u32 + 4;
+    let Beside { ticks: x_ticks, left, right } =
+        fitting(x, range(all().map(|p| p.0)), width, (widest as u32 + 14).max(30));
     let plot = width.saturating_sub(left + right);
 
     let mut svg = String::new();
@@ -195,17 +194,29 @@ fn draw(canvas: &Canvas, x: &Axis, y: &Axis, series: &[Series]) -> Result<String
     Ok(svg)
 }
 
-/// As many marks as have room beside each other.
-fn fitting(axis: &Axis, ends: (f64, f64), room: f64) -> Ticks {
-    let fits = |ticks: &Ticks| {
-        let scale = Scale::new(axis, ticks);
+/// Marks along the width, and the margins on both sides.
+struct Beside {
+    ticks: Ticks,
+    left: u32,
+    right: u32,
+}
+
+/// As many marks as have room beside each other, the outer ones within the drawing.
+fn fitting(axis: &Axis, ends: (f64, f64), width: u32, left: u32) -> Beside {
+    let beside = |most: usize| {
+        let ticks = axis.ticks(ends, most);
+        let half = |label: Option<&String>| label.map_or(0.0, |label| text_width(label) / 2.0).ceil() as u32;
+        let (first, last) = (half(ticks.labels.first()), half(ticks.labels.last()));
+        Beside { left: left.max(first + 2), right: last + 4, ticks }
+    };
+    let fits = |Beside { ticks, left, right }: &Beside| {
+        let (scale, room) = (Scale::new(axis, ticks), f64::from(width.saturating_sub(left + right)));
         let places = ticks.values.iter().zip(&ticks.labels);
         let places: Vec<(f64, f64)> =
             places.map(|(&value, label)| (room * scale.part(value), text_width(label))).collect();
         places.windows(2).all(|two| two[1].0 - two[0].0 > f64::midpoint(two[0].1, two[1].1) + 8.0)
     };
-    let mut fewer = (3..=8).rev().map(|most| axis.ticks(ends, most));
-    fewer.find(fits).unwrap_or_else(|| axis.ticks(ends, 2))
+    (3..=8).rev().map(beside).find(fits).unwrap_or_else(|| beside(2))
 }
 
 /// An axis with its marks, as `plotters` asks for it.

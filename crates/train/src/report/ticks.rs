@@ -129,8 +129,9 @@ fn apart(low: f64, high: f64) -> (f64, f64) {
 fn labels(values: &[f64], exponent: i32) -> Vec<String> {
     let size = values.iter().fold(0.0f64, |size, value| size.max(value.abs()));
     let units = [(1e12, 12, "T"), (1e9, 9, "G"), (1e6, 6, "M"), (1e4, 3, "k")];
-    let (tens, unit) =
-        units.iter().find(|(from, ..)| size >= *from).map_or((0, ""), |&(_, tens, unit)| (tens, unit));
+    // With many digits behind the point, the plain number is shorter.
+    let shorter = |&&(from, tens, _): &&(f64, i32, &str)| size >= from && tens - exponent <= 2;
+    let (tens, unit) = units.iter().find(shorter).map_or((0, ""), |&(_, tens, unit)| (tens, unit));
     let one = |value: f64| {
         if value == 0.0 {
             "0".to_string()
@@ -218,6 +219,10 @@ mod tests {
         assert_eq!(labels(0.0, 37.0), ["0", "10", "20", "30", "40"]);
         assert_eq!(labels(0.0, 1.0), ["0", "0.5", "1.0"]);
         assert_eq!(labels(0.0, 100_000.0), ["0", "50k", "100k"]);
+        assert_eq!(
+            labels(123_456.0, 123_456.8),
+            ["123456.0", "123456.2", "123456.4", "123456.6", "123456.8"]
+        );
         assert_eq!(Ticks::log(0.1, 100.0, 5).labels, ["0.1", "1", "10", "100"]);
         assert_eq!([number(3.0), number(0.125), number(1234.5), number(0.0)], ["3", "0.125", "1234", "0"]);
     }

@@ -59,6 +59,12 @@ fn charts() -> Vec<(Axis, Axis, Vec<Series>)> {
         all(Axis::linear("same"), vec![line("train", curve(9, |_| 0.125))]),
         all(Axis::linear("tiny"), vec![line("train", curve(9, |x| -3e-9 * x))]),
         all(Axis::linear("huge"), vec![line("train", curve(9, |x| 1e30 * x))]),
+        // Labels of nine characters: eight of them have no room.
+        (
+            Axis::linear("x"),
+            Axis::linear("y"),
+            vec![line("far", curve(8, |x| x).map(|(x, y)| (123_456.0 + x / 10.0, y)))],
+        ),
         (
             Axis::log("hours"),
             Axis::linear("WER"),
