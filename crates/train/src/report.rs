@@ -63,7 +63,7 @@ impl Report {
         self
     }
 
-    /// A table; cells that are numbers stand on the right.
+    /// A table; columns of numbers stand on the right.
     #[must_use]
     pub fn table(self, header: &[&str], rows: &[Vec<String>]) -> Self {
         let cells = |row: &Vec<String>| row.iter().cloned().map(Cell::from).collect();
@@ -72,16 +72,16 @@ impl Report {
 
     fn cells(mut self, header: &[&str], rows: &[Vec<Cell>]) -> Self {
         self.body.push_str("<div class=\"scroll\"><table><thead><tr>");
-        for (i, cell) in header.iter().enumerate() {
-            let numbers = rows.iter().all(|row| row.get(i).is_some_and(Cell::is_number));
-            let class = if numbers && !rows.is_empty() { " class=\"n\"" } else { "" };
+        let class = |column: usize| if is_numeric(rows, column) { " class=\"n\"" } else { "" };
+        let classes: Vec<&str> = (0..header.len()).map(class).collect();
+        for (cell, class) in header.iter().zip(&classes) {
             self.push(format_args!("<th scope=\"col\"{class}>{}</th>", escape(cell)));
         }
         self.body.push_str("</tr></thead><tbody>\n");
         for row in rows {
             self.body.push_str("<tr>");
-            for cell in row {
-                let class = if cell.is_number() { " class=\"n\"" } else { "" };
+            for (i, cell) in row.iter().enumerate() {
+                let class = classes.get(i).copied().unwrap_or_default();
                 self.push(format_args!("<td{class}>{}</td>", cell.html()));
             }
             self.body.push_str("</tr>\n");
@@ -150,6 +150,12 @@ impl Report {
     }
 }
 
+/// Whether a column holds numbers, or dashes where there are none.
+fn is_numeric(rows: &[Vec<Cell>], column: usize) -> bool {
+    let cells = || rows.iter().filter_map(|row| row.get(column));
+    cells().any(Cell::is_number) && cells().all(|cell| cell.is_number() || cell.is_missing())
+}
+
 /// Text in HTML and SVG.
 pub(crate) fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
@@ -184,6 +190,17 @@ mod tests {
         // The chart for wide and for narrow screens, and a lane of the timeline.
         assert_eq!(html.matches("<svg").count(), 3);
         assert_eq!(html.matches("<svg").count(), html.matches("</svg>").count());
+    }
+
+    #[test]
+    fn columns_of_numbers_stand_on_the_right() {
+        let row = |cells: [&str; 4]| cells.map(String::from).to_vec();
+        let rows = [row(["a", "1.5 %", "0.1", "–"]), row(["2 b", "–", "one", "–"])];
+        let html = Report::new("t").table(&["name", "WER", "mixed", "none"], &rows).html();
+        assert_eq!(
+            (html.matches("<th scope=\"col\" class=\"n\">WER").count(), html.matches("class=\"n\"").count()),
+            (1, 3)
+        );
     }
 
     #[test]

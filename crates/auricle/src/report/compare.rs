@@ -264,15 +264,8 @@ impl RunComparison {
     }
 
     /// Columns of [`Self::effort`].
-    pub const EFFORT: [&'static str; 7] = [
-        "run",
-        "steps",
-        "hours heard",
-        "hours trained",
-        "audio hours per hour",
-        "steps per second",
-        "peak MiB",
-    ];
+    pub const EFFORT: [&'static str; 7] =
+        ["run", "steps", "hours heard", "time", "audio hours per hour", "steps per second", "peak MiB"];
 
     /// What each run took, row by row.
     pub fn effort(&self) -> Vec<Vec<String>> {
@@ -283,7 +276,7 @@ impl RunComparison {
                 run.name(),
                 run.steps.to_string(),
                 number(run.hours_heard, 2),
-                number(run.secs.map(|secs| secs / 3600.0), 2),
+                run.secs.map_or("–".into(), time),
                 number(run.audio_hours_per_hour, 1),
                 number(run.steps_per_sec, 2),
                 number(run.peak_memory_mib, 0),
@@ -316,11 +309,22 @@ impl RunComparison {
             .table(&header, &self.recipe.iter().map(row).collect::<Vec<_>>())
     }
 
-    /// The curve of this name in each run that has it.
+    /// The curve of this name in each run; empty where it has none, so that a run has the same colour everywhere.
     fn curves(&self, name: &str, of: impl Fn(&ComparedRun) -> &Curves) -> Vec<Series> {
-        let series =
-            |run: &ComparedRun| Some(Series { name: run.name(), points: of(run).get(name)?.clone() });
-        self.runs.iter().filter_map(series).collect()
+        let series = |run: &ComparedRun| Series {
+            name: run.name(),
+            points: of(run).get(name).cloned().unwrap_or_default(),
+        };
+        self.runs.iter().map(series).collect()
+    }
+}
+
+/// A time in its fitting unit.
+fn time(secs: f64) -> String {
+    match secs {
+        ..120.0 => format!("{secs:.0} s"),
+        ..7200.0 => format!("{:.0} min", secs / 60.0),
+        _ => format!("{:.1} h", secs / 3600.0),
     }
 }
 
@@ -373,7 +377,16 @@ mod tests {
         assert_eq!(keys, ["description", "model.layers", "optimizer.lr", "task"]);
         assert_eq!(found.recipe[1].values, [None, Some("[1, 2]".into())]);
         let html = found.page().html();
-        for part in ["0.4000 at 10", "optimizer.lr", "0.001", "<svg", "a&lt;b&gt;", "validation/wer"] {
+        for part in [
+            "0.4000 at 10",
+            "optimizer.lr",
+            "0.001",
+            "<svg",
+            "a&lt;b&gt;",
+            "validation/wer",
+            "2 min",
+            "b (no values)",
+        ] {
             assert!(html.contains(part), "{part}");
         }
         assert!(!html.contains("a<b>"));

@@ -81,7 +81,12 @@ impl Cell {
         runs.collect::<Vec<_>>().join(" ")
     }
 
-    /// Whether it is a number, which stands on the right.
+    /// Whether it says that there is no value.
+    pub(super) fn is_missing(&self) -> bool {
+        matches!(self, Self::Text(text) if matches!(text.as_str(), "" | "–"))
+    }
+
+    /// Whether it is a number, with a unit or not.
     pub(super) fn is_number(&self) -> bool {
         matches!(self, Self::Text(text) if text.starts_with(|c: char| c.is_ascii_digit() || c == '-' || c == '+'))
     }
