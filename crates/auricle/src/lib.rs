@@ -71,7 +71,7 @@ pub use keys::RECIPE_KEYS;
 pub use probe::{Probe, Replayed, aligner, probe, rehearse, replay};
 pub use pronunciations::Pronunciations;
 pub use recordings::Recordings;
-pub use report::write_run_report;
+pub use report::{ComparedRun, RecipeDifference, RunComparison, RunScore, compare_runs, write_run_report};
 pub use smoke::smoke;
 pub use teacher::Teacher;
 pub use train::train;

@@ -1,10 +1,14 @@
 //! The page that a run leaves behind.
 
+mod compare;
+
 use crate::{Error, Result};
 use auricle_train::log::read_series;
 use auricle_train::report::{Axis, Report, Series};
 use auricle_train::{Recipe, Validation};
 use std::path::Path;
+
+pub use compare::{ComparedRun, RecipeDifference, RunComparison, RunScore, compare_runs};
 
 /// Writes `<run>/report.html`: curves of everything in the log, the last validation, speed, the recipe.
 ///
@@ -60,6 +64,9 @@ fn speed(page: Report, run: &Path) -> Result<Report> {
         return Ok(page);
     }
     let series = read_series(&path).map_err(Error::io(&path))?;
+    if series.is_empty() {
+        return Ok(page.heading("Speed").paragraph("The run ended before its speed was measured."));
+    }
     let memory = series.get("peak_memory_mib").into_iter().flatten().map(|point| point.1).fold(0.0, f64::max);
     let mut page = page.heading("Speed");
     if memory > 0.0 {

@@ -25,6 +25,7 @@ mod npu;
 mod prepare;
 mod quickstart;
 mod replay;
+mod report;
 mod serve;
 mod slu;
 mod synth;
@@ -91,6 +92,9 @@ enum Command {
     Model(model::Command),
     /// Repeat a training batch whose loss or gradient was not finite.
     Replay(replay::Args),
+    /// Compare training runs in one page.
+    #[command(subcommand)]
+    Report(report::Command),
     /// Describe NPUs and model the cost of a training step on one.
     #[command(subcommand)]
     Npu(npu::Command),
@@ -119,6 +123,7 @@ fn main() -> std::process::ExitCode {
         Command::Tokenizer(command) => tokenizer::run(&command),
         Command::Model(command) => model::run(&command),
         Command::Replay(args) => replay::run(&args),
+        Command::Report(command) => report::run(&command),
         Command::Npu(command) => npu::run(&command),
         Command::Device(args) => device::run(&args),
     };

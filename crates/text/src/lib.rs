@@ -33,7 +33,9 @@ pub use lexicon::{Lexicon, LexiconError, Pronunciation};
 pub use normalise::{Oddity, is_apostrophe, is_sentence_mark, nfc, normalise, oddities};
 pub use phones::{Perceived, Phone, Slot};
 pub use prompt::{Prompt, PromptError, PromptWord, Pronouncer, Source};
-pub use report::{Breakdown, Confusion, SpeakerErrors, WordCount, breakdown, report};
+pub use report::{
+    Breakdown, Confusion, Differences, SpeakerErrors, WordCount, breakdown, differences, report,
+};
 pub use score::{ErrorCounts, Paired, Scored, bootstrap_interval, cer, pair, wer};
 pub use spoken::spoken;
 pub use tokenizer::{Tokenizer, TokenizerError, TokenizerKind, TrainOptions};

@@ -109,6 +109,33 @@ pub fn report(utterances: &[Scored]) -> String {
     text + "\n" + &alignments
 }
 
+/// The words of an utterance in the order of the alignment, each with what became of it: words and kinds of the
+/// reference (correct, substituted, deleted), then of the hypothesis (correct, substituted, inserted).
+///
+/// ```
+/// use auricle_text::{Edit, differences};
+///
+/// let (said, recognised) = differences("a big dog", "big log");
+/// assert_eq!(said[0], ("a", Edit::Deletion(0)));
+/// assert_eq!(recognised[1], ("log", Edit::Substitution(2, 1)));
+/// ```
+pub fn differences<'a>(reference: &'a str, hypothesis: &'a str) -> (Differences<'a>, Differences<'a>) {
+    let (reference, hypothesis) = (words(reference), words(hypothesis));
+    let (mut said, mut recognised) = (Vec::new(), Vec::new());
+    for edit in align(&reference, &hypothesis).edits {
+        if let Edit::Correct(r, _) | Edit::Substitution(r, _) | Edit::Deletion(r) = edit {
+            said.push((reference[r], edit));
+        }
+        if let Edit::Correct(_, h) | Edit::Substitution(_, h) | Edit::Insertion(h) = edit {
+            recognised.push((hypothesis[h], edit));
+        }
+    }
+    (said, recognised)
+}
+
+/// Words of one side of an alignment, each with its edit.
+pub type Differences<'a> = Vec<(&'a str, Edit)>;
+
 /// Sums while utterances are gone through.
 #[derive(Default)]
 struct Tally {
@@ -242,5 +269,26 @@ mod tests {
         assert_eq!(breakdown.substitutions, [pair]);
         assert_eq!(breakdown.deletions, [WordCount { word: "the".into(), count: 1 }]);
         assert_eq!(breakdown.insertions, [WordCount { word: "cat".into(), count: 1 }]);
+    }
+
+    #[test]
+    fn every_word_is_told_with_what_became_of_it() {
+        let (said, recognised) = differences("the cat sat on the mat", "a the cut sat mat");
+        let wrong = |side: &Differences<'_>| -> Vec<String> {
+            side.iter()
+                .filter(|(_, edit)| !matches!(edit, Edit::Correct(..)))
+                .map(|(w, _)| w.to_string())
+                .collect()
+        };
+        assert_eq!(
+            (wrong(&said).join(" "), wrong(&recognised).join(" ")),
+            ("cat on the".into(), "a cut".into())
+        );
+        assert_eq!(
+            said.iter().map(|(word, _)| *word).collect::<Vec<_>>().join(" "),
+            "the cat sat on the mat"
+        );
+        assert_eq!(recognised[0], ("a", Edit::Insertion(0)));
+        assert_eq!(differences("", " "), (Vec::new(), Vec::new()));
     }
 }

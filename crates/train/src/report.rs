@@ -1,28 +1,33 @@
 //! Self-contained HTML reports: no script, no external file, charts as inline SVG.
 
+mod bars;
 mod chart;
+mod section;
+mod ticks;
 mod timeline;
 
-use serde::{Deserialize, Serialize};
+use plotters::style::RGBColor;
 use std::fmt::Write as _;
 use std::io;
 use std::path::Path;
 
 pub use chart::{Axis, Series};
+pub use section::{Cell, Section, Word, WordError};
 pub use timeline::Span;
 
-/// A part of a report: a heading, a sentence, a table.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct Section {
-    /// Heading.
-    pub heading: String,
-    /// What is to be seen, in a sentence.
-    pub text: String,
-    /// Names of the columns; none where there is no table.
-    pub header: Vec<String>,
-    /// Cells, row by row.
-    pub rows: Vec<Vec<String>>,
-}
+const STYLE: &str = include_str!("report/style.css");
+
+/// Colours of lines and bars: `--s0` to `--s7` of the stylesheet.
+const PALETTE: [RGBColor; 8] = [
+    RGBColor(0x25, 0x63, 0xeb),
+    RGBColor(0xd9, 0x48, 0x0f),
+    RGBColor(0x0f, 0x8a, 0x5f),
+    RGBColor(0x8b, 0x3f, 0xd1),
+    RGBColor(0xb3, 0x86, 0x00),
+    RGBColor(0xc2, 0x25, 0x5c),
+    RGBColor(0x0b, 0x8d, 0xb0),
+    RGBColor(0x6b, 0x5a, 0x48),
+];
 
 /// Builds one page from top to bottom; the same calls give the same bytes.
 #[derive(Debug, Default)]
@@ -58,27 +63,30 @@ impl Report {
         self
     }
 
-    /// A table; columns whose cells are numbers align right.
+    /// A table; columns of numbers stand on the right.
     #[must_use]
-    pub fn table(mut self, header: &[&str], rows: &[Vec<String>]) -> Self {
-        self.body.push_str("<table><thead><tr>");
-        for cell in header {
-            self.push(format_args!("<th scope=\"col\">{}</th>", escape(cell)));
+    pub fn table(self, header: &[&str], rows: &[Vec<String>]) -> Self {
+        let cells = |row: &Vec<String>| row.iter().cloned().map(Cell::from).collect();
+        self.cells(header, &rows.iter().map(cells).collect::<Vec<_>>())
+    }
+
+    fn cells(mut self, header: &[&str], rows: &[Vec<Cell>]) -> Self {
+        self.body.push_str("<div class=\"scroll\"><table><thead><tr>");
+        let class = |column: usize| if is_numeric(rows, column) { " class=\"n\"" } else { "" };
+        let classes: Vec<&str> = (0..header.len()).map(class).collect();
+        for (cell, class) in header.iter().zip(&classes) {
+            self.push(format_args!("<th scope=\"col\"{class}>{}</th>", escape(cell)));
         }
         self.body.push_str("</tr></thead><tbody>\n");
         for row in rows {
             self.body.push_str("<tr>");
-            for cell in row {
-                let class = if cell.starts_with(|c: char| c.is_ascii_digit() || c == '-' || c == '+') {
-                    " class=\"n\""
-                } else {
-                    ""
-                };
-                self.push(format_args!("<td{class}>{}</td>", escape(cell)));
+            for (i, cell) in row.iter().enumerate() {
+                let class = classes.get(i).copied().unwrap_or_default();
+                self.push(format_args!("<td{class}>{}</td>", cell.html()));
             }
             self.body.push_str("</tr>\n");
         }
-        self.body.push_str("</tbody></table>\n");
+        self.body.push_str("</tbody></table></div>\n");
         self
     }
 
@@ -89,50 +97,34 @@ impl Report {
         if section.rows.is_empty() {
             return page;
         }
-        page.table(&section.header.iter().map(String::as_str).collect::<Vec<_>>(), &section.rows)
+        page.cells(&section.header.iter().map(String::as_str).collect::<Vec<_>>(), &section.rows)
     }
 
-    /// A line chart.
+    /// A line chart; a sentence with the numbers where no line has two points.
     #[must_use]
     pub fn lines(mut self, caption: &str, x: &Axis, y: &Axis, series: &[Series]) -> Self {
-        self.push(format_args!(
-            "<figure>{}<figcaption>{}</figcaption></figure>\n",
-            chart::lines(caption, x, y, series),
-            escape(caption)
-        ));
+        self.body.push_str(&chart::lines(caption, x, y, series));
         self
     }
 
     /// A horizontal bar chart of non-negative values.
     #[must_use]
     pub fn bars(mut self, caption: &str, unit: &str, values: &[(String, f64)]) -> Self {
-        self.push(format_args!(
-            "<figure>{}<figcaption>{}</figcaption></figure>\n",
-            chart::bars(caption, unit, values),
-            escape(caption)
-        ));
+        self.body.push_str(&bars::bars(caption, unit, values));
         self
     }
 
     /// A heat map of counts: `values[row][column]`.
     #[must_use]
     pub fn matrix(mut self, caption: &str, rows: &[String], columns: &[String], values: &[Vec<f64>]) -> Self {
-        self.push(format_args!(
-            "<figure>{}<figcaption>{}</figcaption></figure>\n",
-            chart::matrix(caption, rows, columns, values),
-            escape(caption)
-        ));
+        self.body.push_str(&bars::matrix(caption, rows, columns, values));
         self
     }
 
     /// Bars on lanes along an axis of time.
     #[must_use]
     pub fn timeline(mut self, caption: &str, unit: &str, lanes: &[String], spans: &[Span]) -> Self {
-        self.push(format_args!(
-            "<figure>{}<figcaption>{}</figcaption></figure>\n",
-            timeline::timeline(caption, unit, lanes, spans),
-            escape(caption)
-        ));
+        self.body.push_str(&timeline::timeline(caption, unit, lanes, spans));
         self
     }
 
@@ -158,15 +150,11 @@ impl Report {
     }
 }
 
-const STYLE: &str = "\
-:root{--bg:#fff;--fg:#1c2330;--dim:#667085;--line:#d7dce3;--s0:#2563eb;--s1:#d9480f;--s2:#0f8a5f;--s3:#8b3fd1;--s4:#b38600;--s5:#c2255c}\
-@media(prefers-color-scheme:dark){:root{--bg:#12161d;--fg:#e6e9ef;--dim:#98a2b3;--line:#333b48;--s0:#7aa2ff;--s1:#ff9a62;--s2:#4cc79a;--s3:#c08bff;--s4:#e3b93c;--s5:#ff7ba5}}\
-body{background:var(--bg);color:var(--fg);font:16px/1.55 system-ui,sans-serif;margin:0}main{max-width:56rem;margin:2rem auto;padding:0 1rem}\
-h1{font-size:1.6rem}h2{font-size:1.2rem;margin-top:2rem}table{border-collapse:collapse;margin:1rem 0;width:100%}\
-th,td{border-bottom:1px solid var(--line);padding:.35rem .6rem;text-align:left}td.n{text-align:right;font-variant-numeric:tabular-nums}\
-figure{margin:1.5rem 0}figcaption{color:var(--dim);font-size:.9rem}svg{width:100%;height:auto}\
-pre{background:color-mix(in srgb,var(--fg) 6%,var(--bg));padding:.8rem;overflow-x:auto;border-radius:6px}\
-svg text{fill:var(--fg);font:12px system-ui,sans-serif}svg .dim{fill:var(--dim)}svg .grid{stroke:var(--line)}";
+/// Whether a column holds numbers, or dashes where there are none.
+fn is_numeric(rows: &[Vec<Cell>], column: usize) -> bool {
+    let cells = || rows.iter().filter_map(|row| row.get(column));
+    cells().any(Cell::is_number) && cells().all(|cell| cell.is_number() || cell.is_missing())
+}
 
 /// Text in HTML and SVG.
 pub(crate) fn escape(text: &str) -> String {
@@ -199,7 +187,32 @@ mod tests {
                 && !html.contains("http://www.w3.org/1999")
         );
         assert!(!html.contains("NaN"), "a missing point must not reach the drawing");
-        assert_eq!(html.matches("<svg").count(), 4);
+        // The chart for wide and for narrow screens, and a lane of the timeline.
+        assert_eq!(html.matches("<svg").count(), 3);
         assert_eq!(html.matches("<svg").count(), html.matches("</svg>").count());
+    }
+
+    #[test]
+    fn columns_of_numbers_stand_on_the_right() {
+        let row = |cells: [&str; 4]| cells.map(String::from).to_vec();
+        let rows = [row(["a", "1.5 %", "0.1", "–"]), row(["2 b", "–", "one", "–"])];
+        let html = Report::new("t").table(&["name", "WER", "mixed", "none"], &rows).html();
+        assert_eq!(
+            (html.matches("<th scope=\"col\" class=\"n\">WER").count(), html.matches("class=\"n\"").count()),
+            (1, 3)
+        );
+    }
+
+    #[test]
+    fn the_dark_page_knows_every_colour_of_the_charts() {
+        for (i, RGBColor(r, g, b)) in PALETTE.iter().enumerate() {
+            let hex = format!("#{r:02X}{g:02X}{b:02X}");
+            assert!(STYLE.contains(&format!("--s{i}: {};", hex.to_lowercase())), "{hex}");
+            for property in ["stroke", "fill"] {
+                let rule = format!("svg [{property}=\"{hex}\"] {{ {property}: var(--s{i}); }}");
+                assert!(STYLE.contains(&rule), "{rule}");
+            }
+            assert_eq!(STYLE.matches(&format!("--s{i}: ")).count(), 2, "light and dark");
+        }
     }
 }

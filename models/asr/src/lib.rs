@@ -26,6 +26,8 @@ pub use config::CtcConfig;
 pub use error::RecogniseError;
 pub use model::CtcModel;
 pub use recogniser::{Recogniser, Recognition};
+#[cfg(feature = "train")]
+pub use report::word_errors;
 pub use stored::Stored;
 #[cfg(feature = "train")]
 pub use task::{CtcTask, Pretrained};

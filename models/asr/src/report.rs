@@ -1,13 +1,17 @@
-//! Word errors of a validation set, for the report of a run.
+//! Word errors of a set, for reports.
 
-use auricle_text::{Breakdown, ErrorCounts, Scored, WordCount, breakdown, wer};
-use auricle_train::report::Section;
+use auricle_text::{
+    Breakdown, Differences, Edit, ErrorCounts, Scored, WordCount, breakdown, differences, wer,
+};
+use auricle_train::report::{Cell, Section, Word, WordError};
 
 /// Rows of a table, at most.
 const SHOWN: usize = 15;
 
-/// What is wrong, how often, and where most.
-pub(crate) fn sections(scored: &[Scored]) -> Vec<Section> {
+/// What is wrong, how often, and where most. `what` was scored on what: "The exported weights on the validation set".
+///
+/// Errors are marked within the worst utterances.
+pub fn word_errors(what: &str, scored: &[Scored]) -> Vec<Section> {
     let single: Vec<ErrorCounts> = scored.iter().map(|item| wer(&item.reference, &item.hypothesis)).collect();
     let mut words = ErrorCounts::default();
     single.iter().for_each(|own| words += *own);
@@ -18,20 +22,20 @@ pub(crate) fn sections(scored: &[Scored]) -> Vec<Section> {
     let errors = table(
         "Word errors",
         &format!(
-            "The exported weights on the validation set: {} utterances, {reference} words, WER {:.2} %.",
+            "{what}: {} utterances, {reference} words, WER {:.2} %.",
             scored.len(),
             100.0 * words.rate()
         ),
         &["kind", "count", "of the words"],
-        kinds.iter().map(|&(kind, count)| vec![kind.into(), count.to_string(), share(count)]),
+        kinds.iter().map(|&(kind, count)| vec![text(kind), text(count), text(share(count))]),
     );
     let confusions = table(
         "Words taken for others",
         "The most frequent.",
         &["said", "recognised", "count"],
-        confused.into_iter().map(|c| vec![c.reference, c.hypothesis, c.count.to_string()]),
+        confused.into_iter().map(|c| vec![text(c.reference), text(c.hypothesis), text(c.count)]),
     );
-    let counted = |w: WordCount| vec![w.word, w.count.to_string()];
+    let counted = |w: WordCount| vec![text(w.word), text(w.count)];
     let lost =
         table("Words left out", "The most frequent.", &["word", "count"], lost.into_iter().map(counted));
     let added = table(
@@ -47,11 +51,13 @@ pub(crate) fn sections(scored: &[Scored]) -> Vec<Section> {
     worst.sort_by_key(|(_, own)| std::cmp::Reverse(count(own)));
     let row = |(item, own): (&Scored, ErrorCounts)| {
         let errors = format!("{} of {}", count(&own), own.reference);
-        vec![item.id.clone(), errors, item.reference.clone(), item.hypothesis.clone()]
+        let (said, recognised) = differences(&item.reference, &item.hypothesis);
+        vec![text(&item.id), text(errors), marked(&said), marked(&recognised)]
     };
     let worst = table(
         "Worst utterances",
-        "Those with the most word errors.",
+        "Those with the most word errors. Underlined: one word taken for another; struck out: left out; bold with dots \
+         below: nobody said it.",
         &["utterance", "errors", "said", "recognised"],
         worst.into_iter().map(row),
     );
@@ -59,13 +65,30 @@ pub(crate) fn sections(scored: &[Scored]) -> Vec<Section> {
     std::iter::once(errors).chain(tables).collect()
 }
 
-fn table(heading: &str, text: &str, header: &[&str], rows: impl Iterator<Item = Vec<String>>) -> Section {
+fn table(heading: &str, text: &str, header: &[&str], rows: impl Iterator<Item = Vec<Cell>>) -> Section {
     Section {
         heading: heading.into(),
         text: text.into(),
         header: header.iter().map(ToString::to_string).collect(),
         rows: rows.take(SHOWN).collect(),
     }
+}
+
+fn text(value: impl ToString) -> Cell {
+    Cell::Text(value.to_string())
+}
+
+fn marked(words: &Differences<'_>) -> Cell {
+    let word = |&(text, edit): &(&str, Edit)| {
+        let error = match edit {
+            Edit::Correct(..) => None,
+            Edit::Substitution(..) => Some(WordError::Substitution),
+            Edit::Deletion(_) => Some(WordError::Deletion),
+            Edit::Insertion(_) => Some(WordError::Insertion),
+        };
+        Word { text: text.to_string(), error }
+    };
+    Cell::Words(words.iter().map(word).collect())
 }
 
 #[cfg(test)]
@@ -85,10 +108,11 @@ mod tests {
             item("one", "the cat sat", "the cut sat"),
             item("three", "a cat on the mat", "cut on mat mat"),
         ];
-        let sections = sections(&scored);
+        let sections = word_errors("A model on a set", &scored);
         let rows = |heading: &str| {
             let found = sections.iter().find(|section| section.heading == heading);
-            found.map(|section| section.rows.concat()).unwrap_or_default()
+            let cells = found.map(|section| section.rows.concat()).unwrap_or_default();
+            cells.iter().map(ToString::to_string).collect::<Vec<_>>()
         };
         let errors = rows("Word errors");
         assert_eq!(errors[0..2], ["substitutions", "3"], "{errors:?}");
@@ -99,7 +123,13 @@ mod tests {
         let worst = rows("Worst utterances");
         assert_eq!((worst[0].as_str(), worst[1].as_str(), worst[4].as_str()), ("three", "3 of 5", "one"));
         assert_eq!(worst.len(), 8, "what is right is not among the worst");
-        let empty = super::sections(&[]);
+        let found = sections.iter().find(|section| section.heading == "Worst utterances").unwrap();
+        let Cell::Words(said) = &found.rows[0][2] else { panic!("{found:?}") };
+        let errors: Vec<_> = said.iter().map(|word| word.error).collect();
+        let (substitution, deletion) = (Some(WordError::Substitution), Some(WordError::Deletion));
+        assert_eq!(errors.iter().filter(|error| error.is_some()).count(), 3, "{said:?}");
+        assert!(errors.contains(&substitution) || errors.contains(&deletion));
+        let empty = word_errors("A model on a set", &[]);
         assert_eq!(empty.len(), 1);
     }
 }

@@ -273,7 +273,7 @@ impl Task for CtcTask {
     }
 
     fn report(&self) -> Vec<Section> {
-        crate::report::sections(&self.scored)
+        crate::report::word_errors("The exported weights on the validation set", &self.scored)
     }
 
     /// Early on every word is wrong; then characters, then the loss, say which weights are better.

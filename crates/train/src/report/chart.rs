@@ -1,15 +1,33 @@
-//! Charts as SVG text.
+//! Line charts, drawn by `plotters` as SVG.
+//!
+//! Each is drawn twice, for wide and for narrow screens, so that its texts keep their size; the stylesheet shows one.
+//! The legend is a list below the drawing: it breaks into lines and meets nothing.
 
-use super::escape;
+use super::ticks::{Ticks, drawable, number};
+use super::{PALETTE, escape};
+use plotters::coord::ranged1d::{KeyPointHint, NoDefaultFormatting, Ranged, ValueFormatter};
+use plotters::prelude::*;
+use plotters::style::text_anchor::{HPos, Pos, VPos};
 use std::fmt::Write as _;
+use std::ops::Range;
 
-const WIDTH: f64 = 760.0;
-const HEIGHT: f64 = 320.0;
-const LEFT: f64 = 64.0;
-const RIGHT: f64 = 16.0;
-const TOP: f64 = 28.0;
-const BOTTOM: f64 = 44.0;
-const COLOURS: usize = 6;
+/// The backend draws on whole units: with several to a pixel, curves stay smooth.
+const UNITS: u32 = 4;
+/// Size of texts in pixels.
+const FONT: f64 = 12.0;
+/// The same as in the stylesheet, which replaces them in the dark.
+const GRID: RGBColor = RGBColor(0xd7, 0xdc, 0xe3);
+const DIM: RGBColor = RGBColor(0x66, 0x70, 0x85);
+
+/// A drawing's class and its size in pixels.
+struct Canvas {
+    class: &'static str,
+    width: u32,
+    height: u32,
+}
+
+const CANVASES: [Canvas; 2] =
+    [Canvas { class: "wide", width: 760, height: 300 }, Canvas { class: "narrow", width: 310, height: 240 }];
 
 /// An axis: its label and whether it is logarithmic.
 #[derive(Debug, Clone)]
@@ -33,12 +51,12 @@ impl Axis {
         if self.logarithmic { value.log10() } else { value }
     }
 
-    fn unscale(&self, value: f64) -> f64 {
-        if self.logarithmic { 10f64.powf(value) } else { value }
+    fn shows(&self, value: f64) -> bool {
+        drawable(value) && (!self.logarithmic || value > 1e-100)
     }
 
-    fn shows(&self, value: f64) -> bool {
-        value.is_finite() && (!self.logarithmic || value > 0.0)
+    fn ticks(&self, (low, high): (f64, f64), most: usize) -> Ticks {
+        if self.logarithmic { Ticks::log(low, high, most) } else { Ticks::linear(low, high, most) }
     }
 }
 
@@ -51,202 +69,243 @@ pub struct Series {
     pub points: Vec<(f64, f64)>,
 }
 
-/// A line chart.
+/// A line chart in HTML; a sentence with the numbers where no line has two points.
 pub(super) fn lines(caption: &str, x: &Axis, y: &Axis, series: &[Series]) -> String {
-    let visible = |points: &[(f64, f64)]| -> Vec<(f64, f64)> {
-        points
-            .iter()
-            .filter(|(a, b)| x.shows(*a) && y.shows(*b))
-            .map(|&(a, b)| (x.scale(a), y.scale(b)))
-            .collect()
+    let visible: Vec<Series> = series.iter().map(|line| visible(line, x, y)).collect();
+    if visible.iter().all(|line| line.points.len() < 2) {
+        return format!("<p>{}</p>\n", escape(&sentence(caption, x, &visible)));
+    }
+    let mut figure = String::from("<figure>");
+    for canvas in &CANVASES {
+        // Drawing into memory can only fail where `plotters` cannot: the numbers stay readable then.
+        match draw(canvas, x, y, &visible) {
+            Ok(drawing) => figure.push_str(&framed(canvas, caption, &drawing)),
+            Err(_) => figure.push_str(&escape(&sentence(caption, x, &visible))),
+        }
+    }
+    // A single line needs no name beside the caption.
+    if visible.len() > 1 {
+        figure.push_str("<ul class=\"legend\">");
+        for (i, line) in visible.iter().enumerate() {
+            let (colour, dashed) = (i % PALETTE.len(), if i < PALETTE.len() { "" } else { " dashed" });
+            let empty = if line.points.is_empty() { " (no values)" } else { "" };
+            // Writing to a String cannot fail; here and below.
+            write!(figure, "<li><i class=\"s{colour}{dashed}\"></i>{}{empty}</li>", escape(&line.name)).ok();
+        }
+        figure.push_str("</ul>");
+    }
+    if caption != y.label {
+        write!(figure, "<figcaption>{}</figcaption>", escape(caption)).ok();
+    }
+    figure + "</figure>\n"
+}
+
+/// The points that can be drawn.
+fn visible(line: &Series, x: &Axis, y: &Axis) -> Series {
+    let points = line.points.iter().copied().filter(|&(a, b)| x.shows(a) && y.shows(b));
+    Series { name: line.name.clone(), points: points.collect() }
+}
+
+/// What there is to say of lines of at most one point.
+fn sentence(caption: &str, x: &Axis, series: &[Series]) -> String {
+    let points: Vec<String> = series
+        .iter()
+        .filter_map(|line| {
+            let (at, value) = line.points.last()?;
+            let name = if series.len() > 1 { format!("{} ", line.name) } else { String::new() };
+            Some(format!("{name}{} at {} {}", number(*value), x.label, number(*at)))
+        })
+        .collect();
+    if points.is_empty() {
+        return format!("{caption}: no values.");
+    }
+    format!("{caption}: {}. One measurement makes no curve.", points.join("; "))
+}
+
+/// The drawing with a name that screen readers tell, and sized by the page.
+fn framed(canvas: &Canvas, caption: &str, drawing: &str) -> String {
+    // The backend's own opening tag has a fixed size and no name.
+    let shapes = drawing.split_once('>').map_or("", |(_, shapes)| shapes);
+    format!(
+        "<svg class=\"{}\" viewBox=\"0 0 {} {}\" role=\"img\" aria-label=\"{}\">{shapes}",
+        canvas.class,
+        canvas.width * UNITS,
+        canvas.height * UNITS,
+        escape(caption)
+    )
+}
+
+type Failed = Box<dyn std::error::Error>;
+
+fn draw(canvas: &Canvas, x: &Axis, y: &Axis, series: &[Series]) -> Result<String, Failed> {
+    let all = || series.iter().flat_map(|line| &line.points);
+    let Canvas { width, height, .. } = *canvas;
+    let (top, bottom) = (28, 46);
+    let y_ticks = y.ticks(range(all().map(|p| p.1)), 5);
+    let widest = y_ticks.labels.iter().map(|label| text_width(label)).fold(0.0, f64::max);
+    let Beside { ticks: x_ticks, left, right } =
+        fitting(x, range(all().map(|p| p.0)), width, (widest as u32 + 14).max(30));
+    let plot = width.saturating_sub(left + right);
+
+    let mut svg = String::new();
+    {
+        let root = SVGBackend::with_string(&mut svg, (width * UNITS, height * UNITS)).into_drawing_area();
+        let mut chart = ChartBuilder::on(&root)
+            .margin_top(top * UNITS)
+            .margin_right(right * UNITS)
+            .x_label_area_size(bottom * UNITS)
+            .y_label_area_size(left * UNITS)
+            .build_cartesian_2d(Scale::new(x, &x_ticks), Scale::new(y, &y_ticks))?;
+        // The backend takes a font's size by 1.24.
+        let text = TextStyle::from(("sans-serif", FONT * 1.24 * f64::from(UNITS))).color(&DIM);
+        chart
+            .configure_mesh()
+            .disable_x_mesh()
+            .bold_line_style(GRID.stroke_width(UNITS))
+            .light_line_style(TRANSPARENT)
+            .axis_style(GRID.stroke_width(UNITS))
+            .set_all_tick_mark_size(4 * UNITS)
+            .label_style(text.clone())
+            .draw()?;
+        // The name of the upward axis lies above it: turned text is hard to read, and long names have room.
+        let unit = |at: u32| (at * UNITS) as i32;
+        let (start, end) = (Pos::new(HPos::Left, VPos::Top), Pos::new(HPos::Right, VPos::Bottom));
+        let name = cut(&y.label, f64::from(width) - 8.0);
+        root.draw_text(&name, &text.pos(start), (unit(4), unit(4)))?;
+        let name = cut(&x.label, f64::from(plot));
+        root.draw_text(&name, &text.pos(end), (unit(width - right), unit(height) - 2 * UNITS as i32))?;
+
+        let x_scale = Scale::new(x, &x_ticks);
+        for (i, line) in series.iter().enumerate() {
+            let colour = PALETTE[i % PALETTE.len()];
+            let style = colour.stroke_width(2 * UNITS);
+            let points = thinned(&line.points, |at| x_scale.part(at), plot);
+            if let [point] = points[..] {
+                chart.draw_series([Circle::new(point, 4 * UNITS, colour.filled())])?;
+            } else if i < PALETTE.len() {
+                chart.draw_series(LineSeries::new(points, style))?;
+            } else {
+                let dash = 3 * UNITS * (1 + i / PALETTE.len()) as u32;
+                chart.draw_series(DashedLineSeries::new(points, dash, dash, style))?;
+            }
+        }
+        root.present()?;
+    }
+    Ok(svg)
+}
+
+/// Marks along the width, and the margins on both sides.
+struct Beside {
+    ticks: Ticks,
+    left: u32,
+    right: u32,
+}
+
+/// As many marks as have room beside each other, the outer ones within the drawing.
+fn fitting(axis: &Axis, ends: (f64, f64), width: u32, left: u32) -> Beside {
+    let beside = |most: usize| {
+        let ticks = axis.ticks(ends, most);
+        let half = |label: Option<&String>| label.map_or(0.0, |label| text_width(label) / 2.0).ceil() as u32;
+        let (first, last) = (half(ticks.labels.first()), half(ticks.labels.last()));
+        Beside { left: left.max(first + 2), right: last + 4, ticks }
     };
-    let all: Vec<(f64, f64)> = series.iter().flat_map(|s| visible(&s.points)).collect();
-    let (x_low, x_high) = range(all.iter().map(|p| p.0));
-    let (y_low, y_high) = range(all.iter().map(|p| p.1));
-    let px = |v: f64| LEFT + (v - x_low) / (x_high - x_low) * (WIDTH - LEFT - RIGHT);
-    let py = |v: f64| HEIGHT - BOTTOM - (v - y_low) / (y_high - y_low) * (HEIGHT - TOP - BOTTOM);
-    let mut svg = open(caption, HEIGHT);
-    for i in 0..=4 {
-        let part = f64::from(i) / 4.0;
-        let (xv, yv) = (x_low + part * (x_high - x_low), y_low + part * (y_high - y_low));
-        let (gx, gy) = (px(xv), py(yv));
-        let (right, bottom) = (WIDTH - RIGHT, HEIGHT - BOTTOM);
-        draw(
-            &mut svg,
-            format_args!("<line class=\"grid\" x1=\"{LEFT}\" y1=\"{gy:.1}\" x2=\"{right}\" y2=\"{gy:.1}\"/>"),
-        );
-        draw(
-            &mut svg,
-            format_args!(
-                "<text class=\"dim\" x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>",
-                LEFT - 6.0,
-                gy + 4.0,
-                number(y.unscale(yv))
-            ),
-        );
-        draw(
-            &mut svg,
-            format_args!(
-                "<text class=\"dim\" x=\"{gx:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{}</text>",
-                bottom + 16.0,
-                number(x.unscale(xv))
-            ),
-        );
-    }
-    for (i, line) in series.iter().enumerate() {
-        let points = visible(&line.points);
-        let path: Vec<String> = points.iter().map(|&(a, b)| format!("{:.1},{:.1}", px(a), py(b))).collect();
-        let colour = i % COLOURS;
-        draw(
-            &mut svg,
-            format_args!(
-                "<polyline fill=\"none\" stroke=\"var(--s{colour})\" stroke-width=\"1.8\" points=\"{}\"><title>{}</title></polyline>",
-                path.join(" "),
-                escape(&line.name)
-            ),
-        );
-        if let [(a, b)] = points[..] {
-            draw(
-                &mut svg,
-                format_args!(
-                    "<circle cx=\"{:.1}\" cy=\"{:.1}\" r=\"3\" fill=\"var(--s{colour})\"/>",
-                    px(a),
-                    py(b)
-                ),
-            );
-        }
-        let at = LEFT + 150.0 * i as f64;
-        draw(
-            &mut svg,
-            format_args!(
-                "<rect x=\"{at:.1}\" y=\"6\" width=\"12\" height=\"12\" rx=\"2\" fill=\"var(--s{colour})\"/><text x=\"{:.1}\" y=\"16\">{}</text>",
-                at + 17.0,
-                escape(&line.name)
-            ),
-        );
-    }
-    draw(
-        &mut svg,
-        format_args!(
-            "<text class=\"dim\" x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{}</text>",
-            (LEFT + WIDTH - RIGHT) / 2.0,
-            HEIGHT - 8.0,
-            escape(&x.label)
-        ),
-    );
-    draw(
-        &mut svg,
-        format_args!(
-            "<text class=\"dim\" transform=\"translate(14,{:.1}) rotate(-90)\" text-anchor=\"middle\">{}</text>",
-            HEIGHT / 2.0,
-            escape(&y.label)
-        ),
-    );
-    svg + "</svg>"
+    let fits = |Beside { ticks, left, right }: &Beside| {
+        let (scale, room) = (Scale::new(axis, ticks), f64::from(width.saturating_sub(left + right)));
+        let places = ticks.values.iter().zip(&ticks.labels);
+        let places: Vec<(f64, f64)> =
+            places.map(|(&value, label)| (room * scale.part(value), text_width(label))).collect();
+        places.windows(2).all(|two| two[1].0 - two[0].0 > f64::midpoint(two[0].1, two[1].1) + 8.0)
+    };
+    (3..=8).rev().map(beside).find(fits).unwrap_or_else(|| beside(2))
 }
 
-/// A horizontal bar chart.
-pub(super) fn bars(caption: &str, unit: &str, values: &[(String, f64)]) -> String {
-    let largest = values.iter().map(|(_, v)| *v).filter(|v| v.is_finite()).fold(0.0f64, f64::max).max(1e-12);
-    let height = 30.0 * values.len() as f64 + 8.0;
-    let mut svg = open(caption, height);
-    for (i, (name, value)) in values.iter().enumerate().filter(|(_, (_, v))| v.is_finite()) {
-        let y = 30.0 * i as f64 + 4.0;
-        let width = value.max(0.0) / largest * (WIDTH - 330.0);
-        draw(
-            &mut svg,
-            format_args!("<text x=\"210\" y=\"{:.1}\" text-anchor=\"end\">{}</text>", y + 15.0, escape(name)),
-        );
-        draw(
-            &mut svg,
-            format_args!(
-                "<rect x=\"220\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"20\" rx=\"3\" fill=\"var(--s{})\"/>",
-                i % COLOURS
-            ),
-        );
-        draw(
-            &mut svg,
-            format_args!(
-                "<text x=\"{:.1}\" y=\"{:.1}\">{} {}</text>",
-                228.0 + width,
-                y + 15.0,
-                number(*value),
-                escape(unit)
-            ),
-        );
+/// An axis with its marks, as `plotters` asks for it.
+struct Scale {
+    axis: Axis,
+    ticks: Ticks,
+}
+
+impl Scale {
+    fn new(axis: &Axis, ticks: &Ticks) -> Self {
+        Self { axis: axis.clone(), ticks: ticks.clone() }
     }
-    svg + "</svg>"
-}
 
-/// A heat map; darker is more.
-pub(super) fn matrix(caption: &str, rows: &[String], columns: &[String], values: &[Vec<f64>]) -> String {
-    let largest =
-        values.iter().flatten().copied().filter(|v| v.is_finite()).fold(0.0f64, f64::max).max(1e-12);
-    let cell = ((WIDTH - 100.0) / columns.len().max(1) as f64).min(36.0);
-    let height = cell * rows.len() as f64 + 44.0;
-    let mut svg = open(caption, height);
-    for (c, name) in columns.iter().enumerate() {
-        draw(
-            &mut svg,
-            format_args!(
-                "<text x=\"{:.1}\" y=\"30\" text-anchor=\"middle\">{}</text>",
-                90.0 + cell * (c as f64 + 0.5),
-                escape(name)
-            ),
-        );
+    /// Where a value lies: 0 at the low end, 1 at the high end.
+    fn part(&self, value: f64) -> f64 {
+        let (low, high) = self.ticks.ends();
+        let [low, high, value] = [low, high, value].map(|value| self.axis.scale(value));
+        (value - low) / (high - low)
     }
-    for (r, name) in rows.iter().enumerate() {
-        let y = 38.0 + cell * r as f64;
-        draw(
-            &mut svg,
-            format_args!(
-                "<text x=\"82\" y=\"{:.1}\" text-anchor=\"end\">{}</text>",
-                y + cell / 2.0 + 4.0,
-                escape(name)
-            ),
-        );
-        for (c, value) in values.get(r).into_iter().flatten().enumerate().filter(|(_, v)| v.is_finite()) {
-            let opacity = (value / largest).clamp(0.0, 1.0);
-            let title = format!("{name} → {}: {}", columns.get(c).map_or("", String::as_str), number(*value));
-            draw(
-                &mut svg,
-                format_args!(
-                    "<rect x=\"{:.1}\" y=\"{y:.1}\" width=\"{cell:.1}\" height=\"{cell:.1}\" fill=\"var(--s0)\" fill-opacity=\"{opacity:.3}\"><title>{}</title></rect>",
-                    90.0 + cell * c as f64,
-                    escape(&title)
-                ),
-            );
-        }
+}
+
+impl Ranged for Scale {
+    type FormatOption = NoDefaultFormatting;
+    type ValueType = f64;
+
+    fn map(&self, value: &f64, (from, to): (i32, i32)) -> i32 {
+        from + (f64::from(to - from) * self.part(*value)).round() as i32
     }
-    svg + "</svg>"
+
+    fn key_points<Hint: KeyPointHint>(&self, hint: Hint) -> Vec<f64> {
+        if hint.weight().allow_light_points() { Vec::new() } else { self.ticks.values.clone() }
+    }
+
+    fn range(&self) -> Range<f64> {
+        let (low, high) = self.ticks.ends();
+        low..high
+    }
 }
 
-fn open(caption: &str, height: f64) -> String {
-    format!("<svg viewBox=\"0 0 {WIDTH} {height:.0}\" role=\"img\" aria-label=\"{}\">", escape(caption))
+impl ValueFormatter<f64> for Scale {
+    fn format_ext(&self, value: &f64) -> String {
+        let mark = self.ticks.values.iter().position(|mark| mark == value);
+        mark.and_then(|mark| self.ticks.labels.get(mark)).cloned().unwrap_or_default()
+    }
 }
 
-fn draw(svg: &mut String, shape: std::fmt::Arguments<'_>) {
-    // Writing to a String cannot fail.
-    svg.write_fmt(shape).ok();
+/// A line that looks the same at this width: of neighbours in one column of pixels, the first, last, lowest and highest.
+fn thinned(points: &[(f64, f64)], part: impl Fn(f64) -> f64, columns: u32) -> Vec<(f64, f64)> {
+    let column = |&(at, _): &(f64, f64)| (part(at) * f64::from(columns)) as u32;
+    let mut kept = Vec::new();
+    for group in points.chunk_by(|a, b| column(a) == column(b)) {
+        let by_height = |a: &usize, b: &usize| group[*a].1.total_cmp(&group[*b].1);
+        let all = || 0..group.len();
+        let mut chosen: Vec<usize> =
+            [Some(0), all().min_by(by_height), all().max_by(by_height), all().last()]
+                .into_iter()
+                .flatten()
+                .collect();
+        chosen.sort_unstable();
+        chosen.dedup();
+        kept.extend(chosen.into_iter().map(|i| group[i]));
+    }
+    kept
 }
 
-/// The values' range, never empty.
+/// Lowest and highest.
 fn range(values: impl Iterator<Item = f64>) -> (f64, f64) {
-    let (low, high) = values.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
-    match high - low {
-        span if span > 0.0 => (low, high),
-        _ if low.is_finite() => (low - 0.5, high + 0.5),
-        _ => (0.0, 1.0),
-    }
+    values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| (low.min(value), high.max(value)))
 }
 
-/// A number at a readable length.
-fn number(value: f64) -> String {
-    match value.abs() {
-        0.0 => "0".into(),
-        size if !(1e-3..1e6).contains(&size) => format!("{value:.1e}"),
-        size if size >= 100.0 => format!("{value:.0}"),
-        size if size >= 1.0 => format!("{value:.2}"),
-        _ => format!("{value:.4}"),
-    }
+/// About the width of a text in pixels; rather too much.
+fn text_width(text: &str) -> f64 {
+    text.chars().map(|c| if c.is_ascii() { 0.6 * FONT } else { FONT }).sum()
 }
+
+/// A text that fits.
+fn cut(text: &str, room: f64) -> String {
+    if text_width(text) <= room {
+        return text.to_string();
+    }
+    let mut kept = String::new();
+    for c in text.chars() {
+        if text_width(&kept) + 3.0 * FONT > room {
+            break;
+        }
+        kept.push(c);
+    }
+    kept + "…"
+}
+
+#[cfg(test)]
+mod tests;

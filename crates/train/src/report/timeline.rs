@@ -1,11 +1,11 @@
-//! Bars on lanes along one axis of time, as SVG text.
+//! Bars on lanes along one axis of time.
 
-use super::escape;
+use super::ticks::{Ticks, drawable};
+use super::{PALETTE, escape};
 use std::fmt::Write as _;
 
-const WIDTH: f64 = 760.0;
-const LEFT: f64 = 90.0;
-const LANE: f64 = 26.0;
+/// The width of a lane in its own units: the page stretches it.
+const WIDTH: f64 = 10_000.0;
 
 /// A bar of a timeline.
 #[derive(Debug, Clone)]
@@ -22,42 +22,39 @@ pub struct Span {
 
 /// Draws `spans` on `lanes` from 0 to the latest end.
 pub(super) fn timeline(caption: &str, unit: &str, lanes: &[String], spans: &[Span]) -> String {
-    let finite = |span: &&Span| span.start.is_finite() && span.end.is_finite() && span.lane < lanes.len();
-    let last = spans.iter().filter(finite).map(|span| span.end).fold(1e-12, f64::max);
-    let height = LANE * lanes.len() as f64 + 30.0;
-    let x = |at: f64| LEFT + at / last * (WIDTH - LEFT - 10.0);
-    let mut svg =
-        format!("<svg viewBox=\"0 0 {WIDTH} {height}\" role=\"img\" aria-label=\"{}\">", escape(caption));
+    let finite = |span: &&Span| drawable(span.start) && drawable(span.end);
+    let last = spans.iter().filter(finite).map(|span| span.end).fold(0.0, f64::max);
+    let ticks = Ticks::linear(0.0, if last > 0.0 { last } else { 1.0 }, 4);
+    let (_, end) = ticks.ends();
+    let mut figure = String::from("<figure><div class=\"timeline\">\n");
     // Writing to a String cannot fail; here and below.
     for (i, lane) in lanes.iter().enumerate() {
-        let y = LANE * (i as f64 + 0.65);
-        write!(svg, "<text x=\"{:.1}\" y=\"{y:.1}\" text-anchor=\"end\">{}</text>", LEFT - 6.0, escape(lane))
+        write!(
+            figure,
+            "<span>{}</span><div class=\"lane s{}\"><svg viewBox=\"0 0 {WIDTH} 1\" preserveAspectRatio=\"none\" role=\"img\" aria-label=\"{}\">",
+            escape(lane),
+            i % PALETTE.len(),
+            escape(lane)
+        )
+        .ok();
+        for span in spans.iter().filter(finite).filter(|span| span.lane == i) {
+            let (from, to) = (span.start / end * WIDTH, span.end / end * WIDTH);
+            write!(
+                figure,
+                "<rect x=\"{from:.1}\" y=\"0\" width=\"{:.1}\" height=\"1\"><title>{}</title></rect>",
+                (to - from).max(WIDTH / 3000.0),
+                escape(&span.label)
+            )
             .ok();
+        }
+        figure.push_str("</svg></div>\n");
     }
-    for span in spans.iter().filter(finite) {
-        let (from, to) = (x(span.start), x(span.end));
-        write!(
-            svg,
-            "<rect x=\"{from:.2}\" y=\"{:.1}\" width=\"{:.2}\" height=\"{:.1}\" fill=\"var(--s{})\"><title>{}</title></rect>",
-            LANE * span.lane as f64 + 3.0,
-            (to - from).max(0.3),
-            LANE - 6.0,
-            span.lane % 6,
-            escape(&span.label)
-        )
-        .ok();
+    figure.push_str("<div class=\"axis\">");
+    for (value, label) in ticks.values.iter().zip(&ticks.labels) {
+        write!(figure, "<span style=\"left:{:.2}%\">{label}</span>", 100.0 * value / end).ok();
     }
-    for tick in 0..=4 {
-        let at = last * f64::from(tick) / 4.0;
-        write!(
-            svg,
-            "<text class=\"dim\" x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{:.0} {}</text>",
-            x(at).min(WIDTH - 30.0),
-            height - 8.0,
-            at,
-            escape(unit)
-        )
-        .ok();
-    }
-    svg + "</svg>"
+    let caption =
+        if unit.is_empty() { escape(caption) } else { format!("{} ({})", escape(caption), escape(unit)) };
+    writeln!(figure, "</div></div><figcaption>{caption}</figcaption></figure>").ok();
+    figure
 }
