@@ -248,7 +248,8 @@ fn scores_are_exact() {
     std::fs::write(folder.join("hyp.txt"), format!("{}{{\"id\": ", lines[0])).unwrap();
     auricle(folder, &args).failed_with(&["hyp.txt, line 2"]);
     std::fs::write(folder.join("hyp.txt"), "q hello\n").unwrap();
-    auricle(folder, &args).failed_with(&["ref.jsonl and hyp.txt: no id of the references is among the hypotheses"]);
+    auricle(folder, &args)
+        .failed_with(&["ref.jsonl and hyp.txt: no id of the references is among the hypotheses"]);
 }
 
 fn tensors(path: &Path) -> (auricle_nn::params::NamedTensors, weights::Metadata) {

@@ -150,8 +150,10 @@ fn a_dry_run_says_what_would_happen_and_leaves_nothing() {
     };
     let said = dry(&[]);
     assert_eq!(line(&said, "task"), "ctc");
-    let hours: f64 = utterances.iter().map(|u| u.duration_secs).sum::<f64>() / 3600.0;
-    assert_eq!(line(&said, "training utterances"), format!("20 ({hours:.2} h)"));
+    // The one that cannot align is named below and left out.
+    let used = utterances.iter().filter(|u| u.id != hopeless);
+    let hours: f64 = used.map(|u| u.duration_secs).sum::<f64>() / 3600.0;
+    assert_eq!(line(&said, "training utterances"), format!("19 ({hours:.2} h)"));
     assert!(line(&said, "trained parameters").parse::<u64>().unwrap() > 1_000);
     let steps: u64 = line(&said, "steps per epoch").parse().unwrap();
     assert!(steps > 1);

@@ -190,7 +190,7 @@ fn training_survives_a_damaged_recording() {
     let table: String = utterances.iter().map(|u| format!("{}\tone word\n", u.audio.display())).collect();
     std::fs::write(folder.join("list.tsv"), format!("path\ttext\n{table}")).unwrap();
     auricle(folder, &["train", "ctc.toml", "--run", "listed", "--set", "data.train=['list.tsv']"])
-        .failed_with(&["list.tsv", victim.to_str().unwrap(), "data check --fix"]);
+        .failed_with(&["list.tsv", victim.to_str().unwrap(), "data check list.tsv --fix FOLDER"]);
 }
 
 /// Three hours with speech here and there: transcribed and encoded in bounded memory, and far too long for one

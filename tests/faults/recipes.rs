@@ -37,7 +37,7 @@ fn mistakes_in_a_recipe_are_explained_before_anything_begins() {
         ("model.init_from=gone", "no model `gone`"),
         ("model.tokenizer=gone.json", "gone.json"),
         ("optimizer.lr", "write KEY=VALUE"),
-        ("model.encoder.bins=1000000", "encoder.bins: 1000000 is above 32768"),
+        ("model.encoder.bins=1000000", "encoder.bins: 1000000 is not between 1 and 32768"),
         ("data.workers=1000000", "data.workers: 1000000 is not between 0 and 256"),
     ] {
         auricle(folder, &["train", "good.toml", "--run", "run", "--set", set]).failed_with(&[expected]);

@@ -258,8 +258,16 @@ mod tests {
     fn prompts_are_corrupted_by_what_is_selected_only() {
         let folder = tempfile::tempdir().unwrap();
         let corpus = auricle_data::builtin::extract(&folder.path().join("corpus")).unwrap();
+        // Near words are those of utterances whose word boundaries are known.
+        let mut all = crate::utterances(&[corpus.train]).unwrap();
+        for utterance in &mut all {
+            let phones = utterance.phones.as_ref().map_or(0, Vec::len);
+            utterance.extra.insert("word_phones".into(), serde_json::json!([phones]));
+        }
+        let list = folder.path().join("words.jsonl");
+        auricle_data::Manifest::write(&list, &all).unwrap();
         let mut recipe: Recipe = toml::from_str(auricle_recipes::MDD).unwrap();
-        recipe.data.train = vec![corpus.train.clone()];
+        recipe.data.train = vec![list];
         recipe.data.validation = vec![corpus.dev];
         recipe.data.subset_minutes = Some(0.5);
         let log = RunLog::open(folder.path(), 1, true).unwrap();
@@ -272,7 +280,6 @@ mod tests {
         assert!(preparer.sample_rate() > 0);
         let (near, confusions) = preparer.corruptions();
         assert_eq!((near, confusions), (&NearWords::of(chosen), &Confusions::of(chosen)));
-        let all = crate::utterances(&[corpus.train]).unwrap();
         assert_ne!(near, &NearWords::of(&all), "words of utterances that are withheld");
         assert_ne!(confusions, &Confusions::of(&all), "labels of utterances that are withheld");
     }

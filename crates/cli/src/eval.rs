@@ -147,8 +147,8 @@ mod tests {
             hypothesis: String::new(),
         };
         let references = vec![scored("u1", "a big dog is here"), scored("u2", "the end")];
-        let said =
-            [("u1", "pig dog is now here"), ("u2", "the end")].map(|(id, text)| (id.to_string(), text.to_string()));
+        let said = [("u1", "pig dog is now here"), ("u2", "the end")]
+            .map(|(id, text)| (id.to_string(), text.to_string()));
         let found = evaluate(references, said.into_iter().collect()).unwrap();
         let html = page(Path::new("dev.hyp.jsonl"), &found).html();
         for part in

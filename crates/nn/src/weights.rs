@@ -51,7 +51,7 @@ pub enum WeightsError {
     Rank(String),
     /// The contents are not those that the digest was made of.
     #[error(
-        "the weights have changed since they were written: their BLAKE3 is {found}, not {stored}; copy or download them again, or set AURICLE_SKIP_DIGEST=1 to use them all the same"
+        "the weights are damaged, or were changed after they were written: their BLAKE3 is {found}, not {stored}; copy or download them again, or set AURICLE_SKIP_DIGEST=1 to use them all the same"
     )]
     Digest {
         /// What the metadata says.
