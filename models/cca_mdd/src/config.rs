@@ -118,7 +118,7 @@ pub struct LossConfig {
     /// frames walk through the canonical phones in order (CTC over places in the prompt, as in
     /// arXiv 2108.10447 for speech synthesis). Default: 1.
     pub delta: f64,
-    /// ε: weight of the CTC loss of the phone recogniser inside [`Gop`](crate::Gop). Default: 1.
+    /// ε: weight of the CTC loss of the phone recogniser inside [`Gop`]. Default: 1.
     pub epsilon: f64,
     /// ζ: weight of the analysis of mistakes. Default: 0.3.
     pub zeta: f64,

@@ -63,7 +63,7 @@ pub struct Finding {
     pub true_duration_secs: Option<f64>,
 }
 
-/// The result of [`check`].
+/// The result of [`check`](super::check()).
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct CheckReport {
     /// Utterances looked at.

@@ -26,7 +26,7 @@ pub fn training_fault(
 }
 
 /// The utterances with a transcript that [`training_fault`] refuses. Those without one are found by
-/// [`check`](super::check) with `needs_text`.
+/// [`check`](super::check()) with `needs_text`.
 pub fn cannot_align(
     set: &Set,
     frames: &dyn Fn(f64) -> usize,

@@ -1,6 +1,6 @@
 //! Tile programs: what the cores of a device do, instruction by instruction.
 //!
-//! [`ir`] says what a program is, [`exec`] runs one and checks it, [`mod@time`] counts its cycles, [`trace`] draws them.
+//! [`ir`] says what a program is, [`exec`] runs one and checks it, [`cycles`] counts its cycles, [`trace`] draws them.
 //!
 //! # Differences from the hardware
 //! - Data in L1 and L0 lie in 16×16 blocks on the device. Here the order inside a tile is row-major; the sizes,
