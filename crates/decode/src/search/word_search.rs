@@ -1,0 +1,387 @@
+//! The search, frame by frame.
+
+use super::SearchError;
+use super::decoder::WordDecoder;
+use super::history::{EMPTY, FoundWord, Histories, Record};
+use super::token::{Arrival, FastHasher, LEAST_SCORE, NO_PHONE, Place, SILENCE_NODE, Table, Token};
+use super::tree::ROOT;
+use auricle_text::lm::{State, UnitId};
+use ndarray::ArrayView2;
+use std::collections::HashMap;
+use std::hash::BuildHasherDefault;
+use std::sync::Arc;
+
+/// Frames between two collections of histories.
+const COLLECT_EVERY: usize = 50;
+/// Answers of the language model that are remembered.
+const MAX_REMEMBERED: usize = 1 << 18;
+
+/// The words of an utterance.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Found {
+    /// Words in order.
+    pub words: Vec<FoundWord>,
+    /// Score of the path.
+    pub score: f64,
+    /// No path was at the end of a word: the words are those of the best path, and the beginning of another word was dropped.
+    pub unfinished: bool,
+}
+
+/// The search for the words of one utterance after the other.
+///
+/// Frames come in pieces of any size; how they are cut changes nothing. With each frame every path is told apart by its node in
+/// the lexicon and its state of the language model, and the best one of each is kept.
+#[derive(Debug, Clone)]
+pub struct WordSearch {
+    decoder: Arc<WordDecoder>,
+    /// Paths after the last frame, those that are given up gone.
+    tokens: Vec<Token>,
+    next: Table<Place, Token>,
+    arrivals: Table<(State, u16), Arrival>,
+    histories: Histories,
+    /// Scores of tokens are relative to it.
+    offset: f64,
+    frame: usize,
+    remembered: HashMap<(State, UnitId), (f32, State), BuildHasherDefault<FastHasher>>,
+}
+
+impl WordSearch {
+    /// A search at the beginning of an utterance.
+    pub fn new(decoder: Arc<WordDecoder>) -> Self {
+        Self {
+            decoder,
+            tokens: Vec::new(),
+            next: Table::default(),
+            arrivals: Table::default(),
+            histories: Histories::default(),
+            offset: 0.0,
+            frame: 0,
+            remembered: HashMap::default(),
+        }
+    }
+
+    /// Goes on with the scores of frames: outputs of the acoustic model, log-likelihoods up to a constant for each frame,
+    /// `[frames, outputs]`.
+    ///
+    /// # Errors
+    /// Frames are of another width, or a score is NaN or +∞. Nothing has been searched then.
+    pub fn push(&mut self, scores: ArrayView2<'_, f32>) -> Result<(), SearchError> {
+        let needs = self.decoder.outputs.count();
+        if scores.ncols() != needs && scores.nrows() > 0 {
+            return Err(SearchError::Width { has: scores.ncols(), needs });
+        }
+        let wrong = scores.indexed_iter().find(|(_, value)| value.is_nan() || **value == f32::INFINITY);
+        if let Some(((row, output), &value)) = wrong {
+            return Err(SearchError::Score { frame: self.frame + row, output, value });
+        }
+        let mut row = vec![0.0f32; needs];
+        for scores in scores.outer_iter() {
+            row.iter_mut().zip(scores).for_each(|(own, score)| *own = score.max(LEAST_SCORE));
+            self.step(&row);
+        }
+        Ok(())
+    }
+
+    /// Number of frames so far.
+    pub fn num_frames(&self) -> usize {
+        self.frame
+    }
+
+    /// Number of paths that are alive.
+    pub fn num_active(&self) -> usize {
+        self.tokens.len()
+    }
+
+    /// Number of words that the paths have, and that not all of them share.
+    pub fn num_open_words(&self) -> usize {
+        self.histories.num_records()
+    }
+
+    /// The complete words of the best path so far.
+    pub fn partial(&self) -> Vec<FoundWord> {
+        let best = self.best_token().map_or(EMPTY, |token| token.history);
+        self.histories.words(best, &self.decoder.tree)
+    }
+
+    /// The words that all paths share: whatever comes, they stay.
+    pub fn stable(&self) -> Vec<FoundWord> {
+        let common = self.histories.common(self.tokens.iter().map(|token| token.history));
+        self.histories.words(common, &self.decoder.tree)
+    }
+
+    /// The best words of the utterance. The search begins anew behind it.
+    pub fn finish(&mut self) -> Found {
+        let ended = self.best_end();
+        let found = match ended {
+            Some((score, history, word)) => {
+                let history = match word {
+                    Some(record) => self.histories.push(record),
+                    None => history,
+                };
+                let words = self.histories.words(history, &self.decoder.tree);
+                Found { words, score, unfinished: false }
+            }
+            None => {
+                let score = self.best_token().map_or(0.0, |token| self.offset + f64::from(self.bare(token)));
+                Found { words: self.partial(), score, unfinished: true }
+            }
+        };
+        self.tokens.clear();
+        self.histories.clear();
+        self.offset = 0.0;
+        self.frame = 0;
+        found
+    }
+
+    /// The best token; of equal ones the first.
+    fn best_token(&self) -> Option<&Token> {
+        self.tokens.iter().reduce(|a, b| if b.score > a.score { b } else { a })
+    }
+
+    /// Node of a token for the look-ahead: between words it is that of the root.
+    fn look_ahead(&self, node: u32) -> f32 {
+        self.decoder.look_ahead[if node == SILENCE_NODE { ROOT } else { node } as usize]
+    }
+
+    /// A token's score without look-ahead.
+    fn bare(&self, token: &Token) -> f32 {
+        token.score - self.look_ahead(token.place.node)
+    }
+
+    /// Score, history and last word of the best path that is at an end.
+    fn best_end(&mut self) -> Option<(f64, u32, Option<Record>)> {
+        let decoder = Arc::clone(&self.decoder);
+        let last_silence = |before: u16| {
+            if Some(before) == decoder.silence { 0.0 } else { decoder.without_silence }
+        };
+        if self.frame == 0 {
+            return Some((f64::from(decoder.without_silence), EMPTY, None));
+        }
+        let mut best: Option<(f32, u32, Option<Record>)> = None;
+        let mut offer = |score: f32, history: u32, word: Option<Record>| {
+            if score > best.as_ref().map_or(f32::NEG_INFINITY, |best| best.0) {
+                best = Some((score, history, word));
+            }
+        };
+        let tokens = std::mem::take(&mut self.tokens);
+        for token in &tokens {
+            let Place { node, before, is_blank, state } = token.place;
+            let bare = self.bare(token);
+            if node == SILENCE_NODE || node == ROOT {
+                let silence = if node == ROOT { last_silence(before) } else { 0.0 };
+                let end = decoder.end_score(state);
+                let end = if self.histories.is_silent(token.history) { 0.0 } else { end };
+                offer(bare + silence + end, token.history, None);
+            } else if !is_blank {
+                for end in decoder.tree.ends(node) {
+                    let (lm_score, state) = self.word_score(state, end.word, end.log_weight);
+                    let total = bare + lm_score;
+                    let record = Record {
+                        before: token.history,
+                        word: end.word,
+                        start: token.start,
+                        end: self.frame as u32,
+                        lm_score,
+                        total: self.offset + f64::from(total),
+                    };
+                    let closing = decoder.end_score(state) + decoder.without_silence;
+                    offer(total + closing, token.history, Some(record));
+                }
+            }
+        }
+        self.tokens = tokens;
+        best.map(|(score, history, word)| (self.offset + f64::from(score), history, word))
+    }
+
+    /// What a word adds: language model, pronunciation and bonus; and the state behind it.
+    fn word_score(&mut self, state: State, word: u32, log_weight: f32) -> (f32, State) {
+        let decoder = &self.decoder;
+        let unit = decoder.tree.unit(word);
+        if self.remembered.len() >= MAX_REMEMBERED {
+            self.remembered.clear();
+        }
+        let (log, next) =
+            *self.remembered.entry((state, unit)).or_insert_with(|| decoder.lm.score(state, unit));
+        (decoder.weigh(log, log_weight), next)
+    }
+
+    /// Goes on by a frame.
+    fn step(&mut self, row: &[f32]) {
+        let shared = Arc::clone(&self.decoder);
+        let decoder = &*shared;
+        let tokens = std::mem::take(&mut self.tokens);
+        self.next.clear();
+        self.arrivals.clear();
+        if self.frame == 0 {
+            let start = Arrival {
+                state: decoder.lm.begin(),
+                before: NO_PHONE,
+                score: decoder.look_ahead[ROOT as usize],
+                history: EMPTY,
+                word: None,
+            };
+            self.arrive(start);
+        }
+        // The best path goes first, so that most others need not be followed far.
+        let first = tokens.iter().enumerate().reduce(|a, b| if b.1.score > a.1.score { b } else { a });
+        let first = first.map(|(place, _)| place);
+        if let Some(place) = first {
+            self.advance(decoder, &tokens[place], row);
+        }
+        for (place, token) in tokens.iter().enumerate() {
+            if Some(place) != first {
+                self.advance(decoder, token, row);
+            }
+        }
+        self.enter_words(decoder, row);
+        self.prune(tokens);
+        self.frame += 1;
+        if self.frame.is_multiple_of(COLLECT_EVERY) {
+            self.histories.collect(&mut self.tokens, &self.decoder.tree);
+        }
+    }
+
+    /// Goes on from a token: it stays, goes to the next phones, or ends its word.
+    fn advance(&mut self, decoder: &WordDecoder, token: &Token, row: &[f32]) {
+        let Place { node, before, is_blank, state } = token.place;
+        let blank = decoder.outputs.blank();
+        let loops = match (blank.filter(|_| is_blank), decoder.silence.filter(|_| node == SILENCE_NODE)) {
+            (Some(blank), _) => blank,
+            (None, Some(silence)) => decoder.outputs.of(Some(before).filter(|p| *p != NO_PHONE), silence)[1],
+            (None, None) => decoder.outputs_of(node, before)[1],
+        };
+        self.offer(Token { score: token.score + decoder.stay + row[loops as usize], ..*token });
+        if node == SILENCE_NODE {
+            let before = decoder.silence.unwrap_or(NO_PHONE);
+            let score = token.score + decoder.leave;
+            self.arrive(Arrival { state, before, score, history: token.history, word: None });
+            return;
+        }
+        if node == ROOT {
+            let between = Arrival { state, before, score: token.score, history: token.history, word: None };
+            self.enter_tree(decoder, &between, true, row);
+            self.enter_silence(decoder, &between, row);
+            return;
+        }
+        let children = decoder.tree.children(node);
+        let phone = decoder.tree.phone(node);
+        if let Some(blank) = blank.filter(|_| !is_blank && !children.is_empty()) {
+            let place = Place { node, before: NO_PHONE, is_blank: true, state };
+            self.offer(Token { place, score: token.score + row[blank as usize], ..*token });
+        }
+        let bare = token.score - decoder.look_ahead[node as usize] + decoder.leave;
+        for child in children {
+            if blank.is_some() && !is_blank && decoder.tree.phone(child) == phone {
+                continue;
+            }
+            let place = Place { node: child, before: NO_PHONE, is_blank: false, state };
+            let enter = row[decoder.outputs_of(child, NO_PHONE)[0] as usize];
+            let score = bare + decoder.look_ahead[child as usize] + enter;
+            self.offer(Token { place, score, ..*token });
+        }
+        if is_blank {
+            return;
+        }
+        for end in decoder.tree.ends(node) {
+            let (lm_score, state) = self.word_score(state, end.word, end.log_weight);
+            self.arrive(Arrival {
+                state,
+                before: phone,
+                score: bare + lm_score + decoder.look_ahead[ROOT as usize],
+                history: token.history,
+                word: Some((end.word, token.start, lm_score)),
+            });
+        }
+    }
+
+    /// Begins words and silence where words have ended: once for each state of the language model, however many words led to it.
+    fn enter_words(&mut self, decoder: &WordDecoder, row: &[f32]) {
+        let arrivals = std::mem::take(&mut self.arrivals);
+        let least = arrivals.best() - decoder.config.word_end_beam;
+        let root_look_ahead = decoder.look_ahead[ROOT as usize];
+        let blank = decoder.outputs.blank();
+        for arrival in arrivals.values().iter().filter(|arrival| arrival.score >= least) {
+            let mut arrival = *arrival;
+            if let Some((word, start, lm_score)) = arrival.word {
+                arrival.history = self.histories.push(Record {
+                    before: arrival.history,
+                    word,
+                    start,
+                    end: self.frame as u32,
+                    lm_score,
+                    total: self.offset + f64::from(arrival.score - root_look_ahead),
+                });
+            }
+            self.enter_tree(decoder, &arrival, false, row);
+            self.enter_silence(decoder, &arrival, row);
+            if let Some(blank) = blank {
+                // What came before a blank matters where outputs depend on it, and silence does not follow silence.
+                let is_silence = Some(arrival.before) == decoder.silence;
+                let before = if is_silence { arrival.before } else { decoder.context(arrival.before) };
+                let place = Place { node: ROOT, before, is_blank: true, state: arrival.state };
+                let score = arrival.score + row[blank as usize];
+                self.offer(Token { place, score, history: arrival.history, start: self.frame as u32 });
+            }
+        }
+        self.arrivals = arrivals;
+    }
+
+    fn enter_tree(&mut self, decoder: &WordDecoder, arrival: &Arrival, is_blank: bool, row: &[f32]) {
+        let is_silence = Some(arrival.before) == decoder.silence;
+        let silence = if is_silence { 0.0 } else { decoder.without_silence };
+        let bare = arrival.score + silence - decoder.look_ahead[ROOT as usize];
+        let before = decoder.context(arrival.before);
+        let must_part = decoder.outputs.blank().is_some() && !is_blank;
+        for child in decoder.tree.children(ROOT) {
+            if must_part && decoder.tree.phone(child) == arrival.before {
+                continue;
+            }
+            let place = Place { node: child, before, is_blank: false, state: arrival.state };
+            let enter = row[decoder.outputs_of(child, before)[0] as usize];
+            let score = bare + decoder.look_ahead[child as usize] + enter;
+            self.offer(Token { place, score, history: arrival.history, start: self.frame as u32 });
+        }
+    }
+
+    fn enter_silence(&mut self, decoder: &WordDecoder, arrival: &Arrival, row: &[f32]) {
+        let Some(silence) = decoder.silence.filter(|&silence| silence != arrival.before) else { return };
+        let before = decoder.context(arrival.before);
+        let place = Place { node: SILENCE_NODE, before, is_blank: false, state: arrival.state };
+        let enter = decoder.outputs.of(Some(before).filter(|p| *p != NO_PHONE), silence)[0];
+        let score = arrival.score + decoder.with_silence + row[enter as usize];
+        self.offer(Token { place, score, history: arrival.history, start: self.frame as u32 });
+    }
+
+    /// Keeps an end of a word if it is the best of its state.
+    fn arrive(&mut self, arrival: Arrival) {
+        let before = self.decoder.context_between(arrival.before);
+        let arrival = Arrival { before, ..arrival };
+        self.arrivals.offer((arrival.state, before), arrival.score, arrival, |own| own.score);
+    }
+
+    /// Keeps a token if it is the best of its place and not hopeless already.
+    fn offer(&mut self, token: Token) {
+        if token.score >= self.next.best() - self.decoder.config.beam {
+            self.next.offer(token.place, token.score, token, |own| own.score);
+        }
+    }
+
+    /// Makes those tokens that go on the current ones, with scores relative to the best. `tokens` lends its memory.
+    fn prune(&mut self, mut tokens: Vec<Token>) {
+        let config = &self.decoder.config;
+        let best = self.next.best();
+        let mut least = best - config.beam;
+        let reached = self.next.values();
+        if reached.len() > config.max_active {
+            let mut scores: Vec<f32> = reached.iter().map(|token| token.score).collect();
+            let (_, worst_kept, _) =
+                scores.select_nth_unstable_by(config.max_active - 1, |a, b| b.total_cmp(a));
+            least = least.max(*worst_kept);
+        }
+        tokens.clear();
+        let kept = reached.iter().filter(|token| token.score >= least);
+        tokens.extend(kept.map(|token| Token { score: token.score - best, ..*token }));
+        self.tokens = tokens;
+        self.offset += f64::from(best);
+    }
+}
