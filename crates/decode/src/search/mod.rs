@@ -95,4 +95,6 @@ pub enum SearchError {
 }
 
 #[cfg(test)]
+mod speed;
+#[cfg(test)]
 mod tests;
