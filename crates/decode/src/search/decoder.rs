@@ -41,6 +41,9 @@ pub struct SearchConfig {
     pub max_active: usize,
     /// Ends of words worse than the best of a frame by more than this are given up. Default: 10.
     pub word_end_beam: f32,
+    /// Makes a lattice of what is worse than the best path by at most this; `None`: no lattice, which is faster and takes no memory
+    /// that grows with the utterance. Default: none; 6 to 8 are usual.
+    pub lattice_beam: Option<f32>,
     /// Whether paths within words carry the best unigram probability of the words that they may become, until the word is known
     /// and scored exactly: narrower beams do then. It changes what is given up and no score. Default: true.
     pub look_ahead: bool,
@@ -55,6 +58,7 @@ impl Default for SearchConfig {
             beam: 14.0,
             max_active: 7000,
             word_end_beam: 10.0,
+            lattice_beam: None,
             look_ahead: true,
         }
     }
@@ -72,7 +76,11 @@ impl SearchConfig {
         let (weight, bonus) = (f64::from(self.lm_weight), f64::from(self.word_bonus));
         range("lm_weight", weight, (0.0..=1e3).contains(&weight), "0 to 1000")?;
         range("word_bonus", bonus, bonus.abs() <= 1e3, "-1000 to 1000")?;
-        let beams = [("beam", self.beam), ("word_end_beam", self.word_end_beam)];
+        let beams = [
+            ("beam", self.beam),
+            ("word_end_beam", self.word_end_beam),
+            ("lattice_beam", self.lattice_beam.unwrap_or(1.0)),
+        ];
         for (setting, beam) in beams {
             range(setting, f64::from(beam), beam > 0.0, "above 0")?;
         }

@@ -1,11 +1,15 @@
 //! The words of partial paths, which share their beginnings.
 
+use super::lattice::LatticeArc;
 use super::token::Token;
 use super::tree::LexiconTree;
 use std::collections::BTreeSet;
 
 /// The history without words, or with none but those that are settled.
 pub(super) const EMPTY: u32 = 0;
+
+/// Stands for silence where a word may be.
+pub(super) const NO_WORD: u32 = u32::MAX;
 
 /// A word that was found.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,7 +27,7 @@ pub struct FoundWord {
     pub lm_score: f64,
 }
 
-/// A word after others.
+/// A word after others, or silence where a lattice is made.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Record {
     /// The words before; a smaller number than its own.
@@ -43,6 +47,8 @@ pub(super) struct Histories {
     records: Vec<Record>,
     settled: Vec<FoundWord>,
     settled_total: f64,
+    /// All ways into each record, in the order of records, where a lattice is made.
+    arcs: Vec<LatticeArc>,
 }
 
 impl Histories {
@@ -55,9 +61,26 @@ impl Histories {
         *self = Self::default();
     }
 
+    /// Adds a way into the newest records, in the order of records.
+    pub fn push_arc(&mut self, arc: LatticeArc) {
+        self.arcs.push(arc);
+    }
+
+    /// Score of the best path to the end of a history.
+    pub fn total(&self, history: u32) -> f64 {
+        self.record(history).map_or(self.settled_total, |record| record.total)
+    }
+
     /// Whether there is no word.
     pub fn is_silent(&self, history: u32) -> bool {
-        history == EMPTY && self.settled.is_empty()
+        let is_silence = |record: &Record| record.word == NO_WORD && record.before == EMPTY;
+        self.settled.is_empty() && self.record(history).is_none_or(is_silence)
+    }
+
+    /// Frames at which histories end, the empty one's first, and all ways into them.
+    pub fn lattice(&self) -> (Vec<u32>, Vec<LatticeArc>) {
+        let ends = self.records.iter().map(|record| record.end);
+        (std::iter::once(0).chain(ends).collect(), self.arcs.clone())
     }
 
     /// Number of records that are kept.
@@ -77,7 +100,12 @@ impl Histories {
         let mut at = history;
         while let Some(record) = self.record(at) {
             at = record.before;
-            let total_before = self.record(at).map_or(self.settled_total, |before| before.total);
+            if record.word == NO_WORD {
+                continue;
+            }
+            // Silence counts to the word behind it.
+            let silence = self.record(at).filter(|before| before.word == NO_WORD);
+            let total_before = self.total(silence.map_or(at, |silence| silence.before));
             words.push(FoundWord {
                 word: tree.word(record.word).to_owned(),
                 start_frame: record.start as usize,
@@ -115,17 +143,33 @@ impl Histories {
             self.settled_total = record.total;
         }
         self.settled.extend(newly);
+        self.keep_live(tokens, common);
+    }
+
+    /// The same for a lattice: nothing is settled, as rivals of words that all best paths share are of use to the end.
+    pub fn collect_lattice(&mut self, tokens: &mut [Token]) {
+        self.keep_live(tokens, EMPTY);
+    }
+
+    /// Throws away what no token goes on from; `settled` and all before it become the empty history.
+    fn keep_live(&mut self, tokens: &mut [Token], settled: u32) {
         let mut is_live = vec![false; self.records.len() + 1];
         for token in tokens.iter() {
             is_live[token.history as usize] = true;
         }
+        let mut arcs_end = self.arcs.len();
         for number in (1..is_live.len()).rev() {
+            let is_own = |arc: &LatticeArc| arc.to as usize == number;
+            let own = self.arcs[..arcs_end].iter().rev().take_while(|arc| is_own(arc)).count();
             if is_live[number] {
                 is_live[self.records[number - 1].before as usize] = true;
+                let own = &self.arcs[arcs_end - own..arcs_end];
+                own.iter().for_each(|arc| is_live[arc.from as usize] = true);
             }
+            arcs_end -= own;
         }
         // Up to the common one everything is settled: it becomes the history without words.
-        is_live[..=common as usize].fill(false);
+        is_live[..=settled as usize].fill(false);
         let mut renumbered = vec![EMPTY; is_live.len()];
         let mut kept = 0;
         for number in 1..is_live.len() {
@@ -138,6 +182,10 @@ impl Histories {
             }
         }
         self.records.truncate(kept);
+        self.arcs.retain(|arc| is_live[arc.to as usize]);
+        for arc in &mut self.arcs {
+            (arc.from, arc.to) = (renumbered[arc.from as usize], renumbered[arc.to as usize]);
+        }
         for token in tokens {
             token.history = renumbered[token.history as usize];
         }

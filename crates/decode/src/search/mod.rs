@@ -16,12 +16,14 @@
 
 mod decoder;
 mod history;
+mod lattice;
 mod token;
 mod tree;
 mod word_search;
 
 pub use decoder::{SearchConfig, Silence, WordDecoder};
 pub use history::FoundWord;
+pub use lattice::{Lattice, LatticeArc, WordSequence};
 pub use tree::{Coverage, Entry, LexiconTree};
 pub use word_search::{Found, WordSearch};
 

@@ -5,6 +5,7 @@ use crate::graph::{Outputs, Topology};
 use auricle_rng::{Key, Purpose, Stream};
 use auricle_text::lm::{LmConfig, NgramLm};
 use ndarray::{Array2, s};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 const TOPOLOGIES: [Topology; 3] = [Topology::Chain, Topology::ChainOne, Topology::Ctc];
@@ -49,6 +50,7 @@ fn exact(silence: bool) -> SearchConfig {
         beam: f32::INFINITY,
         max_active: usize::MAX,
         word_end_beam: f32::INFINITY,
+        lattice_beam: None,
         look_ahead: true,
     }
 }
@@ -102,11 +104,11 @@ fn best_alignment(phones: &[u16], outputs: &Outputs, scores: &Array2<f32>) -> f6
     whole.fold(f64::NEG_INFINITY, f64::max)
 }
 
-/// The best score of all sequences of pronunciations and silences, one by one, and its words.
-fn enumerate(outputs: &Outputs, config: &SearchConfig, scores: &Array2<f32>) -> (f64, String) {
+/// The best score of each sequence of words, of all pronunciations and silences, one by one.
+fn enumerate_all(outputs: &Outputs, config: &SearchConfig, scores: &Array2<f32>) -> BTreeMap<String, f64> {
     let lm = lm();
     let weight = f64::from(config.lm_weight);
-    let mut best = (f64::NEG_INFINITY, String::new());
+    let mut best: BTreeMap<String, f64> = BTreeMap::new();
     // Words, phones and score so far; at a place between words.
     let mut open: Vec<(Vec<String>, Vec<u16>, f64)> = vec![(vec![], vec![], 0.0)];
     while let Some((words, phones, score)) = open.pop() {
@@ -122,8 +124,9 @@ fn enumerate(outputs: &Outputs, config: &SearchConfig, scores: &Array2<f32>) -> 
             }
             let end = if words.is_empty() { 0.0 } else { weight * f64::from(lm.end(state)) };
             let total = score + end + best_alignment(&phones, outputs, scores);
-            if total > best.0 {
-                best = (total, words.join(" "));
+            if total > f64::NEG_INFINITY {
+                let own = best.entry(words.join(" ")).or_insert(total);
+                *own = own.max(total);
             }
             for entry in entries() {
                 if phones.len() + entry.phones.len() <= scores.nrows() {
@@ -138,10 +141,17 @@ fn enumerate(outputs: &Outputs, config: &SearchConfig, scores: &Array2<f32>) -> 
     best
 }
 
+/// The best of all.
+fn enumerate(outputs: &Outputs, config: &SearchConfig, scores: &Array2<f32>) -> (f64, String) {
+    let all = enumerate_all(outputs, config, scores);
+    let best = all.into_iter().reduce(|a, b| if b.1 > a.1 { b } else { a });
+    best.map(|(words, score)| (score, words)).unwrap()
+}
+
 #[test]
 fn the_best_path_is_the_best_of_all() {
     let mut stream = Key::new(7).stream(Purpose::Test);
-    let mut said = std::collections::BTreeSet::new();
+    let mut said = BTreeSet::new();
     for topology in TOPOLOGIES {
         for (has_context, has_silence) in [(false, false), (true, false), (false, true), (true, true)] {
             let outputs = outputs(topology, has_context);
@@ -163,6 +173,99 @@ fn the_best_path_is_the_best_of_all() {
         }
     }
     assert!(said.len() > 15, "{said:?}");
+}
+
+/// With everything in it, a lattice has the best score of every sequence that it has, and has the best sequences.
+#[test]
+fn a_lattice_holds_the_best_sequences_with_their_scores() {
+    let mut stream = Key::new(14).stream(Purpose::Test);
+    let (mut second, mut cases, mut sequences) = (0, 0, 0);
+    for topology in TOPOLOGIES {
+        for has_context in [false, true] {
+            let outputs = outputs(topology, has_context);
+            let config = SearchConfig { lattice_beam: Some(f32::INFINITY), ..exact(true) };
+            let decoder = decoder(&outputs, config.clone());
+            for frames in 0..=5 {
+                let scores = scores(&mut stream, frames, outputs.count());
+                let found = decode(&decoder, &scores);
+                let lattice = found.lattice.clone().unwrap();
+                let mut all: Vec<(String, f64)> =
+                    enumerate_all(&outputs, &config, &scores).into_iter().collect();
+                let listed = lattice.best(1000);
+                assert!((listed[0].score - found.score).abs() < 1e-6, "{listed:?} {found:?}");
+                assert_eq!(listed[0].words.join(" "), text(&found.words));
+                let once: BTreeSet<_> = listed.iter().map(|sequence| sequence.words.clone()).collect();
+                assert_eq!(once.len(), listed.len());
+                assert!(listed.windows(2).all(|pair| pair[0].score >= pair[1].score - 1e-9));
+                for sequence in &listed {
+                    let own = sequence.words.join(" ");
+                    let best = all.iter().find(|(words, _)| *words == own).unwrap().1;
+                    // A rival's words may have begun elsewhere, had they been the best of their state.
+                    assert!(sequence.score <= best + 1e-4, "{own}: {} {best}", sequence.score);
+                }
+                assert_eq!(lattice.best(2), listed[..listed.len().min(2)]);
+                all.sort_by(|a, b| b.1.total_cmp(&a.1));
+                if let Some((_, score)) = all.get(1) {
+                    cases += 1;
+                    second += usize::from(listed.get(1).is_some_and(|own| (own.score - score).abs() < 1e-4));
+                }
+                sequences += listed.len();
+            }
+        }
+    }
+    assert!(sequences > 300, "{sequences} sequences");
+    assert!(second * 10 >= cases * 9, "the second best was found {second} of {cases} times");
+}
+
+#[test]
+fn a_lattice_changes_no_word_and_its_posteriors_are_probabilities() {
+    let mut stream = Key::new(15).stream(Purpose::Test);
+    let mut unsure = 0;
+    for topology in TOPOLOGIES {
+        for beam in [2.0, 8.0] {
+            let outputs = outputs(topology, true);
+            let config = SearchConfig { beam: 12.0, max_active: 80, ..exact(true) };
+            let plain = decoder(&outputs, config.clone());
+            let rich = decoder(&outputs, SearchConfig { lattice_beam: Some(beam), ..config });
+            let scores = scores(&mut stream, 170, outputs.count());
+            let (expected, found) = (decode(&plain, &scores), decode(&rich, &scores));
+            let lattice = found.lattice.clone().unwrap();
+            assert_eq!(text(&found.words), text(&expected.words));
+            assert!((found.score - expected.score).abs() < 1e-9);
+            for (a, b) in found.words.iter().zip(&expected.words) {
+                assert_eq!((a.start_frame, a.end_frame), (b.start_frame, b.end_frame));
+                assert!((a.score - b.score).abs() < 1e-9 && (a.lm_score - b.lm_score).abs() < 1e-9);
+            }
+            let best = &lattice.best(5);
+            assert_eq!(best[0].words.join(" "), text(&found.words));
+            assert!(best[4].score >= best[0].score - f64::from(beam) - 1e-6);
+            assert!(lattice.arcs().is_sorted_by_key(|arc| arc.to));
+            assert!(lattice.arcs().iter().all(|arc| arc.from < arc.to));
+            // In every frame somebody says something, or nothing.
+            let posteriors = lattice.posteriors(0.7);
+            let mut sums = vec![0.0; scores.nrows()];
+            for (arc, posterior) in lattice.arcs().iter().zip(&posteriors) {
+                let [start, end] = [arc.from, arc.to].map(|node| lattice.frames()[node as usize] as usize);
+                sums[start..end].iter_mut().for_each(|sum| *sum += posterior);
+            }
+            assert!(sums.iter().all(|sum| (sum - 1.0).abs() < 1e-6), "{sums:?}");
+            let confidences = lattice.confidences(&found.words, 0.7);
+            assert_eq!(confidences.len(), found.words.len());
+            assert!(confidences.iter().all(|own| (0.0..=1.0).contains(own) && *own > 0.0));
+            unsure += confidences.iter().filter(|own| **own < 0.9).count();
+            // Pieces make the same lattice.
+            let mut search = WordSearch::new(Arc::clone(&rich));
+            let mut at = 0;
+            while at < scores.nrows() {
+                let end = (at + stream.below(9)).min(scores.nrows());
+                search.push(scores.slice(s![at..end, ..])).unwrap();
+                assert!(text(&found.words).starts_with(&text(&search.stable())));
+                at = end;
+            }
+            assert_eq!(search.finish(), found);
+        }
+    }
+    assert!(unsure > 10, "{unsure}");
 }
 
 #[test]
@@ -390,6 +493,7 @@ fn settings_and_phones_out_of_range_are_refused() {
         (SearchConfig { beam: 0.0, ..good.clone() }, "beam"),
         (SearchConfig { beam: f32::NAN, ..good.clone() }, "beam"),
         (SearchConfig { word_end_beam: -1.0, ..good.clone() }, "word_end_beam"),
+        (SearchConfig { lattice_beam: Some(0.0), ..good.clone() }, "lattice_beam"),
         (SearchConfig { max_active: 0, ..good.clone() }, "max_active"),
         (SearchConfig { lm_weight: f32::NAN, ..good.clone() }, "lm_weight"),
         (SearchConfig { word_bonus: f32::INFINITY, ..good.clone() }, "word_bonus"),

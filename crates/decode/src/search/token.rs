@@ -90,6 +90,11 @@ impl<K: Hash + Eq, V> Table<K, V> {
         self.best
     }
 
+    /// Where the value of a key is.
+    pub fn place(&self, key: &K) -> Option<usize> {
+        self.index.get(key).map(|place| *place as usize)
+    }
+
     pub fn values(&self) -> &[V] {
         &self.values
     }

@@ -2,7 +2,8 @@
 
 use super::SearchError;
 use super::decoder::WordDecoder;
-use super::history::{EMPTY, FoundWord, Histories, Record};
+use super::history::{EMPTY, FoundWord, Histories, NO_WORD, Record};
+use super::lattice::{Lattice, LatticeArc};
 use super::token::{Arrival, FastHasher, LEAST_SCORE, NO_PHONE, Place, SILENCE_NODE, Table, Token};
 use super::tree::ROOT;
 use auricle_text::lm::{State, UnitId};
@@ -25,6 +26,18 @@ pub struct Found {
     pub score: f64,
     /// No path was at the end of a word: the words are those of the best path, and the beginning of another word was dropped.
     pub unfinished: bool,
+    /// The words with their rivals, where they were asked for and a path was at an end.
+    pub lattice: Option<Lattice>,
+}
+
+/// A path at the end of a word or of silence, when the utterance ends.
+struct End {
+    score: f64,
+    history: u32,
+    word: Option<Record>,
+    /// Share of the language model since the history's end.
+    lm_score: f32,
+    start: u32,
 }
 
 /// The search for the words of one utterance after the other.
@@ -38,6 +51,8 @@ pub struct WordSearch {
     tokens: Vec<Token>,
     next: Table<Place, Token>,
     arrivals: Table<(State, u16), Arrival>,
+    /// Those that were not the best of their state, too, where a lattice is made.
+    all_arrivals: Vec<Arrival>,
     histories: Histories,
     /// Scores of tokens are relative to it.
     offset: f64,
@@ -53,6 +68,7 @@ impl WordSearch {
             tokens: Vec::new(),
             next: Table::default(),
             arrivals: Table::default(),
+            all_arrivals: Vec::new(),
             histories: Histories::default(),
             offset: 0.0,
             frame: 0,
@@ -111,19 +127,21 @@ impl WordSearch {
 
     /// The best words of the utterance. The search begins anew behind it.
     pub fn finish(&mut self) -> Found {
-        let ended = self.best_end();
-        let found = match ended {
-            Some((score, history, word)) => {
-                let history = match word {
+        let ends = self.ends();
+        let best = ends.iter().reduce(|a, b| if b.score > a.score { b } else { a });
+        let found = match best {
+            Some(best) => {
+                let lattice = self.decoder.config.lattice_beam.map(|beam| self.lattice(&ends, beam));
+                let history = match best.word {
                     Some(record) => self.histories.push(record),
-                    None => history,
+                    None => best.history,
                 };
                 let words = self.histories.words(history, &self.decoder.tree);
-                Found { words, score, unfinished: false }
+                Found { words, score: best.score, unfinished: false, lattice }
             }
             None => {
                 let score = self.best_token().map_or(0.0, |token| self.offset + f64::from(self.bare(token)));
-                Found { words: self.partial(), score, unfinished: true }
+                Found { words: self.partial(), score, unfinished: true, lattice: None }
             }
         };
         self.tokens.clear();
@@ -148,49 +166,63 @@ impl WordSearch {
         token.score - self.look_ahead(token.place.node)
     }
 
-    /// Score, history and last word of the best path that is at an end.
-    fn best_end(&mut self) -> Option<(f64, u32, Option<Record>)> {
-        let decoder = Arc::clone(&self.decoder);
-        let last_silence = |before: u16| {
-            if Some(before) == decoder.silence { 0.0 } else { decoder.without_silence }
-        };
+    /// All paths that are at an end.
+    fn ends(&mut self) -> Vec<End> {
+        let shared = Arc::clone(&self.decoder);
+        let decoder = &*shared;
+        let mut ends = Vec::new();
         if self.frame == 0 {
-            return Some((f64::from(decoder.without_silence), EMPTY, None));
+            let score = f64::from(decoder.without_silence);
+            ends.push(End { score, history: EMPTY, word: None, lm_score: 0.0, start: 0 });
         }
-        let mut best: Option<(f32, u32, Option<Record>)> = None;
-        let mut offer = |score: f32, history: u32, word: Option<Record>| {
-            if score > best.as_ref().map_or(f32::NEG_INFINITY, |best| best.0) {
-                best = Some((score, history, word));
-            }
-        };
         let tokens = std::mem::take(&mut self.tokens);
         for token in &tokens {
             let Place { node, before, is_blank, state } = token.place;
             let bare = self.bare(token);
+            let (history, start) = (token.history, token.start);
             if node == SILENCE_NODE || node == ROOT {
-                let silence = if node == ROOT { last_silence(before) } else { 0.0 };
-                let end = decoder.end_score(state);
-                let end = if self.histories.is_silent(token.history) { 0.0 } else { end };
-                offer(bare + silence + end, token.history, None);
+                let is_silence = node == SILENCE_NODE || Some(before) == decoder.silence;
+                let silence = if is_silence { 0.0 } else { decoder.without_silence };
+                // Where nothing was said there is no sentence that could end.
+                let lm_score = if self.histories.is_silent(history) { 0.0 } else { decoder.end_score(state) };
+                let score = self.offset + f64::from(bare + silence + lm_score);
+                ends.push(End { score, history, word: None, lm_score, start });
             } else if !is_blank {
                 for end in decoder.tree.ends(node) {
                     let (lm_score, state) = self.word_score(state, end.word, end.log_weight);
-                    let total = bare + lm_score;
                     let record = Record {
-                        before: token.history,
+                        before: history,
                         word: end.word,
-                        start: token.start,
+                        start,
                         end: self.frame as u32,
                         lm_score,
-                        total: self.offset + f64::from(total),
+                        total: self.offset + f64::from(bare + lm_score),
                     };
-                    let closing = decoder.end_score(state) + decoder.without_silence;
-                    offer(total + closing, token.history, Some(record));
+                    let closing = decoder.end_score(state);
+                    let score = record.total + f64::from(closing + decoder.without_silence);
+                    let lm_score = lm_score + closing;
+                    ends.push(End { score, history, word: Some(record), lm_score, start });
                 }
             }
         }
         self.tokens = tokens;
-        best.map(|(score, history, word)| (self.offset + f64::from(score), history, word))
+        ends
+    }
+
+    /// The lattice of everything so far with these ends.
+    fn lattice(&self, ends: &[End], beam: f32) -> Lattice {
+        let (mut frames, mut arcs) = self.histories.lattice();
+        let last = frames.len() as u32;
+        frames.push(self.frame as u32);
+        arcs.extend(ends.iter().map(|end| LatticeArc {
+            from: end.history,
+            to: last,
+            word: end.word.map(|record| record.word),
+            start_frame: end.start,
+            score: end.score - self.histories.total(end.history),
+            lm_score: end.lm_score,
+        }));
+        Lattice::new(Arc::clone(&self.decoder), frames, arcs, beam)
     }
 
     /// What a word adds: language model, pronunciation and bonus; and the state behind it.
@@ -212,6 +244,7 @@ impl WordSearch {
         let tokens = std::mem::take(&mut self.tokens);
         self.next.clear();
         self.arrivals.clear();
+        self.all_arrivals.clear();
         if self.frame == 0 {
             let start = Arrival {
                 state: decoder.lm.begin(),
@@ -237,7 +270,11 @@ impl WordSearch {
         self.prune(tokens);
         self.frame += 1;
         if self.frame.is_multiple_of(COLLECT_EVERY) {
-            self.histories.collect(&mut self.tokens, &self.decoder.tree);
+            if decoder.config.lattice_beam.is_some() {
+                self.histories.collect_lattice(&mut self.tokens);
+            } else {
+                self.histories.collect(&mut self.tokens, &decoder.tree);
+            }
         }
     }
 
@@ -300,9 +337,16 @@ impl WordSearch {
         let least = arrivals.best() - decoder.config.word_end_beam;
         let root_look_ahead = decoder.look_ahead[ROOT as usize];
         let blank = decoder.outputs.blank();
-        for arrival in arrivals.values().iter().filter(|arrival| arrival.score >= least) {
+        let makes_lattice = decoder.config.lattice_beam.is_some() && self.frame > 0;
+        let mut numbers = vec![EMPTY; if makes_lattice { arrivals.values().len() } else { 0 }];
+        for (place, arrival) in arrivals.values().iter().enumerate() {
+            if arrival.score < least {
+                continue;
+            }
             let mut arrival = *arrival;
-            if let Some((word, start, lm_score)) = arrival.word {
+            // A lattice has nodes behind silence, too.
+            let silence = (NO_WORD, self.frame as u32, 0.0);
+            if let Some((word, start, lm_score)) = arrival.word.or(makes_lattice.then_some(silence)) {
                 arrival.history = self.histories.push(Record {
                     before: arrival.history,
                     word,
@@ -311,6 +355,9 @@ impl WordSearch {
                     lm_score,
                     total: self.offset + f64::from(arrival.score - root_look_ahead),
                 });
+                if let Some(number) = numbers.get_mut(place) {
+                    *number = arrival.history;
+                }
             }
             self.enter_tree(decoder, &arrival, false, row);
             self.enter_silence(decoder, &arrival, row);
@@ -323,7 +370,35 @@ impl WordSearch {
                 self.offer(Token { place, score, history: arrival.history, start: self.frame as u32 });
             }
         }
+        if let Some(beam) = decoder.config.lattice_beam.filter(|_| makes_lattice) {
+            self.push_arcs(&arrivals, &numbers, beam);
+        }
         self.arrivals = arrivals;
+    }
+
+    /// Remembers all words that ended, not only the best of each state. `numbers` are the histories of those.
+    fn push_arcs(&mut self, arrivals: &Table<(State, u16), Arrival>, numbers: &[u32], beam: f32) {
+        let root_look_ahead = self.decoder.look_ahead[ROOT as usize];
+        let mut arcs = Vec::with_capacity(self.all_arrivals.len());
+        for arrival in &self.all_arrivals {
+            let Some(place) = arrivals.place(&(arrival.state, arrival.before)) else { continue };
+            let is_good = arrival.score >= arrivals.values()[place].score - beam;
+            let Some(&to) = numbers.get(place).filter(|to| **to != EMPTY && is_good) else { continue };
+            let total = self.offset + f64::from(arrival.score - root_look_ahead);
+            arcs.push(LatticeArc {
+                from: arrival.history,
+                to,
+                word: arrival.word.map(|(word, ..)| word),
+                start_frame: arrival.word.map_or(self.frame as u32, |(_, start, _)| start),
+                score: total - self.histories.total(arrival.history),
+                lm_score: arrival.word.map_or(0.0, |(.., lm_score)| lm_score),
+            });
+        }
+        // Equal words between the same nodes are ways to pronounce them: the best stays.
+        let key = |arc: &LatticeArc| (arc.to, arc.from, arc.word);
+        arcs.sort_by(|a, b| key(a).cmp(&key(b)).then_with(|| b.score.total_cmp(&a.score)));
+        arcs.dedup_by_key(|arc| key(arc));
+        arcs.into_iter().for_each(|arc| self.histories.push_arc(arc));
     }
 
     fn enter_tree(&mut self, decoder: &WordDecoder, arrival: &Arrival, is_blank: bool, row: &[f32]) {
@@ -356,6 +431,9 @@ impl WordSearch {
     fn arrive(&mut self, arrival: Arrival) {
         let before = self.decoder.context_between(arrival.before);
         let arrival = Arrival { before, ..arrival };
+        if self.decoder.config.lattice_beam.is_some() {
+            self.all_arrivals.push(arrival);
+        }
         self.arrivals.offer((arrival.state, before), arrival.score, arrival, |own| own.score);
     }
 
