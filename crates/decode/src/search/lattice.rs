@@ -43,7 +43,7 @@ pub struct WordSequence {
 /// language model.
 #[derive(Debug, Clone)]
 pub struct Lattice {
-    decoder: Arc<WordDecoder>,
+    pub(super) decoder: Arc<WordDecoder>,
     /// Frame of each node.
     frames: Vec<u32>,
     /// In the order of the nodes that they end in.

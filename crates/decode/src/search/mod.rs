@@ -17,6 +17,7 @@
 mod decoder;
 mod history;
 mod lattice;
+mod rescore;
 mod token;
 mod tree;
 mod word_search;
@@ -72,6 +73,11 @@ pub enum SearchError {
         /// What is allowed.
         range: &'static str,
     },
+    /// A lattice that a larger language model makes too large.
+    #[error(
+        "with this language model the lattice has more than {0} arcs; make it with a smaller `lattice_beam`"
+    )]
+    LatticeSize(usize),
     /// Scores of another acoustic model.
     #[error(
         "frames have {has} scores, the acoustic model {needs} outputs; decode with the model that they are of"

@@ -269,6 +269,45 @@ fn a_lattice_changes_no_word_and_its_posteriors_are_probabilities() {
 }
 
 #[test]
+fn rescoring_is_exact_within_the_lattice() {
+    let mut stream = Key::new(16).stream(Purpose::Test);
+    let text = ["a b c d a", "a b d d", "c c a b", "d b c", "d a b", "d d"];
+    let sentences = || text.iter().map(|line| line.split(' ').collect());
+    let other = NgramLm::train(sentences(), &LmConfig { order: 4, ..LmConfig::default() }).unwrap();
+    let without_a =
+        NgramLm::train(["b c d", "d c"].iter().map(|line| line.split(' ').collect()), &LmConfig::default());
+    let others = [other, without_a.unwrap()];
+    let mut changed = 0;
+    for topology in TOPOLOGIES {
+        let outputs = outputs(topology, true);
+        let config = SearchConfig { lattice_beam: Some(f32::INFINITY), ..exact(true) };
+        let decoder = decoder(&outputs, config);
+        for frames in [0, 1, 3, 5] {
+            let lattice = decode(&decoder, &scores(&mut stream, frames, outputs.count())).lattice.unwrap();
+            let all = lattice.best(usize::MAX);
+            let same = lattice.rescore(&lm(), 0.8).unwrap().best(usize::MAX);
+            assert_eq!(same.len(), all.len());
+            for (a, b) in same.iter().zip(&all) {
+                assert!(a.words == b.words && (a.score - b.score).abs() < 1e-4, "{a:?} {b:?}");
+            }
+            for other in &others {
+                let probability = |lm: &NgramLm, words: &[String]| {
+                    if words.is_empty() { 0.0 } else { lm.sentence(words).log_probability }
+                };
+                let expected = all.iter().map(|own| {
+                    own.score - 0.8 * probability(&lm(), &own.words) + 1.3 * probability(other, &own.words)
+                });
+                let expected = expected.fold(f64::NEG_INFINITY, f64::max);
+                let found = &lattice.rescore(other, 1.3).unwrap().best(1)[0];
+                assert!((found.score - expected).abs() < 1e-3, "{found:?} {expected}");
+                changed += usize::from(found.words != all[0].words);
+            }
+        }
+    }
+    assert!(changed > 0);
+}
+
+#[test]
 fn look_ahead_changes_nothing_without_a_beam() {
     let mut stream = Key::new(8).stream(Purpose::Test);
     for topology in TOPOLOGIES {
