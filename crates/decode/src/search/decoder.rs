@@ -7,6 +7,7 @@ use crate::graph::{Outputs, Topology};
 use auricle_text::lm::{NgramLm, State};
 use auricle_text::units::SILENCE;
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// Silence before, between and behind words.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -99,7 +100,7 @@ pub struct WordDecoder {
     pub(super) outputs: Outputs,
     pub(super) config: SearchConfig,
     /// Of each node, the look-ahead; nothing but zeros without it.
-    pub(super) look_ahead: Vec<f32>,
+    pub(super) look_ahead: Arc<Vec<f32>>,
     /// Outputs of each node but the root's children, which may depend on the word before.
     inner_outputs: Vec<[u32; 2]>,
     /// ln of the transitions' probabilities.
@@ -140,18 +141,10 @@ impl WordDecoder {
                 inner_outputs[child as usize] = outputs.of(before, tree.phone(child));
             }
         }
-        let look_ahead = if config.look_ahead {
-            tree.best_below(|end: &WordEnd| {
-                let (log, _) = lm.score(lm.middle(), tree.unit(end.word));
-                weigh(&config, log, end.log_weight)
-            })
-        } else {
-            vec![0.0; tree.num_nodes()]
-        };
         let step = if outputs.topology() == Topology::Ctc { 0.0 } else { 0.5f32.ln() };
         let probability = config.silence.map_or(0.0, |silence| silence.probability);
-        Ok(Self {
-            look_ahead,
+        let mut decoder = Self {
+            look_ahead: Arc::new(Vec::new()),
             inner_outputs,
             stay: step,
             leave: step,
@@ -162,6 +155,19 @@ impl WordDecoder {
             lm,
             outputs,
             config,
+        };
+        decoder.look_ahead = Arc::new(decoder.look_ahead_with(|_| 0.0));
+        Ok(decoder)
+    }
+
+    /// The look-ahead, with what each word gains besides.
+    pub(super) fn look_ahead_with(&self, gain: impl Fn(u32) -> f32) -> Vec<f32> {
+        if !self.config.look_ahead {
+            return vec![0.0; self.tree.num_nodes()];
+        }
+        self.tree.best_below(|end: &WordEnd| {
+            let (log, _) = self.lm.score(self.lm.middle(), self.tree.unit(end.word));
+            self.weigh(log, end.log_weight) + gain(end.word)
         })
     }
 
@@ -175,9 +181,10 @@ impl WordDecoder {
         &self.tree
     }
 
-    /// What a word adds to the score of a path, by the logarithms of its probability and of its pronunciation's.
+    /// What a word adds to the score of a path, by the logarithms of its probability and of its pronunciation's. Models of other
+    /// toolkits have probabilities of 0, which must not make sums NaN.
     pub(super) fn weigh(&self, log: f32, log_weight: f32) -> f32 {
-        weigh(&self.config, log, log_weight)
+        self.config.lm_weight * log.max(LEAST_SCORE) + log_weight + self.config.word_bonus
     }
 
     /// What the end of the sentence adds.
@@ -203,9 +210,4 @@ impl WordDecoder {
         let matters = self.outputs.blank().is_some() || Some(before) == self.silence;
         if matters { before } else { self.context(before) }
     }
-}
-
-/// See [`WordDecoder::weigh`]. Models of other toolkits have probabilities of 0, which must not make sums NaN.
-fn weigh(config: &SearchConfig, log: f32, log_weight: f32) -> f32 {
-    config.lm_weight * log.max(LEAST_SCORE) + log_weight + config.word_bonus
 }

@@ -23,7 +23,7 @@ pub struct FoundWord {
     /// What the path's score grows by from the end of the word before to the end of this one, silence between them and language
     /// model included.
     pub score: f64,
-    /// Share of language model, pronunciation and word bonus in it.
+    /// Share of language model, pronunciation, word bonus and hotwords in it.
     pub lm_score: f64,
 }
 

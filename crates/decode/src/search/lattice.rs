@@ -23,7 +23,7 @@ pub struct LatticeArc {
     pub start_frame: u32,
     /// What the path's score grows by.
     pub score: f64,
-    /// Share of language model, pronunciation and word bonus in it.
+    /// Share of language model, pronunciation, word bonus and hotwords in it.
     pub lm_score: f32,
 }
 

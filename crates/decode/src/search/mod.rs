@@ -16,6 +16,7 @@
 
 mod decoder;
 mod history;
+mod hotwords;
 mod lattice;
 mod rescore;
 mod token;
@@ -24,6 +25,7 @@ mod word_search;
 
 pub use decoder::{SearchConfig, Silence, WordDecoder};
 pub use history::FoundWord;
+pub use hotwords::Hotword;
 pub use lattice::{Lattice, LatticeArc, WordSequence};
 pub use tree::{Coverage, Entry, LexiconTree};
 pub use word_search::{Found, WordSearch};
@@ -73,6 +75,27 @@ pub enum SearchError {
         /// What is allowed.
         range: &'static str,
     },
+    /// An expected phrase that is none, or a boost out of range.
+    #[error(
+        "the hotword `{phrase}` with boost {boost} has no word, or a boost that is not 0 to 1000; correct it"
+    )]
+    Hotword {
+        /// The phrase.
+        phrase: String,
+        /// Its boost.
+        boost: f32,
+    },
+    /// An expected word that cannot be recognised.
+    #[error("the hotword `{phrase}`: the decoder has no word `{word}`; add its pronunciation to the lexicon")]
+    HotwordUnknown {
+        /// The phrase.
+        phrase: String,
+        /// The word.
+        word: String,
+    },
+    /// More words in expected phrases than are reasonable.
+    #[error("the hotwords have more than {0} words; leave some out")]
+    TooManyHotwords(usize),
     /// A lattice that a larger language model makes too large.
     #[error(
         "with this language model the lattice has more than {0} arcs; make it with a smaller `lattice_beam`"

@@ -308,6 +308,41 @@ fn rescoring_is_exact_within_the_lattice() {
 }
 
 #[test]
+fn hotwords_add_their_boosts_exactly() {
+    let mut stream = Key::new(17).stream(Purpose::Test);
+    let hotwords = [("b", 1.5), ("d a", 4.0), ("a a a", 6.0), ("c a d", 9.0)]
+        .map(|(text, boost)| Hotword { words: text.split(' ').map(str::to_owned).collect(), boost });
+    let gain = |text: &str| -> f64 {
+        let words: Vec<&str> = text.split(' ').collect();
+        let count = |own: &Hotword| words.windows(own.words.len()).filter(|part| *part == own.words).count();
+        hotwords.iter().map(|own| f64::from(own.boost) * count(own) as f64).sum()
+    };
+    let mut changed = 0;
+    for topology in TOPOLOGIES {
+        let outputs = outputs(topology, true);
+        let config = exact(true);
+        let decoder = decoder(&outputs, config.clone());
+        for frames in [0, 1, 3, 5, 6] {
+            let scores = scores(&mut stream, frames, outputs.count());
+            let mut search = WordSearch::with_hotwords(Arc::clone(&decoder), &hotwords).unwrap();
+            search.push(scores.view()).unwrap();
+            let found = search.finish();
+            let all = enumerate_all(&outputs, &config, &scores);
+            let boosted = all.iter().map(|(words, score)| (score + gain(words), words));
+            let best = boosted.reduce(|a, b| if b.0 > a.0 { b } else { a }).unwrap();
+            assert!((found.score - best.0).abs() < 1e-5 * (1.0 + best.0.abs()), "{found:?} {best:?}");
+            assert_eq!(text(&found.words), *best.1);
+            changed += usize::from(text(&decode(&decoder, &scores).words) != *best.1);
+        }
+    }
+    assert!(changed > 0);
+    let unknown = [Hotword { words: vec!["zebra".into()], boost: 1.0 }];
+    assert!(
+        WordSearch::with_hotwords(decoder(&outputs(Topology::Ctc, false), exact(true)), &unknown).is_err()
+    );
+}
+
+#[test]
 fn look_ahead_changes_nothing_without_a_beam() {
     let mut stream = Key::new(8).stream(Purpose::Test);
     for topology in TOPOLOGIES {

@@ -11,6 +11,15 @@ pub(super) const NO_PHONE: u16 = u16::MAX;
 /// The node of silence, which is in no tree.
 pub(super) const SILENCE_NODE: u32 = u32::MAX;
 
+/// The words of a path as far as they decide its future.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Context {
+    /// State of the language model.
+    pub lm: State,
+    /// Node of the automaton of hotwords.
+    pub hot: u32,
+}
+
 /// What decides the future of a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Place {
@@ -20,8 +29,8 @@ pub(super) struct Place {
     pub before: u16,
     /// Whether the last frame was CTC's blank.
     pub is_blank: bool,
-    /// Words before, as far as the language model cares.
-    pub state: State,
+    /// Words before.
+    pub state: Context,
 }
 
 /// A partial path.
@@ -39,7 +48,7 @@ pub(super) struct Token {
 /// The end of a word, or of silence, on which words follow.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Arrival {
-    pub state: State,
+    pub state: Context,
     /// Phone before, as in [`Place`].
     pub before: u16,
     pub score: f32,

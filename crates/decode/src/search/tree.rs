@@ -172,6 +172,12 @@ impl LexiconTree {
         self.words.get(word as usize).map_or("", |(word, _)| word)
     }
 
+    /// The number of a word.
+    pub(super) fn number(&self, word: &str) -> Option<u32> {
+        // Words are in order.
+        self.words.binary_search_by(|(own, _)| own.as_str().cmp(word)).ok().map(|number| number as u32)
+    }
+
     /// The unit of the language model that a word is.
     pub(super) fn unit(&self, word: u32) -> UnitId {
         self.words[word as usize].1

@@ -3,8 +3,9 @@
 use super::SearchError;
 use super::decoder::WordDecoder;
 use super::history::{EMPTY, FoundWord, Histories, NO_WORD, Record};
+use super::hotwords::{Hotword, Hotwords};
 use super::lattice::{Lattice, LatticeArc};
-use super::token::{Arrival, FastHasher, LEAST_SCORE, NO_PHONE, Place, SILENCE_NODE, Table, Token};
+use super::token::{Arrival, Context, FastHasher, LEAST_SCORE, NO_PHONE, Place, SILENCE_NODE, Table, Token};
 use super::tree::ROOT;
 use auricle_text::lm::{State, UnitId};
 use ndarray::ArrayView2;
@@ -47,10 +48,13 @@ struct End {
 #[derive(Debug, Clone)]
 pub struct WordSearch {
     decoder: Arc<WordDecoder>,
+    /// Of each node.
+    look_ahead: Arc<Vec<f32>>,
+    hotwords: Option<Hotwords>,
     /// Paths after the last frame, those that are given up gone.
     tokens: Vec<Token>,
     next: Table<Place, Token>,
-    arrivals: Table<(State, u16), Arrival>,
+    arrivals: Table<(Context, u16), Arrival>,
     /// Those that were not the best of their state, too, where a lattice is made.
     all_arrivals: Vec<Arrival>,
     histories: Histories,
@@ -64,6 +68,8 @@ impl WordSearch {
     /// A search at the beginning of an utterance.
     pub fn new(decoder: Arc<WordDecoder>) -> Self {
         Self {
+            look_ahead: Arc::clone(&decoder.look_ahead),
+            hotwords: None,
             decoder,
             tokens: Vec::new(),
             next: Table::default(),
@@ -74,6 +80,16 @@ impl WordSearch {
             frame: 0,
             remembered: HashMap::default(),
         }
+    }
+
+    /// A search that expects some words and phrases: each of their occurrences adds its boost to the score of a path.
+    ///
+    /// # Errors
+    /// A word is not in the decoder's lexicon, or a boost is out of range.
+    pub fn with_hotwords(decoder: Arc<WordDecoder>, hotwords: &[Hotword]) -> Result<Self, SearchError> {
+        let automaton = Hotwords::new(hotwords, &decoder.tree)?;
+        let look_ahead = Arc::new(decoder.look_ahead_with(|word| automaton.next(0, word).0));
+        Ok(Self { look_ahead, hotwords: Some(automaton), ..Self::new(decoder) })
     }
 
     /// Goes on with the scores of frames: outputs of the acoustic model, log-likelihoods up to a constant for each frame,
@@ -158,7 +174,7 @@ impl WordSearch {
 
     /// Node of a token for the look-ahead: between words it is that of the root.
     fn look_ahead(&self, node: u32) -> f32 {
-        self.decoder.look_ahead[if node == SILENCE_NODE { ROOT } else { node } as usize]
+        self.look_ahead[if node == SILENCE_NODE { ROOT } else { node } as usize]
     }
 
     /// A token's score without look-ahead.
@@ -184,7 +200,7 @@ impl WordSearch {
                 let is_silence = node == SILENCE_NODE || Some(before) == decoder.silence;
                 let silence = if is_silence { 0.0 } else { decoder.without_silence };
                 // Where nothing was said there is no sentence that could end.
-                let lm_score = if self.histories.is_silent(history) { 0.0 } else { decoder.end_score(state) };
+                let lm_score = if self.histories.is_silent(history) { 0.0 } else { self.end_score(state) };
                 let score = self.offset + f64::from(bare + silence + lm_score);
                 ends.push(End { score, history, word: None, lm_score, start });
             } else if !is_blank {
@@ -198,7 +214,7 @@ impl WordSearch {
                         lm_score,
                         total: self.offset + f64::from(bare + lm_score),
                     };
-                    let closing = decoder.end_score(state);
+                    let closing = self.end_score(state);
                     let score = record.total + f64::from(closing + decoder.without_silence);
                     let lm_score = lm_score + closing;
                     ends.push(End { score, history, word: Some(record), lm_score, start });
@@ -225,16 +241,24 @@ impl WordSearch {
         Lattice::new(Arc::clone(&self.decoder), frames, arcs, beam)
     }
 
-    /// What a word adds: language model, pronunciation and bonus; and the state behind it.
-    fn word_score(&mut self, state: State, word: u32, log_weight: f32) -> (f32, State) {
+    /// What a word adds: language model, pronunciation, bonus and hotwords; and the words behind it.
+    fn word_score(&mut self, context: Context, word: u32, log_weight: f32) -> (f32, Context) {
         let decoder = &self.decoder;
         let unit = decoder.tree.unit(word);
         if self.remembered.len() >= MAX_REMEMBERED {
             self.remembered.clear();
         }
-        let (log, next) =
-            *self.remembered.entry((state, unit)).or_insert_with(|| decoder.lm.score(state, unit));
-        (decoder.weigh(log, log_weight), next)
+        let answer = self.remembered.entry((context.lm, unit));
+        let (log, lm) = *answer.or_insert_with(|| decoder.lm.score(context.lm, unit));
+        let hotwords = self.hotwords.as_ref();
+        let (gain, hot) = hotwords.map_or((0.0, 0), |hotwords| hotwords.next(context.hot, word));
+        (decoder.weigh(log, log_weight) + gain, Context { lm, hot })
+    }
+
+    /// What the end of the utterance adds after words.
+    fn end_score(&self, context: Context) -> f32 {
+        let refund = self.hotwords.as_ref().map_or(0.0, |hotwords| hotwords.end(context.hot));
+        self.decoder.end_score(context.lm) + refund
     }
 
     /// Goes on by a frame.
@@ -247,9 +271,9 @@ impl WordSearch {
         self.all_arrivals.clear();
         if self.frame == 0 {
             let start = Arrival {
-                state: decoder.lm.begin(),
+                state: Context { lm: decoder.lm.begin(), hot: 0 },
                 before: NO_PHONE,
-                score: decoder.look_ahead[ROOT as usize],
+                score: self.look_ahead[ROOT as usize],
                 history: EMPTY,
                 word: None,
             };
@@ -306,14 +330,14 @@ impl WordSearch {
             let place = Place { node, before: NO_PHONE, is_blank: true, state };
             self.offer(Token { place, score: token.score + row[blank as usize], ..*token });
         }
-        let bare = token.score - decoder.look_ahead[node as usize] + decoder.leave;
+        let bare = token.score - self.look_ahead[node as usize] + decoder.leave;
         for child in children {
             if blank.is_some() && !is_blank && decoder.tree.phone(child) == phone {
                 continue;
             }
             let place = Place { node: child, before: NO_PHONE, is_blank: false, state };
             let enter = row[decoder.outputs_of(child, NO_PHONE)[0] as usize];
-            let score = bare + decoder.look_ahead[child as usize] + enter;
+            let score = bare + self.look_ahead[child as usize] + enter;
             self.offer(Token { place, score, ..*token });
         }
         if is_blank {
@@ -324,7 +348,7 @@ impl WordSearch {
             self.arrive(Arrival {
                 state,
                 before: phone,
-                score: bare + lm_score + decoder.look_ahead[ROOT as usize],
+                score: bare + lm_score + self.look_ahead[ROOT as usize],
                 history: token.history,
                 word: Some((end.word, token.start, lm_score)),
             });
@@ -335,7 +359,7 @@ impl WordSearch {
     fn enter_words(&mut self, decoder: &WordDecoder, row: &[f32]) {
         let arrivals = std::mem::take(&mut self.arrivals);
         let least = arrivals.best() - decoder.config.word_end_beam;
-        let root_look_ahead = decoder.look_ahead[ROOT as usize];
+        let root_look_ahead = self.look_ahead[ROOT as usize];
         let blank = decoder.outputs.blank();
         let makes_lattice = decoder.config.lattice_beam.is_some() && self.frame > 0;
         let mut numbers = vec![EMPTY; if makes_lattice { arrivals.values().len() } else { 0 }];
@@ -377,8 +401,8 @@ impl WordSearch {
     }
 
     /// Remembers all words that ended, not only the best of each state. `numbers` are the histories of those.
-    fn push_arcs(&mut self, arrivals: &Table<(State, u16), Arrival>, numbers: &[u32], beam: f32) {
-        let root_look_ahead = self.decoder.look_ahead[ROOT as usize];
+    fn push_arcs(&mut self, arrivals: &Table<(Context, u16), Arrival>, numbers: &[u32], beam: f32) {
+        let root_look_ahead = self.look_ahead[ROOT as usize];
         let mut arcs = Vec::with_capacity(self.all_arrivals.len());
         for arrival in &self.all_arrivals {
             let Some(place) = arrivals.place(&(arrival.state, arrival.before)) else { continue };
@@ -404,7 +428,7 @@ impl WordSearch {
     fn enter_tree(&mut self, decoder: &WordDecoder, arrival: &Arrival, is_blank: bool, row: &[f32]) {
         let is_silence = Some(arrival.before) == decoder.silence;
         let silence = if is_silence { 0.0 } else { decoder.without_silence };
-        let bare = arrival.score + silence - decoder.look_ahead[ROOT as usize];
+        let bare = arrival.score + silence - self.look_ahead[ROOT as usize];
         let before = decoder.context(arrival.before);
         let must_part = decoder.outputs.blank().is_some() && !is_blank;
         for child in decoder.tree.children(ROOT) {
@@ -413,7 +437,7 @@ impl WordSearch {
             }
             let place = Place { node: child, before, is_blank: false, state: arrival.state };
             let enter = row[decoder.outputs_of(child, before)[0] as usize];
-            let score = bare + decoder.look_ahead[child as usize] + enter;
+            let score = bare + self.look_ahead[child as usize] + enter;
             self.offer(Token { place, score, history: arrival.history, start: self.frame as u32 });
         }
     }
