@@ -4,7 +4,7 @@ use super::SearchError;
 use super::token::{LEAST_SCORE, NO_PHONE};
 use super::tree::{LexiconTree, ROOT, WordEnd};
 use crate::graph::{Outputs, Topology};
-use auricle_text::lm::{NgramLm, State};
+use auricle_text::lm::{NgramLm, State, UnitId};
 use auricle_text::units::SILENCE;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -33,6 +33,9 @@ pub struct SearchConfig {
     pub lm_weight: f32,
     /// Added for each word. Default: 0.
     pub word_bonus: f32,
+    /// `ln P(word | words before)` of words that the language model does not have, whatever comes before, at most 0. Default: −14,
+    /// which is one of a million.
+    pub new_word_log: f32,
     /// Silence around words, which may always be left out; `None`: words fill the time (or CTC's blank does). Default: the unit
     /// [`SILENCE`] with probability 0.2.
     pub silence: Option<Silence>,
@@ -55,6 +58,7 @@ impl Default for SearchConfig {
         Self {
             lm_weight: 1.0,
             word_bonus: 0.0,
+            new_word_log: -14.0,
             silence: Some(Silence::default()),
             beam: 14.0,
             max_active: 7000,
@@ -77,6 +81,8 @@ impl SearchConfig {
         let (weight, bonus) = (f64::from(self.lm_weight), f64::from(self.word_bonus));
         range("lm_weight", weight, (0.0..=1e3).contains(&weight), "0 to 1000")?;
         range("word_bonus", bonus, bonus.abs() <= 1e3, "-1000 to 1000")?;
+        let new = f64::from(self.new_word_log);
+        range("new_word_log", new, (-1e4..=0.0).contains(&new), "-10000 to 0")?;
         let beams = [
             ("beam", self.beam),
             ("word_end_beam", self.word_end_beam),
@@ -89,6 +95,15 @@ impl SearchConfig {
         let probability = self.silence.map_or(0.5, |silence| silence.probability);
         let is_proper = probability > 0.0 && probability < 1.0;
         range("silence.probability", probability, is_proper, "between 0 and 1")
+    }
+}
+
+impl SearchConfig {
+    /// `ln P(word | words before)` and the state behind the word. What the language model does not have has a fixed probability; to
+    /// the model it is its unknown word.
+    pub(super) fn log_probability(&self, lm: &NgramLm, state: State, unit: UnitId) -> (f32, State) {
+        let (log, next) = lm.score(state, unit);
+        (if lm.is_unknown(unit) { self.new_word_log } else { log }, next)
     }
 }
 
@@ -166,7 +181,7 @@ impl WordDecoder {
             return vec![0.0; self.tree.num_nodes()];
         }
         self.tree.best_below(|end: &WordEnd| {
-            let (log, _) = self.lm.score(self.lm.middle(), self.tree.unit(end.word));
+            let (log, _) = self.config.log_probability(&self.lm, self.lm.middle(), self.tree.unit(end.word));
             self.weigh(log, end.log_weight) + gain(end.word)
         })
     }

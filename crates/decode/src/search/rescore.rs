@@ -13,12 +13,13 @@ impl Lattice {
     /// The lattice with the probabilities of another language model, usually a larger one, in place of those that it was made with,
     /// and its weight λ. Exact within the lattice: nodes are told apart by the states of the new model as well.
     ///
-    /// Words that the new model does not have get the probability of its unknown word.
+    /// Words that the new model does not have get the probability that the search gives new words.
     ///
     /// # Errors
     /// The lattice becomes too large.
     pub fn rescore(&self, lm: &NgramLm, lm_weight: f32) -> Result<Self, SearchError> {
-        let (old, old_weight) = (&self.decoder.lm, f64::from(self.decoder.config.lm_weight));
+        let (old, config) = (&self.decoder.lm, &self.decoder.config);
+        let old_weight = f64::from(config.lm_weight);
         let weight = f64::from(lm_weight);
         let log = |value: f32| f64::from(value.max(LEAST_SCORE));
         let count = self.frames().len();
@@ -37,7 +38,7 @@ impl Lattice {
                 let mut old_log = 0.0;
                 let mut old_state = old_states[from];
                 if let Some(word) = arc.word {
-                    let (own, next) = old.score(old_state, self.decoder.tree.unit(word));
+                    let (own, next) = config.log_probability(old, old_state, self.decoder.tree.unit(word));
                     (old_log, old_state) = (log(own), next);
                 }
                 // Where nothing is said there is no sentence that could end.
@@ -51,7 +52,7 @@ impl Lattice {
                 for (state, new_from) in new_nodes[from].clone() {
                     let (mut new_log, mut state) = (0.0, state);
                     if let Some(unit) = unit {
-                        let (own, next) = lm.score(state, unit);
+                        let (own, next) = config.log_probability(lm, state, unit);
                         (new_log, state) = (log(own), next);
                     }
                     if ends {

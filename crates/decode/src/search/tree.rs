@@ -27,8 +27,10 @@ pub struct Entry {
 /// How a lexicon and a language model fit together.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Coverage {
-    /// Words that can be recognised.
+    /// Words of the language model that can be recognised.
     pub words: usize,
+    /// Words that can be recognised besides, though the language model does not have them.
+    pub new_words: usize,
     /// Words of the language model without a pronunciation, in the model's order: these are never written.
     pub unpronounced: Vec<String>,
     /// Words of the lexicon that the language model does not have: these are never written, either.
@@ -73,6 +75,19 @@ impl LexiconTree {
     /// # Errors
     /// The lexicon is empty, or has no word of the language model.
     pub fn from_lexicon(lexicon: &Lexicon, lm: &NgramLm) -> Result<(Self, Coverage), SearchError> {
+        Self::with_new_words(lexicon, lm, &Lexicon::default())
+    }
+
+    /// The same with words of a user's own, which the language model need not have; those that it has get these pronunciations
+    /// besides their own.
+    ///
+    /// # Errors
+    /// As [`from_lexicon`](Self::from_lexicon).
+    pub fn with_new_words(
+        lexicon: &Lexicon,
+        lm: &NgramLm,
+        new_words: &Lexicon,
+    ) -> Result<(Self, Coverage), SearchError> {
         if lexicon.is_empty() {
             return Err(SearchError::EmptyLexicon);
         }
@@ -95,6 +110,17 @@ impl LexiconTree {
             }));
         }
         coverage.outside_model = lexicon.len() - used.len();
+        for (word, pronunciations) in new_words.iter() {
+            let capitals = word.to_uppercase();
+            let is_in_capitals = lm.is_unknown(lm.unit(word)) && !lm.is_unknown(lm.unit(&capitals));
+            let word = if is_in_capitals { capitals } else { word.to_owned() };
+            coverage.new_words += usize::from(lm.is_unknown(lm.unit(&word)));
+            entries.extend(pronunciations.iter().map(|pronunciation| Entry {
+                word: word.clone(),
+                phones: units_of(pronunciation).collect(),
+                log_weight: 0.0,
+            }));
+        }
         if entries.is_empty() {
             return Err(SearchError::NoSharedWord {
                 lexicon: lexicon.iter().next().map(|(word, _)| word.to_owned()).unwrap_or_default(),
@@ -104,8 +130,8 @@ impl LexiconTree {
         Ok((Self::new(entries, lm)?, coverage))
     }
 
-    /// A tree of pronunciations. A word that the language model does not know gets the probability of its unknown word. Of
-    /// pronunciations that are given twice, the better weight counts.
+    /// A tree of pronunciations. A word that the language model does not have is a new word, see
+    /// [`SearchConfig::new_word_log`](super::SearchConfig). Of pronunciations that are given twice, the better weight counts.
     ///
     /// # Errors
     /// There is no pronunciation, there are too many, or one has no phone or a weight that is no number ≤ 0.
@@ -291,6 +317,13 @@ mod tests {
         assert_eq!(coverage.outside_model, 1);
         assert_eq!(contents(&tree).iter().map(|(_, word, _)| word.as_str()).collect::<Vec<_>>().len(), 3);
         assert_eq!(tree.word(0), "CAT");
+        let own = Lexicon::parse("the DH IY\nquokka K W AA K AH", "test").unwrap();
+        let (more, coverage) =
+            LexiconTree::with_new_words(&lexicon, &lm("THE CAT SAT\nTHE <noise> MAT"), &own).unwrap();
+        assert_eq!((coverage.words, coverage.new_words, more.num_words()), (2, 1, 3));
+        assert_eq!(contents(&more).len(), contents(&tree).len() + 2);
+        assert_eq!(more.number("THE"), Some(1));
+        assert!(more.number("quokka").is_some() && more.number("the").is_none());
         let error = |result: Result<(LexiconTree, Coverage), SearchError>| result.unwrap_err().to_string();
         let empty = error(LexiconTree::from_lexicon(&Lexicon::default(), &lm("a b")));
         assert!(empty.contains("lexicon is empty"), "{empty}");

@@ -249,7 +249,8 @@ impl WordSearch {
             self.remembered.clear();
         }
         let answer = self.remembered.entry((context.lm, unit));
-        let (log, lm) = *answer.or_insert_with(|| decoder.lm.score(context.lm, unit));
+        let (log, lm) =
+            *answer.or_insert_with(|| decoder.config.log_probability(&decoder.lm, context.lm, unit));
         let hotwords = self.hotwords.as_ref();
         let (gain, hot) = hotwords.map_or((0.0, 0), |hotwords| hotwords.next(context.hot, word));
         (decoder.weigh(log, log_weight) + gain, Context { lm, hot })
