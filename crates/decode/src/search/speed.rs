@@ -32,7 +32,7 @@ fn speed() {
         return;
     };
     let lexicon = Lexicon::read(Path::new(&lexicon)).unwrap();
-    let texts = sentences(&text, 60_000);
+    let texts = sentences(&text, 40_000);
     let (said, learned) = texts.split_at(40);
     let lm =
         NgramLm::train(learned.iter().cloned(), &LmConfig { min_count: 1, ..LmConfig::default() }).unwrap();
@@ -59,12 +59,23 @@ fn speed() {
     for (t, (output, _)) in frames.iter().enumerate() {
         scores[[t, *output as usize]] += 4.0;
     }
-    for (beam, max_active, look_ahead) in
-        [(10.0, 7000, true), (12.0, 7000, true), (12.0, 7000, false), (14.0, 7000, true), (14.0, 3000, true)]
-    {
-        let config = SearchConfig { beam, max_active, look_ahead, ..SearchConfig::default() };
+    // Every tenth word of the lexicon is expected, up to a thousand.
+    let hotwords: Vec<Hotword> = (0..tree.num_words() as u32)
+        .step_by(10)
+        .take(1000)
+        .map(|word| Hotword { words: vec![tree.word(word).to_owned()], boost: 2.0 })
+        .collect();
+    let plain = SearchConfig::default();
+    for (name, config, hotwords) in [
+        ("beam 10", SearchConfig { beam: 10.0, ..plain.clone() }, &[][..]),
+        ("beam 12", SearchConfig { beam: 12.0, ..plain.clone() }, &[]),
+        ("beam 12, no look-ahead", SearchConfig { beam: 12.0, look_ahead: false, ..plain.clone() }, &[]),
+        ("beam 12, lattice 8", SearchConfig { beam: 12.0, lattice_beam: Some(8.0), ..plain.clone() }, &[]),
+        ("beam 12, hotwords", SearchConfig { beam: 12.0, ..plain.clone() }, &hotwords),
+        ("beam 14, at most 3000", SearchConfig { max_active: 3000, ..plain.clone() }, &[]),
+    ] {
         let decoder = Arc::new(WordDecoder::new(tree.clone(), lm.clone(), outputs.clone(), config).unwrap());
-        let mut search = WordSearch::new(decoder);
+        let mut search = WordSearch::with_hotwords(decoder, hotwords).unwrap();
         let (begun, mut active) = (Instant::now(), 0);
         for t in 0..frames.len() {
             search.push(scores.slice(s![t..=t, ..])).unwrap();
@@ -78,14 +89,15 @@ fn speed() {
             counts.get_mut(word.word.as_str()).is_some_and(|count| std::mem::replace(count, *count - 1) > 0)
         });
         println!(
-            "beam {beam} max {max_active} look-ahead {look_ahead}: {:.0} tokens a frame, {:.3} µs a token, RTF {:.4} at 30 ms, \
-             score {:.1}, {} of {} words",
+            "{name}: {:.0} tokens a frame, {:.3} µs a token, RTF {:.4} at 30 ms, \
+             score {:.1}, {} of {} words, {} arcs a frame",
             active as f64 / frames.len() as f64,
             secs * 1e6 / active as f64,
             secs / (frames.len() as f64 * 0.03),
             found.score,
             right.count(),
             said.iter().map(Vec::len).sum::<usize>(),
+            found.lattice.as_ref().map_or(0, |lattice| lattice.arcs().len() / frames.len()),
         );
     }
 }
