@@ -77,6 +77,18 @@ impl Histories {
         self.settled.is_empty() && self.record(history).is_none_or(is_silence)
     }
 
+    /// The frame after the last word.
+    pub fn last_word_end(&self, history: u32) -> usize {
+        let mut at = history;
+        while let Some(record) = self.record(at) {
+            if record.word != NO_WORD {
+                return record.end as usize;
+            }
+            at = record.before;
+        }
+        self.settled.last().map_or(0, |word| word.end_frame)
+    }
+
     /// Frames at which histories end, the empty one's first, and all ways into them.
     pub fn lattice(&self) -> (Vec<u32>, Vec<LatticeArc>) {
         let ends = self.records.iter().map(|record| record.end);

@@ -15,6 +15,7 @@
 //! Where no word is said the language model, which is one of sentences, is not asked.
 
 mod decoder;
+mod endpoint;
 mod history;
 mod hotwords;
 mod lattice;
@@ -24,6 +25,7 @@ mod tree;
 mod word_search;
 
 pub use decoder::{SearchConfig, Silence, WordDecoder};
+pub use endpoint::{EndRule, EndRules};
 pub use history::FoundWord;
 pub use hotwords::Hotword;
 pub use lattice::{Lattice, LatticeArc, WordSequence};

@@ -289,6 +289,46 @@ fn cuts_change_nothing_and_stable_words_stay() {
     assert!(settled > 100, "{settled} stable words");
 }
 
+#[test]
+fn an_utterance_ends_by_the_rule_that_holds_first() {
+    let far = 1e6;
+    for topology in [Topology::Chain, Topology::Ctc] {
+        let outputs = outputs(topology, false);
+        let decoder = decoder(&outputs, SearchConfig { beam: 60.0, ..exact(true) });
+        let ended = |rules: &EndRules, phones: &[(Option<u16>, u16, usize)]| {
+            let scores = heard(&outputs, phones);
+            let mut search = WordSearch::new(Arc::clone(&decoder));
+            (0..scores.nrows()).find_map(|t| {
+                search.push(scores.slice(s![t..=t, ..])).unwrap();
+                rules.holds(&mut search, 0.04).map(|name| (name, t + 1))
+            })
+        };
+        let rules = EndRules::default();
+        assert!(rules.validate().is_ok());
+        // Five seconds are 125 frames.
+        assert_eq!(ended(&rules, &[(None, QUIET, 300)]), Some(("nothing_said", 125)));
+        // Speech of 10 frames that may end a sentence, and silence: 0.5 or 1 s, by the language model.
+        let said = [(None, 2, 5), (Some(2), 0, 5), (Some(0), QUIET, 200)];
+        let mut sure = rules;
+        sure.complete.most_cost = Some(far);
+        assert_eq!(ended(&sure, &said), Some(("complete", 10 + 13)));
+        let mut never = rules;
+        (never.complete.most_cost, never.likely.most_cost) = (Some(0.0), Some(0.0));
+        assert_eq!(ended(&never, &said), Some(("pause", 10 + 50)));
+        never.likely.most_cost = Some(far);
+        assert_eq!(ended(&never, &said), Some(("likely", 10 + 25)));
+        // Speech without a pause.
+        let long = [(None, 2, 400), (Some(2), 0, 400)];
+        assert_eq!(ended(&rules, &long), Some(("too_long", 500)));
+        assert_eq!(ended(&rules, &said[..2]), None);
+    }
+    let mut wrong = EndRules::default();
+    wrong.pause.silence_secs = f64::NAN;
+    assert!(wrong.validate().unwrap_err().to_string().contains("`pause`"));
+    let mut search = WordSearch::new(decoder(&outputs(Topology::Chain, false), exact(true)));
+    assert_eq!((search.trailing_silence(), EndRules::default().holds(&mut search, 0.03)), ((false, 0), None));
+}
+
 /// Scores that say which phone is heard in each frame.
 fn heard(outputs: &Outputs, phones: &[(Option<u16>, u16, usize)]) -> Array2<f32> {
     let frames = phones.iter().map(|(_, _, frames)| frames).sum();

@@ -141,6 +141,22 @@ impl WordSearch {
         self.histories.words(common, &self.decoder.tree)
     }
 
+    /// Whether the best path has words, and the number of frames of silence or blanks since its last word; 0 within a word.
+    pub fn trailing_silence(&self) -> (bool, usize) {
+        let Some(token) = self.best_token() else { return (false, 0) };
+        let is_between = matches!(token.place.node, SILENCE_NODE | ROOT);
+        let silence = self.frame - self.histories.last_word_end(token.history).min(self.frame);
+        (!self.histories.is_silent(token.history), if is_between { silence } else { 0 })
+    }
+
+    /// By how much the best path is better than the best one that is at the end of a sentence; +∞ where none is.
+    pub fn end_cost(&mut self) -> f64 {
+        let bare = self.tokens.iter().map(|token| self.bare(token)).fold(f32::NEG_INFINITY, f32::max);
+        let best = if self.frame == 0 { 0.0 } else { self.offset + f64::from(bare) };
+        let ends = self.ends();
+        best - ends.iter().map(|end| end.score).fold(f64::NEG_INFINITY, f64::max)
+    }
+
     /// The best words of the utterance. The search begins anew behind it.
     pub fn finish(&mut self) -> Found {
         let ends = self.ends();
