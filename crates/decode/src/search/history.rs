@@ -155,31 +155,47 @@ impl Histories {
             self.settled_total = record.total;
         }
         self.settled.extend(newly);
-        self.keep_live(tokens, common);
+        self.keep_live(tokens, common, 0.0);
     }
 
     /// The same for a lattice: nothing is settled, as rivals of words that all best paths share are of use to the end.
-    pub fn collect_lattice(&mut self, tokens: &mut [Token]) {
-        self.keep_live(tokens, EMPTY);
+    ///
+    /// What is worse than the best way to every token by more than `beam` will be so at the end, and goes.
+    pub fn collect_lattice(&mut self, tokens: &mut [Token], beam: f32) {
+        self.keep_live(tokens, EMPTY, f64::from(beam) + 1e-6);
     }
 
     /// Throws away what no token goes on from; `settled` and all before it become the empty history.
-    fn keep_live(&mut self, tokens: &mut [Token], settled: u32) {
-        let mut is_live = vec![false; self.records.len() + 1];
+    fn keep_live(&mut self, tokens: &mut [Token], settled: u32, beam: f64) {
+        // By how much the best path through each record is worse than the best to a token, the token being the one for which
+        // this is least.
+        let mut lost = vec![f64::INFINITY; self.records.len() + 1];
         for token in tokens.iter() {
-            is_live[token.history as usize] = true;
+            lost[token.history as usize] = 0.0;
         }
+        let mut is_kept = vec![false; self.arcs.len()];
         let mut arcs_end = self.arcs.len();
-        for number in (1..is_live.len()).rev() {
+        for number in (1..lost.len()).rev() {
             let is_own = |arc: &LatticeArc| arc.to as usize == number;
             let own = self.arcs[..arcs_end].iter().rev().take_while(|arc| is_own(arc)).count();
-            if is_live[number] {
-                is_live[self.records[number - 1].before as usize] = true;
-                let own = &self.arcs[arcs_end - own..arcs_end];
-                own.iter().for_each(|arc| is_live[arc.from as usize] = true);
+            let own = arcs_end - own..arcs_end;
+            arcs_end = own.start;
+            if lost[number] == f64::INFINITY {
+                continue;
             }
-            arcs_end -= own;
+            let record = self.records[number - 1];
+            let before = record.before as usize;
+            lost[before] = lost[before].min(lost[number]);
+            for place in own {
+                let arc = self.arcs[place];
+                let loss = lost[number] + (record.total - self.total(arc.from) - arc.score).max(0.0);
+                if loss <= beam {
+                    is_kept[place] = true;
+                    lost[arc.from as usize] = lost[arc.from as usize].min(loss);
+                }
+            }
         }
+        let mut is_live: Vec<bool> = lost.iter().map(|lost| *lost < f64::INFINITY).collect();
         // Up to the common one everything is settled: it becomes the history without words.
         is_live[..=settled as usize].fill(false);
         let mut renumbered = vec![EMPTY; is_live.len()];
@@ -194,7 +210,8 @@ impl Histories {
             }
         }
         self.records.truncate(kept);
-        self.arcs.retain(|arc| is_live[arc.to as usize]);
+        let mut kept = is_kept.into_iter();
+        self.arcs.retain(|_| kept.next().unwrap_or(false));
         for arc in &mut self.arcs {
             (arc.from, arc.to) = (renumbered[arc.from as usize], renumbered[arc.to as usize]);
         }

@@ -196,8 +196,8 @@ impl WordSearch {
         self.prune(tokens);
         self.frame += 1;
         if self.frame.is_multiple_of(COLLECT_EVERY) {
-            if decoder.config.lattice_beam.is_some() {
-                self.histories.collect_lattice(&mut self.tokens);
+            if let Some(beam) = decoder.config.lattice_beam {
+                self.histories.collect_lattice(&mut self.tokens, beam);
             } else {
                 self.histories.collect(&mut self.tokens, &decoder.tree);
             }

@@ -95,6 +95,28 @@ fn a_lattice_changes_no_word_and_its_posteriors_are_probabilities() {
     assert!(unsure > 10, "{unsure}");
 }
 
+/// What is thrown away on the way would not have been in the lattice.
+#[test]
+fn a_narrow_lattice_is_the_best_part_of_a_wide_one() {
+    let mut stream = Key::new(18).stream(Purpose::Test);
+    let outputs = outputs(Topology::Chain, true);
+    let scores = scores(&mut stream, 130, outputs.count());
+    let lattice = |beam| {
+        let config = SearchConfig { beam: 15.0, lattice_beam: Some(beam), ..exact(true) };
+        decode(&decoder(&outputs, config), &scores).lattice.unwrap()
+    };
+    let (wide, narrow) = (lattice(12.0), lattice(3.0));
+    assert!(narrow.arcs().len() < wide.arcs().len());
+    let (wide, narrow) = (wide.best(200), narrow.best(200));
+    let least = wide[0].score - 3.0 + 1e-3;
+    let good = |all: &[WordSequence]| all.iter().filter(|own| own.score > least).cloned().collect::<Vec<_>>();
+    let (wide, narrow) = (good(&wide), good(&narrow));
+    assert!(wide.len() > 5 && wide.len() == narrow.len(), "{} {}", wide.len(), narrow.len());
+    for (a, b) in wide.iter().zip(&narrow) {
+        assert!((a.score - b.score).abs() < 1e-6);
+    }
+}
+
 #[test]
 fn rescoring_is_exact_within_the_lattice() {
     let mut stream = Key::new(16).stream(Purpose::Test);
