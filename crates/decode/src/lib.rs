@@ -11,6 +11,7 @@
 //! | [`TokenLm`] | shallow fusion of a language model of tokens in that search |
 //! | [`WordLm`] | CTC with a word language model |
 //! | [`graph`] | phones over the outputs of an acoustic model: denominators, numerators, best paths |
+//! | [`search`] | words of a lexicon after a language model, over the outputs of a model of phones |
 //! | [`words()`] | tokens to words with times |
 //! | [`write`](mod@write) | plain text, JSON, CTM and SRT |
 //! | [`Chunker`] | hours of audio in bounded memory, cut where nobody speaks |
@@ -22,6 +23,7 @@ mod frame_search;
 pub mod graph;
 mod long_form;
 mod prefix;
+pub mod search;
 mod spelling;
 mod token_lm;
 mod word_lm;
