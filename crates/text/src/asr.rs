@@ -45,7 +45,7 @@ pub struct AsrScores {
     pub unit: BootstrapUnit,
 }
 
-/// Pools the errors of texts, which are compared as they are: [`normalise`] them first.
+/// Pools the errors of texts, which are compared as they are: [`normalise()`] them first.
 ///
 /// The interval is a percentile bootstrap over speakers where there are at least ten, else over utterances.
 pub fn score(scored: &[Scored]) -> AsrScores {
@@ -115,7 +115,7 @@ pub enum AsrError {
 }
 
 /// Scores hypotheses, texts by id, against references, whose `hypothesis` is filled in here. All texts are
-/// [normalised](normalise) first.
+/// [normalised](normalise()) first.
 ///
 /// # Errors
 /// There is no reference, or none has a hypothesis.

@@ -54,7 +54,7 @@ pub use wav::write_wav;
 /// Reads the header of a file.
 ///
 /// # Errors
-/// As [`stream`], for what the header can show.
+/// As [`stream()`], for what the header can show.
 pub fn probe(path: &Path) -> Result<AudioInfo, AudioError> {
     let no_limits =
         Limits { max_duration_secs: f64::INFINITY, max_channels: usize::MAX, max_bytes: u64::MAX };
@@ -125,10 +125,10 @@ pub fn stream(path: &Path, limits: &Limits) -> Result<AudioStream, AudioError> {
     AudioStream::open(Input::open(path)?, path, limits)
 }
 
-/// As [`stream`], from memory: the bytes of a file, and the name it has in errors and warnings.
+/// As [`stream()`], from memory: the bytes of a file, and the name it has in errors and warnings.
 ///
 /// # Errors
-/// As [`stream`].
+/// As [`stream()`].
 pub fn stream_bytes(name: &Path, bytes: Vec<u8>, limits: &Limits) -> Result<AudioStream, AudioError> {
     AudioStream::open(Input::of_memory(Arc::new(bytes)), name, limits)
 }

@@ -78,7 +78,7 @@ impl Source {
     }
 }
 
-/// A file being decoded: an iterator over blocks of mono samples. See [`super::stream`].
+/// A file being decoded: an iterator over blocks of mono samples. See [`super::stream()`].
 pub struct AudioStream {
     origin: Origin,
     limits: Limits,
