@@ -1,16 +1,20 @@
 //! `auricle lm`.
 
 use anyhow::{Context as _, Result, bail};
-use auricle_data::Sentence;
-use auricle_text::lm::{LmConfig, NgramLm, Perplexity, Unit, sentences};
+use auricle_data::{DataError, Sentence};
+use auricle_text::lm::{
+    Corpus, CorpusConfig, CorpusReport, LmConfig, NgramLm, Perplexity, Unit, Vocabulary, sentences,
+};
 use auricle_text::{Tokenizer, normalise, spoken};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 #[derive(clap::Subcommand)]
 pub enum Command {
-    /// Learn an n-gram model, Kneser–Ney smoothed, and write it as an ARPA file.
+    /// Learn an n-gram model, Kneser–Ney smoothed, and write it as an ARPA file. N-grams are counted on disk, so
+    /// that the text may be of any size.
     #[command(after_help = "Examples:
+  auricle lm train books.txt.gz --order 4 --vocab 100000 --memory 2048 --out books.arpa
   auricle lm train data/slurp/train-text.jsonl data/slurp/lm-text.jsonl --order 4 --out slurp.arpa
   auricle lm train corpus.txt --tokenizer unigram256.json --order 6 --prune 1 --out tokens.arpa")]
     Train(Train),
@@ -53,8 +57,17 @@ pub struct Train {
     /// Units seen less often are unknown.
     #[arg(long, default_value_t = 1)]
     min_count: usize,
-    /// Drop n-grams without which the text's log-likelihood falls by less than this many nats.
-    #[arg(long, default_value_t = 0.0)]
+    /// So many most frequent units are known, or those of a file with a unit a line, seen or not.
+    #[arg(long, value_name = "N|FILE", conflicts_with = "min_count")]
+    vocab: Option<String>,
+    /// MiB of memory for counting; what does not fit is sorted on disk. The different units come on top.
+    #[arg(long, value_name = "MIB", default_value_t = 1024)]
+    memory: usize,
+    /// Where n-grams are sorted: up to about 60 bytes for each of the longest. Default: the system's temporary folder.
+    #[arg(long, value_name = "FOLDER")]
+    temporary: Option<PathBuf>,
+    /// Drop n-grams without which the text's log-likelihood falls by less than this many nats. Counts in memory.
+    #[arg(long, default_value_t = 0.0, conflicts_with_all = ["vocab", "memory", "temporary"])]
     prune: f64,
     /// File to write.
     #[arg(long)]
@@ -75,17 +88,7 @@ pub struct Measure {
 pub fn run(command: &Command) -> Result<ExitCode> {
     match command {
         Command::Train(args) => {
-            let texts = args.texts.read()?;
-            let count = texts.len();
-            let config = LmConfig { order: args.order, min_count: args.min_count, prune_nats: args.prune };
-            let lm = NgramLm::train(texts, &config)?;
-            lm.save(&args.out)?;
-            outln!(
-                "{}: {} n-grams of {} units from {count} texts",
-                args.out.display(),
-                lm.ngram_count(),
-                lm.units().len()
-            );
+            args.run()?;
         }
         Command::Perplexity(args) => {
             let lm = NgramLm::load(&args.model)?;
@@ -110,9 +113,71 @@ pub fn run(command: &Command) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+impl Train {
+    fn run(&self) -> Result<()> {
+        // What an n-gram is worth to the text is known only with all counts at hand.
+        if self.prune != 0.0 {
+            let texts = self.texts.read()?;
+            let count = texts.len();
+            let config = LmConfig { order: self.order, min_count: self.min_count, prune_nats: self.prune };
+            let lm = NgramLm::train(texts, &config)?;
+            lm.save(&self.out)?;
+            let (out, ngrams, units) = (self.out.display(), lm.ngram_count(), lm.units().len());
+            outln!("{out}: {ngrams} n-grams of {units} units from {count} texts");
+            return Ok(());
+        }
+        let memory = self.memory.checked_mul(1 << 20).context("--memory is more than this system has")?;
+        let mut config = CorpusConfig {
+            order: self.order,
+            vocabulary: self.vocabulary()?,
+            memory,
+            ..CorpusConfig::default()
+        };
+        if let Some(folder) = &self.temporary {
+            config.folder.clone_from(folder);
+        }
+        let mut corpus = Corpus::new(config)?;
+        self.texts.for_each(|units| Ok(corpus.push(&units)?))?;
+        let CorpusReport { sentences, units, unknown, types, vocabulary, ngrams } =
+            corpus.write_arpa(&self.out)?;
+        let all: u64 = ngrams.iter().sum();
+        let lengths: Vec<String> = ngrams.iter().map(u64::to_string).collect();
+        outln!("{}: {all} n-grams ({}) from {sentences} texts", self.out.display(), lengths.join(" + "));
+        let share = 100.0 * unknown as f64 / units as f64;
+        outln!(
+            "{vocabulary} units known; of the text {units}, {types} different, {unknown} unknown ({share:.2} %)"
+        );
+        Ok(())
+    }
+
+    fn vocabulary(&self) -> Result<Vocabulary> {
+        let Some(vocab) = &self.vocab else { return Ok(Vocabulary::MinCount(self.min_count as u64)) };
+        if let Ok(size) = vocab.parse() {
+            return Ok(Vocabulary::MostFrequent(size));
+        }
+        let mut units = Vec::new();
+        Sentence::for_each(Path::new(vocab), |line| {
+            units.push(line.text);
+            Ok(())
+        })
+        .context("--vocab is neither a number nor a file with a unit a line")?;
+        Ok(Vocabulary::Listed(units))
+    }
+}
+
 impl Texts {
     /// The texts as lists of units.
     fn read(&self) -> Result<Vec<Vec<String>>> {
+        let mut texts = Vec::new();
+        self.for_each(|units| {
+            texts.push(units);
+            Ok(())
+        })?;
+        Ok(texts)
+    }
+
+    /// Calls `each` with one text after the other.
+    fn for_each(&self, mut each: impl FnMut(Vec<String>) -> Result<()>) -> Result<()> {
         let tokenizer = match &self.tokenizer {
             Some(path) if path.as_os_str() == "characters" => Some(Tokenizer::characters()),
             Some(path) => {
@@ -120,10 +185,10 @@ impl Texts {
             }
             None => None,
         };
-        let mut texts = Vec::new();
         for input in &self.inputs {
-            for sentence in Sentence::read(Path::new(input))? {
-                texts.extend(sentences(&sentence.text, |text| -> Result<_> {
+            let mut fault = None;
+            let read = Sentence::for_each(Path::new(input), |sentence| {
+                let units = |text: &str| -> Result<_> {
                     let text = if self.spoken { spoken(text) } else { normalise(text) };
                     Ok(match &tokenizer {
                         Some(tokenizer) => tokens(tokenizer, &text)?,
@@ -132,10 +197,20 @@ impl Texts {
                             Units::Characters => Unit::Character.split(&text),
                         },
                     })
-                })?);
+                };
+                let done =
+                    sentences(&sentence.text, units).and_then(|all| all.into_iter().try_for_each(&mut each));
+                done.map_err(|error| {
+                    fault = Some(error);
+                    DataError::Layout { path: input.clone(), reason: String::new() }
+                })
+            });
+            match fault {
+                Some(error) => return Err(error),
+                None => read?,
             }
         }
-        Ok(texts)
+        Ok(())
     }
 }
 

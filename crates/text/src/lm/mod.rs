@@ -5,10 +5,12 @@
 //! a [`State`], which is a number.
 
 mod arpa;
+mod corpus;
 mod sentences;
 mod train;
 mod trie;
 
+pub use corpus::{Corpus, CorpusConfig, CorpusReport, Vocabulary};
 pub use sentences::sentences;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
@@ -88,6 +90,17 @@ pub enum LmError {
     /// A mark of sentences among the units.
     #[error("language model: `{0}` marks the begin or end of a sentence and is no unit; leave it out")]
     Mark(String),
+    /// N-grams too long to be counted on disk.
+    #[error(
+        "language model: n-grams of {order} out of {units} units do not fit into 128 bits; \
+         lower the order, or choose fewer units"
+    )]
+    TooLong {
+        /// The longest.
+        order: usize,
+        /// Units of the model.
+        units: usize,
+    },
     /// A file that is no ARPA model.
     #[error("{path}, line {line}: {reason}")]
     Arpa {

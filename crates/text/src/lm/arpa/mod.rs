@@ -66,27 +66,54 @@ impl NgramLm {
     fn write(&self, out: &mut impl Write) -> std::io::Result<()> {
         let mut levels = self.trie.levels();
         levels.resize(self.order, Level::default());
-        writeln!(out, "\\data\\")?;
-        for (i, level) in levels.iter().enumerate() {
-            writeln!(out, "ngram {}={}", i + 1, level.logs.len())?;
-        }
+        let counts: Vec<u64> = levels.iter().map(|level| level.logs.len() as u64).collect();
+        write_header(out, &counts)?;
         for (i, level) in levels.iter().enumerate() {
             let length = i + 1;
-            writeln!(out, "\n\\{length}-grams:")?;
+            write_section(out, length)?;
             for (entry, units) in level.units.chunks_exact(length).enumerate() {
-                write!(out, "{}", level.logs[entry])?;
-                for (at, unit) in units.iter().enumerate() {
-                    let unit = self.units.get(*unit as usize).map_or(SPECIAL[0], String::as_str);
-                    write!(out, "{}{unit}", if at == 0 { '\t' } else { ' ' })?;
-                }
-                if level.backoffs[entry] != 0.0 {
-                    write!(out, "\t{}", level.backoffs[entry])?;
-                }
-                writeln!(out)?;
+                let units = units
+                    .iter()
+                    .map(|unit| self.units.get(*unit as usize).map_or(SPECIAL[0], String::as_str));
+                write_entry(out, level.logs[entry], units, level.backoffs[entry])?;
             }
         }
-        writeln!(out, "\n\\end\\")
+        write_end(out)
     }
+}
+
+/// The head of a file with so many n-grams of 1, 2, … units.
+pub(super) fn write_header(out: &mut impl Write, counts: &[u64]) -> std::io::Result<()> {
+    writeln!(out, "\\data\\")?;
+    for (i, count) in counts.iter().enumerate() {
+        writeln!(out, "ngram {}={count}", i + 1)?;
+    }
+    Ok(())
+}
+
+pub(super) fn write_section(out: &mut impl Write, length: usize) -> std::io::Result<()> {
+    writeln!(out, "\n\\{length}-grams:")
+}
+
+/// An n-gram; a weight of 1 (logarithm 0) is left out.
+pub(super) fn write_entry<'a>(
+    out: &mut impl Write,
+    log: f32,
+    units: impl Iterator<Item = &'a str>,
+    backoff: f32,
+) -> std::io::Result<()> {
+    write!(out, "{log}")?;
+    for (at, unit) in units.enumerate() {
+        write!(out, "{}{unit}", if at == 0 { '\t' } else { ' ' })?;
+    }
+    if backoff != 0.0 {
+        write!(out, "\t{backoff}")?;
+    }
+    writeln!(out)
+}
+
+pub(super) fn write_end(out: &mut impl Write) -> std::io::Result<()> {
+    writeln!(out, "\n\\end\\")
 }
 
 /// What is wrong with a file.
