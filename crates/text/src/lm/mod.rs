@@ -6,11 +6,13 @@
 
 mod arpa;
 mod corpus;
+mod prune;
 mod sentences;
 mod train;
 mod trie;
 
 pub use corpus::{Corpus, CorpusConfig, CorpusReport, Vocabulary};
+pub use prune::{Prune, Pruned};
 pub use sentences::sentences;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
