@@ -3,7 +3,7 @@
 use anyhow::{Context as _, Result, bail};
 use auricle_data::{DataError, Sentence};
 use auricle_text::lm::{
-    Corpus, CorpusConfig, CorpusReport, LmConfig, NgramLm, Perplexity, Unit, Vocabulary, sentences,
+    Corpus, CorpusConfig, CorpusReport, LmConfig, NgramLm, Perplexity, Prune, Unit, Vocabulary, sentences,
 };
 use auricle_text::{Tokenizer, normalise, spoken};
 use std::path::{Path, PathBuf};
@@ -18,6 +18,11 @@ pub enum Command {
   auricle lm train data/slurp/train-text.jsonl data/slurp/lm-text.jsonl --order 4 --out slurp.arpa
   auricle lm train corpus.txt --tokenizer unigram256.json --order 6 --prune 1 --out tokens.arpa")]
     Train(Train),
+    /// Make a model smaller: give up the n-grams whose loss changes it least (entropy pruning).
+    #[command(after_help = "Examples:
+  auricle lm prune books.arpa --ngrams 1000000 --out small.arpa
+  auricle lm prune books.arpa --threshold 1e-7 --out small.arpa")]
+    Prune(Smaller),
     /// How well a model foretells texts.
     #[command(after_help = "Example:\n  auricle lm perplexity slurp.arpa data/slurp/devel-text.jsonl")]
     Perplexity(Measure),
@@ -75,6 +80,21 @@ pub struct Train {
 }
 
 #[derive(clap::Args)]
+pub struct Smaller {
+    /// ARPA file.
+    model: PathBuf,
+    /// An n-gram goes if the model's perplexity grows by less than this share without it.
+    #[arg(long, required_unless_present = "ngrams", conflicts_with = "ngrams")]
+    threshold: Option<f64>,
+    /// So many n-grams of all lengths stay.
+    #[arg(long)]
+    ngrams: Option<usize>,
+    /// File to write.
+    #[arg(long)]
+    out: PathBuf,
+}
+
+#[derive(clap::Args)]
 pub struct Measure {
     /// ARPA file.
     model: PathBuf,
@@ -87,9 +107,8 @@ pub struct Measure {
 
 pub fn run(command: &Command) -> Result<ExitCode> {
     match command {
-        Command::Train(args) => {
-            args.run()?;
-        }
+        Command::Train(args) => args.run()?,
+        Command::Prune(args) => args.run()?,
         Command::Perplexity(args) => {
             let lm = NgramLm::load(&args.model)?;
             let mut sums = Perplexity::default();
@@ -162,6 +181,21 @@ impl Train {
         })
         .context("--vocab is neither a number nor a file with a unit a line")?;
         Ok(Vocabulary::Listed(units))
+    }
+}
+
+impl Smaller {
+    fn run(&self) -> Result<()> {
+        let how = match (self.threshold, self.ngrams) {
+            (Some(share), None) => Prune::Threshold(share),
+            (None, Some(count)) => Prune::Ngrams(count),
+            _ => bail!("either --threshold or --ngrams says how far to prune"),
+        };
+        let pruned = NgramLm::load(&self.model)?.pruned(how)?;
+        pruned.lm.save(&self.out)?;
+        let (out, stay, removed) = (self.out.display(), pruned.lm.ngram_count(), pruned.removed);
+        outln!("{out}: {stay} n-grams stay, {removed} went; their losses sum to {:.4} nats", pruned.nats);
+        Ok(())
     }
 }
 
