@@ -23,6 +23,9 @@ pub enum Command {
   auricle lm prune books.arpa --ngrams 1000000 --out small.arpa
   auricle lm prune books.arpa --threshold 1e-7 --out small.arpa")]
     Prune(Smaller),
+    /// Pack a model: about 6 bytes an n-gram, rounded to 256 values, taken wherever an ARPA file is.
+    #[command(after_help = "Example:\n  auricle lm pack small.arpa --out small.lm")]
+    Pack(Pack),
     /// How well a model foretells texts.
     #[command(after_help = "Example:\n  auricle lm perplexity slurp.arpa data/slurp/devel-text.jsonl")]
     Perplexity(Measure),
@@ -95,6 +98,15 @@ pub struct Smaller {
 }
 
 #[derive(clap::Args)]
+pub struct Pack {
+    /// ARPA file.
+    model: PathBuf,
+    /// File to write.
+    #[arg(long)]
+    out: PathBuf,
+}
+
+#[derive(clap::Args)]
 pub struct Measure {
     /// ARPA file.
     model: PathBuf,
@@ -109,6 +121,13 @@ pub fn run(command: &Command) -> Result<ExitCode> {
     match command {
         Command::Train(args) => args.run()?,
         Command::Prune(args) => args.run()?,
+        Command::Pack(args) => {
+            let lm = NgramLm::load(&args.model)?;
+            lm.save_packed(&args.out)?;
+            let size = std::fs::metadata(&args.out)?.len() as f64;
+            let (out, count) = (args.out.display(), lm.ngram_count());
+            outln!("{out}: {count} n-grams, {:.2} MB, {:.2} bytes each", size / 1e6, size / count as f64);
+        }
         Command::Perplexity(args) => {
             let lm = NgramLm::load(&args.model)?;
             let mut sums = Perplexity::default();

@@ -6,6 +6,7 @@
 
 mod arpa;
 mod corpus;
+mod pack;
 mod prune;
 mod sentences;
 mod train;
@@ -112,6 +113,14 @@ pub enum LmError {
         line: usize,
         /// What is wrong, and what to do.
         reason: String,
+    },
+    /// A packed model that is damaged.
+    #[error("{path}: the packed language model is damaged: {reason}; get or pack it again")]
+    Packed {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: &'static str,
     },
     /// A file could not be read or written.
     #[error("{path}: {source}")]

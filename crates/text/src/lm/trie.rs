@@ -26,12 +26,12 @@ pub(super) enum Misfit {
 /// longest known one without its first units.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Trie {
-    units: Vec<u32>,
-    logs: Vec<f32>,
-    backoffs: Vec<f32>,
+    pub units: Vec<u32>,
+    pub logs: Vec<f32>,
+    pub backoffs: Vec<f32>,
     /// First child of each node, and the number of nodes at the end.
-    children: Vec<u32>,
-    links: Vec<u32>,
+    pub children: Vec<u32>,
+    pub links: Vec<u32>,
 }
 
 impl Trie {

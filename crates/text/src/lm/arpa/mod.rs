@@ -1,5 +1,6 @@
 //! ARPA files: n-grams as text, with logarithms to the base 10.
 
+use super::pack::{MAGIC, unpack};
 use super::trie::{Level, Misfit, Trie, UNSEEN};
 use super::{BEGIN, END, LmError, MAX_ORDER, NgramLm, SPECIAL, UNKNOWN};
 use crate::nfc;
@@ -27,7 +28,7 @@ const NGRAM_BYTES: u64 = 64;
 const MARKS: [(&str, u32); 3] = [("<UNK>", UNKNOWN), ("<S>", BEGIN), ("</S>", END)];
 
 impl NgramLm {
-    /// Reads an ARPA file, of this or another toolkit, packed by gzip or not.
+    /// Reads an ARPA file, of this or another toolkit, packed by gzip or not, or a file of [`Self::save_packed`].
     ///
     /// What is found in the wild is read: a header of the toolkit's own, CRLF, a byte order mark, `-inf`, missing
     /// back-off weights, `<UNK>` for `<unk>`, n-grams whose last units are no n-gram (pruned models). Fields are
@@ -45,6 +46,7 @@ impl NgramLm {
         };
         read(open(path).map_err(io)?, limit).map_err(|fault| match fault {
             Fault::Io(source) => io(source),
+            Fault::Packed(reason) => LmError::Packed { path: path.into(), reason },
             Fault::Line(line, reason) => LmError::Arpa { path: path.into(), line, reason },
         })
     }
@@ -120,6 +122,7 @@ pub(super) fn write_end(out: &mut impl Write) -> std::io::Result<()> {
 #[derive(Debug)]
 enum Fault {
     Io(std::io::Error),
+    Packed(&'static str),
     Line(usize, String),
 }
 
@@ -178,6 +181,11 @@ fn other_kind(start: &[u8]) -> Option<&'static str> {
 fn read(mut reader: impl BufRead, limit: u64) -> Result<NgramLm, Fault> {
     let mut start = Vec::new();
     reader.by_ref().take(32).read_to_end(&mut start).map_err(Fault::Io)?;
+    if let Some(start) = start.strip_prefix(MAGIC) {
+        let mut budget = Budget::new("the language model", limit);
+        let bytes = budget.read_to_end(std::io::Cursor::new(start).chain(reader)).map_err(Fault::Io)?;
+        return unpack(&bytes).map_err(Fault::Packed);
+    }
     if let Some(kind) = other_kind(&start) {
         return Err(Fault::Line(1, format!("this is {kind}")));
     }

@@ -83,9 +83,9 @@ pub struct CorpusReport {
 /// corpus.push(&["wake", "me", "up"])?;
 /// corpus.push(&["wake", "me", "at", "five"])?;
 /// let report = corpus.write_arpa(&folder.join("lm.arpa"))?;
-/// assert_eq!(report.ngrams, [8, 7, 7]);
+/// assert_eq!(report.ngrams, [8, 7, 6]);
 /// let lm = NgramLm::load(&folder.join("lm.arpa"))?;
-/// assert_eq!(lm.ngram_count(), 22);
+/// assert_eq!(lm.ngram_count(), 21);
 /// # std::fs::remove_dir_all(folder)?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```

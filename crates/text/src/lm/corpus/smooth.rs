@@ -139,9 +139,7 @@ impl Smoother<'_> {
                 (1..=order).take_while(|n| self.packing.suffix(key, *n) & self.packing.mask() != 0).count();
             counts[common + 1..=length].fill(0);
             // Each new n-gram is one more unit before its suffix.
-            for suffix in common.max(1)..length {
-                counts[suffix] += 1;
-            }
+            counts.iter_mut().take(length).skip(common.max(1)).for_each(|count| *count += 1);
             counts[length] = count;
         }
         let counts = spools.into_iter().map(Spool::finish).collect::<io::Result<Vec<_>>>()?;
