@@ -1,6 +1,6 @@
 //! Packed models: about 6 bytes an n-gram, ready without sorting or linking.
 //!
-//! A file is [`MAGIC`], the FNV-1a hash of all bytes behind it (8 bytes), then: order; number of units; units as length
+//! A file is [`MAGIC`], a hash of all bytes behind it (8 bytes), then: order; number of units; units as length
 //! and UTF-8; for each length of two and more two code books (number of values, values as f32) of logarithms and of
 //! back-off weights; then all n-grams, the empty one first, in breadth-first order: the distance of the unit from that
 //! of the n-gram before in the context (from −1 for the first), the logarithm and back-off weight (f32 for one unit,
@@ -36,10 +36,15 @@ impl NgramLm {
     }
 }
 
+/// FNV-1a of words of 8 bytes, the last filled up with zeros, and the number of bytes.
 fn hash(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    })
+    let words = bytes.chunks(8).map(|chunk| {
+        let mut word = [0; 8];
+        word[..chunk.len()].copy_from_slice(chunk);
+        u64::from_le_bytes(word)
+    });
+    let step = |hash: u64, word: u64| (hash ^ word).wrapping_mul(0x0000_0100_0000_01b3);
+    words.chain([bytes.len() as u64]).fold(0xcbf2_9ce4_8422_2325, step)
 }
 
 fn put(to: &mut Vec<u8>, mut number: u32) {
@@ -233,6 +238,13 @@ pub(super) fn unpack(bytes: &[u8]) -> Result<NgramLm, &'static str> {
         (2..=order).map(|_| Ok([rest.book()?, rest.book()?])).collect::<Result<Vec<_>, &'static str>>()?;
     let mut trie =
         Trie { units: vec![0], logs: vec![0.0], backoffs: vec![0.0], children: vec![], links: vec![0] };
+    // N-grams take 5 bytes and more, but for the longest.
+    let likely = rest.0.len() / 5;
+    trie.units.reserve(likely);
+    trie.logs.reserve(likely);
+    trie.backoffs.reserve(likely);
+    trie.children.reserve(likely);
+    trie.links.reserve(likely);
     // How many n-grams each of the length before begins.
     let (mut counts, mut first) = (vec![rest.number()?], 0u32);
     for length in 1..=order {
