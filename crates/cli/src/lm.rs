@@ -71,7 +71,7 @@ pub struct Train {
     /// MiB of memory for counting; what does not fit is sorted on disk. The different units come on top.
     #[arg(long, value_name = "MIB", default_value_t = 1024)]
     memory: usize,
-    /// Where n-grams are sorted: up to about 60 bytes for each of the longest. Default: the system's temporary folder.
+    /// Where n-grams are sorted: up to about 60 bytes for each of the longest. Default: that of the model.
     #[arg(long, value_name = "FOLDER")]
     temporary: Option<PathBuf>,
     /// Drop n-grams without which the text's log-likelihood falls by less than this many nats. Counts in memory.
@@ -165,15 +165,8 @@ impl Train {
             return Ok(());
         }
         let memory = self.memory.checked_mul(1 << 20).context("--memory is more than this system has")?;
-        let mut config = CorpusConfig {
-            order: self.order,
-            vocabulary: self.vocabulary()?,
-            memory,
-            ..CorpusConfig::default()
-        };
-        if let Some(folder) = &self.temporary {
-            config.folder.clone_from(folder);
-        }
+        let config =
+            CorpusConfig { order: self.order, vocabulary: self.vocabulary()?, memory, folder: self.folder() };
         let mut corpus = Corpus::new(config)?;
         self.texts.for_each(|units| Ok(corpus.push(&units)?))?;
         let CorpusReport { sentences, units, unknown, types, vocabulary, ngrams } =
@@ -186,6 +179,19 @@ impl Train {
             "{vocabulary} units known; of the text {units}, {types} different, {unknown} unknown ({share:.2} %)"
         );
         Ok(())
+    }
+
+    /// Where n-grams are sorted. The system's temporary folder is often in memory, so that of the model is taken.
+    fn folder(&self) -> PathBuf {
+        if let Some(folder) = &self.temporary {
+            return folder.clone();
+        }
+        let is_device = std::fs::metadata(&self.out).is_ok_and(|found| !found.is_file());
+        match self.out.parent() {
+            _ if is_device => std::env::temp_dir(),
+            Some(folder) if !folder.as_os_str().is_empty() => folder.into(),
+            _ => PathBuf::from("."),
+        }
     }
 
     fn vocabulary(&self) -> Result<Vocabulary> {
