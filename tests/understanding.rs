@@ -101,6 +101,17 @@ fn a_language_model_knows_its_text() {
     let spoken =
         auricle(folder, &["lm", "perplexity", "words.arpa", "numbers.txt", "--spoken", "--json"]).succeeded();
     assert_eq!(spoken.json_lines()[0]["perplexity"].as_f64().unwrap(), same);
+    // Smaller models: fewer units, fewer n-grams, packed.
+    auricle(folder, &["lm", "train", "train.txt", "--vocab", "3", "--memory", "1", "--out", "few.arpa"])
+        .succeeded();
+    assert!(std::fs::read_to_string(folder.join("few.arpa")).unwrap().contains("ngram 1=6"));
+    auricle(folder, &["lm", "prune", "words.arpa", "--ngrams", "15", "--out", "small.arpa"]).succeeded();
+    auricle(folder, &["lm", "pack", "small.arpa", "--out", "small.lm"]).succeeded();
+    let packed = auricle(folder, &["lm", "perplexity", "small.lm", "same.txt", "--json"]).succeeded();
+    assert!(packed.json_lines()[0]["perplexity"].as_f64().unwrap() > same);
+    auricle(folder, &["lm", "prune", "words.arpa", "--out", "x.arpa"]).failed_with(&["--threshold"]);
+    auricle(folder, &["lm", "train", "train.txt", "--vocab", "gone", "--out", "x.arpa"])
+        .failed_with(&["gone"]);
     std::fs::write(folder.join("words.arpa"), arpa.replace("ngram 1=10", "ngram 1=99999999999")).unwrap();
     auricle(folder, &["lm", "perplexity", "words.arpa", "same.txt"]).failed_with(&["words.arpa"]);
     auricle(folder, &["lm", "train", "gone.txt", "--out", "x.arpa"]).failed_with(&["gone.txt"]);

@@ -108,7 +108,7 @@ impl Drop for AtomicFile {
 }
 
 /// A name in the same folder that no other writer uses, in this process or another.
-fn temporary_beside(path: &Path) -> PathBuf {
+pub(crate) fn temporary_beside(path: &Path) -> PathBuf {
     static WRITERS: AtomicU64 = AtomicU64::new(0);
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     // Names have at most 255 bytes on common file systems.

@@ -79,12 +79,17 @@ impl Counts {
     }
 }
 
-/// Discounts for counts of 1, 2, and 3 or more.
 fn discounts(counts: impl Iterator<Item = u32>) -> [f64; 3] {
-    let mut of = [0.0f64; 5];
+    let mut of = [0; 5];
     for count in counts.filter(|count| (1..=4).contains(count)) {
-        of[count as usize] += 1.0;
+        of[count as usize] += 1;
     }
+    discounts_of(of)
+}
+
+/// Discounts for counts of 1, 2, and 3 or more, from how many n-grams have a count of 0 (not used), 1, … 4.
+pub(crate) fn discounts_of(counts_of_counts: [u64; 5]) -> [f64; 3] {
+    let of = counts_of_counts.map(|count| count as f64);
     // Small lexicons leave the formula without data.
     if of[1..].contains(&0.0) {
         return [0.5, 0.75, 0.9];

@@ -5,10 +5,15 @@
 //! a [`State`], which is a number.
 
 mod arpa;
+mod corpus;
+mod pack;
+mod prune;
 mod sentences;
 mod train;
 mod trie;
 
+pub use corpus::{Corpus, CorpusConfig, CorpusReport, Vocabulary};
+pub use prune::{Prune, Pruned};
 pub use sentences::sentences;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
@@ -90,6 +95,17 @@ pub enum LmError {
         "language model: `{0}` marks the beginning or end of a sentence and cannot be a unit; remove it from the text"
     )]
     Mark(String),
+    /// N-grams too long to be counted on disk.
+    #[error(
+        "language model: n-grams of {order} out of {units} units do not fit into 128 bits; \
+         lower the order, or choose fewer units"
+    )]
+    TooLong {
+        /// The longest.
+        order: usize,
+        /// Units of the model.
+        units: usize,
+    },
     /// A file that is no ARPA model.
     #[error("{path}, line {line}: {reason}")]
     Arpa {
@@ -99,6 +115,14 @@ pub enum LmError {
         line: usize,
         /// What is wrong, and what to do.
         reason: String,
+    },
+    /// A packed model that is damaged.
+    #[error("{path}: the packed language model is damaged: {reason}; get or pack it again")]
+    Packed {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: &'static str,
     },
     /// A file could not be read or written.
     #[error("{path}: {source}")]

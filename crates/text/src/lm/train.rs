@@ -6,7 +6,26 @@ use crate::kneser_ney::{self, Estimate};
 use std::collections::{BTreeMap, HashMap};
 
 /// Log10 of the begin of a sentence, which is never asked for; other toolkits have the same.
-const NEVER: f32 = -99.0;
+pub(super) const NEVER: f32 = -99.0;
+
+/// Refuses a longest n-gram that is out of range.
+pub(super) fn check_order(order: usize) -> Result<(), LmError> {
+    match (1..=MAX_ORDER).contains(&order) {
+        true => Ok(()),
+        false => Err(LmError::Config { setting: "order", value: order as f64, range: "1 to 10" }),
+    }
+}
+
+/// Refuses what cannot be a unit of a text.
+pub(super) fn check_unit(unit: &str) -> Result<(), LmError> {
+    if unit.is_empty() || unit.contains(|c: char| c.is_ascii_whitespace()) {
+        return Err(LmError::Unit(unit.to_owned()));
+    }
+    if [BEGIN, END].iter().any(|mark| SPECIAL[*mark as usize] == unit) {
+        return Err(LmError::Mark(unit.to_owned()));
+    }
+    Ok(())
+}
 
 pub(super) fn train<S: AsRef<str>>(
     sentences: impl IntoIterator<Item = Vec<S>>,
@@ -15,7 +34,7 @@ pub(super) fn train<S: AsRef<str>>(
     let range = |setting, value: f64, ok: bool, range| {
         if ok { Ok(()) } else { Err(LmError::Config { setting, value, range }) }
     };
-    range("order", config.order as f64, (1..=MAX_ORDER).contains(&config.order), "1 to 10")?;
+    check_order(config.order)?;
     range("min_count", config.min_count as f64, config.min_count > 0, "1 or more")?;
     let nats = config.prune_nats;
     range("prune_nats", nats, nats.is_finite() && nats >= 0.0, "0 or more")?;
@@ -27,12 +46,7 @@ pub(super) fn train<S: AsRef<str>>(
         let mut sequence = Vec::with_capacity(sentence.len());
         for unit in &sentence {
             let unit = unit.as_ref();
-            if unit.is_empty() || unit.contains(|c: char| c.is_ascii_whitespace()) {
-                return Err(LmError::Unit(unit.to_owned()));
-            }
-            if [BEGIN, END].iter().any(|mark| SPECIAL[*mark as usize] == unit) {
-                return Err(LmError::Mark(unit.to_owned()));
-            }
+            check_unit(unit)?;
             let next = numbers.len() as u32;
             let entry = match numbers.get_mut(unit) {
                 Some(entry) => entry,

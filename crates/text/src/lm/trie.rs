@@ -26,12 +26,12 @@ pub(super) enum Misfit {
 /// longest known one without its first units.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Trie {
-    units: Vec<u32>,
-    logs: Vec<f32>,
-    backoffs: Vec<f32>,
+    pub units: Vec<u32>,
+    pub logs: Vec<f32>,
+    pub backoffs: Vec<f32>,
     /// First child of each node, and the number of nodes at the end.
-    children: Vec<u32>,
-    links: Vec<u32>,
+    pub children: Vec<u32>,
+    pub links: Vec<u32>,
 }
 
 impl Trie {
@@ -93,8 +93,28 @@ impl Trie {
         self.units.len() - 1
     }
 
-    fn children_of(&self, node: u32) -> std::ops::Range<u32> {
+    pub fn children_of(&self, node: u32) -> std::ops::Range<u32> {
         self.children[node as usize]..self.children[node as usize + 1]
+    }
+
+    /// The last unit of an n-gram.
+    pub fn unit(&self, node: u32) -> u32 {
+        self.units[node as usize]
+    }
+
+    /// log10 p(last unit | units before it).
+    pub fn log(&self, node: u32) -> f32 {
+        self.logs[node as usize]
+    }
+
+    /// log10 of the back-off weight.
+    pub fn backoff(&self, node: u32) -> f32 {
+        self.backoffs[node as usize]
+    }
+
+    /// The longest known n-gram without the first units.
+    pub fn link_of(&self, node: u32) -> u32 {
+        self.links[node as usize]
     }
 
     /// The n-gram of a context and a unit.
@@ -121,6 +141,46 @@ impl Trie {
             }
             log += self.backoffs[context as usize];
             context = self.links[context as usize];
+        }
+    }
+
+    /// The trie of some n-grams, with those that begin them; the others now get what backing off gives them.
+    pub fn retain(&self, kept: &[bool]) -> Self {
+        let of = |values: &[f32]| {
+            values.iter().zip(kept).filter(|(_, kept)| **kept).map(|(value, _)| *value).collect::<Vec<f32>>()
+        };
+        let (logs, backoffs) = (of(&self.logs), of(&self.backoffs));
+        // The new number of each node, or that of the next one that stays.
+        let mut rank = Vec::with_capacity(kept.len() + 1);
+        let mut count = 0;
+        for kept in kept {
+            rank.push(count);
+            count += u32::from(*kept);
+        }
+        rank.push(count);
+        let stay = (0..self.units.len()).filter(|node| kept[*node]);
+        let mut children: Vec<u32> = stay.clone().map(|node| rank[self.children[node] as usize]).collect();
+        children.push(count);
+        let units = stay.map(|node| self.units[node]).collect();
+        let mut trie = Self { units, logs, backoffs, children, links: Vec::new() };
+        trie.link();
+        trie.renormalise();
+        trie
+    }
+
+    /// Sets the back-off weight of each context so that its probabilities sum to 1.
+    fn renormalise(&mut self) {
+        // Shorter ones first: longer ones back off to them.
+        for node in 1..self.units.len() as u32 {
+            let link = self.links[node as usize];
+            let (mut seen, mut lower) = (0.0f64, 0.0f64);
+            for child in self.children_of(node) {
+                seen += 10f64.powf(self.log(child).into());
+                lower += 10f64.powf(self.next(link, self.unit(child)).0.into());
+            }
+            let weight = ((1.0 - seen).max(1e-9) / (1.0 - lower).max(1e-9)).max(1e-9);
+            self.backoffs[node as usize] =
+                if self.children_of(node).is_empty() { 0.0 } else { weight.log10() as f32 };
         }
     }
 

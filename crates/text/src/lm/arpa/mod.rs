@@ -1,5 +1,6 @@
 //! ARPA files: n-grams as text, with logarithms to the base 10.
 
+use super::pack::{MAGIC, unpack};
 use super::trie::{Level, Misfit, Trie, UNSEEN};
 use super::{BEGIN, END, LmError, MAX_ORDER, NgramLm, SPECIAL, UNKNOWN};
 use crate::nfc;
@@ -27,7 +28,7 @@ const NGRAM_BYTES: u64 = 64;
 const MARKS: [(&str, u32); 3] = [("<UNK>", UNKNOWN), ("<S>", BEGIN), ("</S>", END)];
 
 impl NgramLm {
-    /// Reads an ARPA file, of this or another toolkit, packed by gzip or not.
+    /// Reads an ARPA file, of this or another toolkit, packed by gzip or not, or a file of [`Self::save_packed`].
     ///
     /// What is found in the wild is read: a header of the toolkit's own, CRLF, a byte order mark, `-inf`, missing
     /// back-off weights, `<UNK>` for `<unk>`, n-grams whose last units are no n-gram (pruned models). Fields are
@@ -45,6 +46,7 @@ impl NgramLm {
         };
         read(open(path).map_err(io)?, limit).map_err(|fault| match fault {
             Fault::Io(source) => io(source),
+            Fault::Packed(reason) => LmError::Packed { path: path.into(), reason },
             Fault::Line(line, reason) => LmError::Arpa { path: path.into(), line, reason },
         })
     }
@@ -66,33 +68,61 @@ impl NgramLm {
     fn write(&self, out: &mut impl Write) -> std::io::Result<()> {
         let mut levels = self.trie.levels();
         levels.resize(self.order, Level::default());
-        writeln!(out, "\\data\\")?;
-        for (i, level) in levels.iter().enumerate() {
-            writeln!(out, "ngram {}={}", i + 1, level.logs.len())?;
-        }
+        let counts: Vec<u64> = levels.iter().map(|level| level.logs.len() as u64).collect();
+        write_header(out, &counts)?;
         for (i, level) in levels.iter().enumerate() {
             let length = i + 1;
-            writeln!(out, "\n\\{length}-grams:")?;
+            write_section(out, length)?;
             for (entry, units) in level.units.chunks_exact(length).enumerate() {
-                write!(out, "{}", level.logs[entry])?;
-                for (at, unit) in units.iter().enumerate() {
-                    let unit = self.units.get(*unit as usize).map_or(SPECIAL[0], String::as_str);
-                    write!(out, "{}{unit}", if at == 0 { '\t' } else { ' ' })?;
-                }
-                if level.backoffs[entry] != 0.0 {
-                    write!(out, "\t{}", level.backoffs[entry])?;
-                }
-                writeln!(out)?;
+                let units = units
+                    .iter()
+                    .map(|unit| self.units.get(*unit as usize).map_or(SPECIAL[0], String::as_str));
+                write_entry(out, level.logs[entry], units, level.backoffs[entry])?;
             }
         }
-        writeln!(out, "\n\\end\\")
+        write_end(out)
     }
+}
+
+/// The head of a file with so many n-grams of 1, 2, … units.
+pub(super) fn write_header(out: &mut impl Write, counts: &[u64]) -> std::io::Result<()> {
+    writeln!(out, "\\data\\")?;
+    for (i, count) in counts.iter().enumerate() {
+        writeln!(out, "ngram {}={count}", i + 1)?;
+    }
+    Ok(())
+}
+
+pub(super) fn write_section(out: &mut impl Write, length: usize) -> std::io::Result<()> {
+    writeln!(out, "\n\\{length}-grams:")
+}
+
+/// An n-gram; a weight of 1 (logarithm 0) is left out.
+pub(super) fn write_entry<'a>(
+    out: &mut impl Write,
+    log: f32,
+    units: impl Iterator<Item = &'a str>,
+    backoff: f32,
+) -> std::io::Result<()> {
+    write!(out, "{log}")?;
+    for (at, unit) in units.enumerate() {
+        write!(out, "{}{unit}", if at == 0 { '\t' } else { ' ' })?;
+    }
+    if backoff != 0.0 {
+        write!(out, "\t{backoff}")?;
+    }
+    writeln!(out)
+}
+
+pub(super) fn write_end(out: &mut impl Write) -> std::io::Result<()> {
+    writeln!(out, "\n\\end\\")
 }
 
 /// What is wrong with a file.
 #[derive(Debug)]
 enum Fault {
     Io(std::io::Error),
+    Packed(&'static str),
     Line(usize, String),
 }
 
@@ -151,6 +181,11 @@ fn other_kind(start: &[u8]) -> Option<&'static str> {
 fn read(mut reader: impl BufRead, limit: u64) -> Result<NgramLm, Fault> {
     let mut start = Vec::new();
     reader.by_ref().take(32).read_to_end(&mut start).map_err(Fault::Io)?;
+    if let Some(start) = start.strip_prefix(MAGIC) {
+        let mut budget = Budget::new("the language model", limit);
+        let bytes = budget.read_to_end(std::io::Cursor::new(start).chain(reader)).map_err(Fault::Io)?;
+        return unpack(&bytes).map_err(Fault::Packed);
+    }
     if let Some(kind) = other_kind(&start) {
         return Err(Fault::Line(1, format!("this is {kind}")));
     }
