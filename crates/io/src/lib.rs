@@ -5,7 +5,7 @@
 //!   in `\n` or `\r\n`, none of them longer than a limit.
 //! - [`atomic_write`], [`AtomicFile`]: a file that is either the old or the new one, never a part.
 //! - [`TemporaryFile`]: intermediate results on disk that no end of the process leaves behind.
-//! - [`warn`]: what a user should know though it is no error.
+//! - [`warn()`]: what a user should know though it is no error.
 //!
 //! The crate knows no format and no model.
 
