@@ -60,7 +60,7 @@ fn damaged_slurp_is_answered() {
     for (from, to, expected) in [
         ("\"span\": [4]", "\"span\": [5]", "entity date"),
         ("\"span\": [4]", "\"span\": []", "entity date"),
-        ("\"scenario\": \"alarm\"", "\"scenario\": \"al arm\"", "`al arm` is no name"),
+        ("\"scenario\": \"alarm\"", "\"scenario\": \"al arm\"", "`al arm` cannot be the name"),
         ("\"tokens\"", "\"words\"", "tokens"),
         ("\"audio-1.flac\"", "\"../x.flac\"", "no file name"),
     ] {
