@@ -191,6 +191,6 @@ mod tests {
         assert_eq!(evaluate(vec![], BTreeMap::new()), Err(AsrError::NoReference));
         let other = BTreeMap::from([("x".to_string(), "one".to_string())]);
         let error = evaluate(vec![reference(1, 1)], other).unwrap_err().to_string();
-        assert!(error.contains("`u1`, but `x`"), "{error}");
+        assert!(error.contains("`u1` in the references and `x` in the hypotheses"), "{error}");
     }
 }

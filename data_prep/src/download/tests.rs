@@ -216,7 +216,9 @@ fn refusals_and_no_network_name_the_address_and_the_way_by_hand() {
     let (_, asked, result) = fetched(good(), vec![Reply::Status("404 Not Found")], b"");
     let message = result.unwrap_err().to_string();
     assert!(
-        message.contains("/99/small.tar.gz") && message.contains("404") && message.contains("download it yourself"),
+        message.contains("/99/small.tar.gz")
+            && message.contains("404")
+            && message.contains("download it yourself"),
         "{message}"
     );
     assert_eq!(asked.len(), 1, "a missing file is not asked for again");

@@ -1,5 +1,6 @@
 //! The words of partial paths, which share their beginnings.
 
+use super::found_word::FoundWord;
 use super::lattice::LatticeArc;
 use super::token::Token;
 use super::tree::LexiconTree;
@@ -10,22 +11,6 @@ pub(super) const EMPTY: u32 = 0;
 
 /// Stands for silence where a word may be.
 pub(super) const NO_WORD: u32 = u32::MAX;
-
-/// A word that was found.
-#[derive(Debug, Clone, PartialEq)]
-pub struct FoundWord {
-    /// As the language model spells it.
-    pub word: String,
-    /// Its first frame.
-    pub start_frame: usize,
-    /// The frame after its last.
-    pub end_frame: usize,
-    /// What the path's score grows by from the end of the word before to the end of this one, silence between them and language
-    /// model included.
-    pub score: f64,
-    /// Share of language model, pronunciation, word bonus and hotwords in it.
-    pub lm_score: f64,
-}
 
 /// A word after others, or silence where a lattice is made.
 #[derive(Debug, Clone, Copy, PartialEq)]

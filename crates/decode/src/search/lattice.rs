@@ -1,6 +1,6 @@
 //! All good ways that a search has found through an utterance, as a graph of words.
 
-use super::history::FoundWord;
+use super::found_word::FoundWord;
 use std::cmp::Ordering;
 use std::collections::{BTreeSet, BinaryHeap};
 use std::sync::Arc;

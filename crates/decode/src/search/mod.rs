@@ -16,6 +16,7 @@
 
 mod decoder;
 mod endpoint;
+mod found_word;
 mod history;
 mod hotwords;
 mod lattice;
@@ -26,7 +27,7 @@ mod word_search;
 
 pub use decoder::{SearchConfig, Silence, WordDecoder};
 pub use endpoint::{EndRule, EndRules};
-pub use history::FoundWord;
+pub use found_word::FoundWord;
 pub use hotwords::Hotword;
 pub use lattice::{Lattice, LatticeArc, WordSequence};
 pub use tree::{Coverage, Entry, LexiconTree};

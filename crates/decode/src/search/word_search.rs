@@ -4,7 +4,8 @@ mod ending;
 
 use super::SearchError;
 use super::decoder::WordDecoder;
-use super::history::{EMPTY, FoundWord, Histories, NO_WORD, Record};
+use super::found_word::FoundWord;
+use super::history::{EMPTY, Histories, NO_WORD, Record};
 use super::hotwords::{Hotword, Hotwords};
 use super::lattice::{Lattice, LatticeArc};
 use super::token::{Arrival, Context, FastHasher, LEAST_SCORE, NO_PHONE, Place, SILENCE_NODE, Table, Token};
