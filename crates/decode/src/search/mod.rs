@@ -129,6 +129,4 @@ pub enum SearchError {
 }
 
 #[cfg(test)]
-mod speed;
-#[cfg(test)]
 mod tests;

@@ -1,8 +1,10 @@
-//! How fast the search is, on noise around what a text would sound like; it prints and asserts nothing of time:
-//! `AURICLE_TEST_LEXICON=cmudict.dict AURICLE_TEST_TEXT=book.txt cargo test --release -p auricle-decode --lib -- --ignored --nocapture search::speed`.
+//! How fast the search for words is, on noise around what a text would sound like:
+//! `cargo run --release -p auricle-decode --example search_speed -- cmudict.dict book.txt [SPREAD]`, a sentence a line.
 
-use super::*;
-use crate::graph::{Outputs, Topology};
+#![allow(clippy::unwrap_used)] // a measurement may fail like a test
+
+use auricle_decode::graph::{Outputs, Topology};
+use auricle_decode::search::{Hotword, LexiconTree, SearchConfig, WordDecoder, WordSearch};
 use auricle_rng::{Key, Purpose};
 use auricle_text::Lexicon;
 use auricle_text::lm::{LmConfig, NgramLm};
@@ -20,17 +22,13 @@ fn sentences(path: &str, most: usize) -> Vec<Vec<String>> {
     text.lines().map(words).filter(|words| words.len() > 3).take(most).collect()
 }
 
-#[test]
-#[ignore = "measures speed"]
-fn speed() {
-    let Some((lexicon, text)) =
-        std::env::var("AURICLE_TEST_LEXICON").ok().zip(std::env::var("AURICLE_TEST_TEXT").ok())
-    else {
-        eprintln!(
-            "SKIPPED: set AURICLE_TEST_LEXICON and AURICLE_TEST_TEXT to a lexicon and a text, a sentence a line"
-        );
-        return;
+fn main() {
+    let mut arguments = std::env::args().skip(1);
+    let (Some(lexicon), Some(text)) = (arguments.next(), arguments.next()) else {
+        eprintln!("give a lexicon and a text with a sentence a line");
+        std::process::exit(2);
     };
+    let spread = arguments.next().and_then(|text| text.parse().ok()).unwrap_or(1.5f32);
     let lexicon = Lexicon::read(Path::new(&lexicon)).unwrap();
     let texts = sentences(&text, 40_000);
     let (said, learned) = texts.split_at(40);
@@ -53,17 +51,18 @@ fn speed() {
             frames.extend((0..1 + stream.below(4)).map(|_| (other, phone.into())));
         }
     }
-    let spread = std::env::var("AURICLE_TEST_SPREAD").ok().and_then(|text| text.parse().ok()).unwrap_or(1.5);
     let mut scores =
         Array2::from_shape_fn((frames.len(), outputs.count()), |_| spread * stream.normal() as f32);
     for (t, (output, _)) in frames.iter().enumerate() {
         scores[[t, *output as usize]] += 4.0;
     }
-    // Every tenth word of the lexicon is expected, up to a thousand.
-    let hotwords: Vec<Hotword> = (0..tree.num_words() as u32)
+    // Every tenth word that the model knows is expected, up to a thousand.
+    let hotwords: Vec<Hotword> = lexicon
+        .iter()
+        .filter(|(word, _)| !lm.is_unknown(lm.unit(word)))
         .step_by(10)
         .take(1000)
-        .map(|word| Hotword { words: vec![tree.word(word).to_owned()], boost: 2.0 })
+        .map(|(word, _)| Hotword { words: vec![word.to_owned()], boost: 2.0 })
         .collect();
     let plain = SearchConfig::default();
     for (name, config, hotwords) in [
